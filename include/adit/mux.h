@@ -1,0 +1,109 @@
+/*
+ * A mux: a session that carries conns. A QUIC connection, smux over any conn, an HTTP connection. Either side may
+ * open; what the peer opened is accepted.
+ */
+#ifndef ADIT_MUX_H
+#define ADIT_MUX_H
+
+#include <adit/conn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Why a session ended. text is borrowed for the call, or owned by the session that tells it. */
+struct adit_reason {
+	int		 err;		/* 0: politely */
+	uint64_t	 code;		/* the protocol's own, where it carries one */
+	const char	*text;		/* may be NULL */
+};
+
+struct adit_mux;
+
+struct adit_mux_ops {
+	size_t		 size;
+	const char	*name;
+
+	/*
+	 * Opens a conn: kind is 0 (a stream), ADIT_CONN_DGRAM, ADIT_CONN_UNI or ADIT_CONN_EXCHANGE. It may still be
+	 * opening, and fail later as conns do. NULL with e filled when it cannot be (no such kind, no room,
+	 * draining, ended).
+	 */
+	struct adit_conn *(*open)(struct adit_mux *m, unsigned kind, struct adit_err *e);
+
+	/* The next conn the peer opened, now the caller's, or NULL: none is waiting. */
+	struct adit_conn *(*accept)(struct adit_mux *m);
+
+	/* How many of that kind may be opened now. */
+	unsigned	 (*room)(const struct adit_mux *m, unsigned kind);
+
+	/* Asks the peer for a sign of life, which moves adit_mux_heard. */
+	void		 (*probe)(struct adit_mux *m);
+
+	/* No new conns, the peer is told where the protocol can; what is open goes on. */
+	void		 (*drain)(struct adit_mux *m);
+
+	/* The owner's last word: all its conns fail (with why->err, or -ECONNRESET if 0). */
+	void		 (*close)(struct adit_mux *m, const struct adit_reason *why);
+	void		 (*free)(struct adit_mux *m);
+
+	/* optional: what the owner wants changed */
+	void		 (*want)(struct adit_mux *m);
+};
+
+struct adit_mux_core;
+
+struct adit_mux {				/* first member of every kind */
+	const struct adit_mux_ops	*ops;
+	struct adit_mux_core		*core;
+};
+
+/*
+ * events: ADIT_OPEN the handshake is done (or has failed), ADIT_READ something to accept, ADIT_WRITE there is room to
+ * open again. All of them also when the session has ended: look at adit_mux_err.
+ */
+typedef void adit_mux_cb(void *owner, struct adit_mux *m, unsigned events);
+
+/* ---- for owners ------------------------------------------------------------- */
+
+void adit_mux_own(struct adit_mux *m, adit_mux_cb *cb, void *owner);
+void adit_mux_want(struct adit_mux *m, unsigned events);
+struct adit_conn *adit_mux_open(struct adit_mux *m, unsigned kind, struct adit_err *e);
+struct adit_conn *adit_mux_accept(struct adit_mux *m);
+unsigned adit_mux_room(const struct adit_mux *m, unsigned kind);
+void adit_mux_probe(struct adit_mux *m);
+void adit_mux_drain(struct adit_mux *m);
+bool adit_mux_draining(const struct adit_mux *m);
+
+/* Ends m, as adit_conn_close does a conn. why may be NULL: politely. m may be NULL. */
+void adit_mux_close(struct adit_mux *m, const struct adit_reason *why);
+
+bool adit_mux_is_open(const struct adit_mux *m);
+int adit_mux_err(const struct adit_mux *m);			/* 0 while it lives */
+const struct adit_reason *adit_mux_reason(const struct adit_mux *m);	/* why it ended, as the peer said */
+uint64_t adit_mux_heard(const struct adit_mux *m);		/* adit_now() of the last byte from the peer */
+unsigned adit_mux_streams(const struct adit_mux *m);		/* conns of it that are not closed */
+uint64_t adit_mux_id(const struct adit_mux *m);
+struct adit_worker *adit_mux_worker(const struct adit_mux *m);
+const struct adit_addr *adit_mux_local(const struct adit_mux *m);
+const struct adit_addr *adit_mux_remote(const struct adit_mux *m);
+
+/* ---- for implementers ------------------------------------------------------- */
+
+void *adit_mux_new(struct adit_worker *w, const struct adit_mux_ops *ops, size_t size);
+void adit_mux_ready(struct adit_mux *m, unsigned events);
+void adit_mux_unready(struct adit_mux *m, unsigned events);	/* nothing to accept, no room */
+
+/* Latches the end (err < 0; the first stays; text is copied) and wakes the owner. */
+void adit_mux_fail(struct adit_mux *m, const struct adit_reason *why);
+void adit_mux_hear(struct adit_mux *m, uint64_t now);
+void adit_mux_count(struct adit_mux *m, int change);		/* of adit_mux_streams */
+void adit_mux_set_local(struct adit_mux *m, const struct adit_addr *a);
+void adit_mux_set_remote(struct adit_mux *m, const struct adit_addr *a);
+void adit_mux_hold(struct adit_mux *m);
+void adit_mux_release(struct adit_mux *m);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

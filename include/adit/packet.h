@@ -1,0 +1,65 @@
+/*
+ * A packet_conn: a socket with many peers, moving datagrams in batches. A UDP socket, or something tunnelled that
+ * looks like one. QUIC endpoints stand on it.
+ */
+#ifndef ADIT_PACKET_H
+#define ADIT_PACKET_H
+
+#include <adit/conn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One datagram, or several of equal size (the last may be shorter) that the kernel joined or will cut. */
+struct adit_packet {
+	struct iovec		data;
+	struct adit_addr	from, to;	/* recv: peer, own address; send: own address (family 0: the
+						 * kernel's choice), peer */
+	uint16_t		segment;	/* size of each datagram in data; 0: data is one */
+	uint8_t			ecn;		/* the two ECN bits */
+};
+
+struct adit_packet_conn;
+
+struct adit_packet_ops {
+	size_t		 size;
+	const char	*name;
+
+	/* Fills at most n of v, each with room in data; returns how many, -EAGAIN or a failure. */
+	int		(*recv)(struct adit_packet_conn *p, struct adit_packet *v, int n);
+
+	/* Sends v in order; returns how many were taken, -EAGAIN or a failure. A failure about one
+	 * destination (unreachable, too big) counts as taken and is told by adit_packet_trouble. */
+	int		(*send)(struct adit_packet_conn *p, const struct adit_packet *v, int n);
+
+	void		(*close)(struct adit_packet_conn *p);
+	void		(*free)(struct adit_packet_conn *p);
+};
+
+struct adit_packet_core;
+
+struct adit_packet_conn {			/* first member of every kind */
+	const struct adit_packet_ops	*ops;
+	struct adit_packet_core		*core;
+};
+
+typedef void adit_packet_cb(void *owner, struct adit_packet_conn *p, unsigned events);
+
+void adit_packet_own(struct adit_packet_conn *p, adit_packet_cb *cb, void *owner);
+void adit_packet_want(struct adit_packet_conn *p, unsigned events);
+int adit_packet_recv(struct adit_packet_conn *p, struct adit_packet *v, int n);
+int adit_packet_send(struct adit_packet_conn *p, const struct adit_packet *v, int n);
+void adit_packet_close(struct adit_packet_conn *p);	/* as adit_conn_close; NULL is fine */
+struct adit_worker *adit_packet_worker(const struct adit_packet_conn *p);
+const struct adit_addr *adit_packet_local(const struct adit_packet_conn *p);
+
+/* For implementers, as their namesakes in conn.h. */
+void *adit_packet_new(struct adit_worker *w, const struct adit_packet_ops *ops, size_t size);
+void adit_packet_ready(struct adit_packet_conn *p, unsigned events);
+void adit_packet_set_local(struct adit_packet_conn *p, const struct adit_addr *a);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

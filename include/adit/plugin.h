@@ -1,0 +1,279 @@
+/*
+ * Plugins: listeners, handlers, dialers, connectors, layers and ingresses. Each is a constant table that begins
+ * with a struct adit_plugin. Built-ins stand in one array (plugins/builtin.c); a shared object exports the same
+ * tables. An instance is one configured use; core allocates it zeroed, fills its options by the rows, then calls
+ * init. Instances are immutable after init except for what the plugin itself keeps per worker.
+ *
+ * Threads: init, fini, open and close run in the main thread. start and stop run on each worker. The rest runs on
+ * the worker of the conn it is about.
+ */
+#ifndef ADIT_PLUGIN_H
+#define ADIT_PLUGIN_H
+
+#include <adit/conn.h>
+#include <adit/mux.h>
+#include <adit/opt.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ADIT_ABI 1
+
+enum adit_kind {
+	ADIT_LISTENER, ADIT_HANDLER, ADIT_DIALER, ADIT_CONNECTOR, ADIT_LAYER, ADIT_INGRESS, ADIT_STACK,
+	ADIT_KINDS,
+};
+
+struct adit_plugin {
+	uint32_t		 abi;		/* ADIT_ABI, checked before anything else is read */
+	uint32_t		 size;		/* of the whole table: what lies beyond it is NULL */
+	enum adit_kind		 kind;
+	const char		*name;		/* what `type:` and URL schemes call it */
+	const char		*help;		/* one line */
+	size_t			 instance;	/* bytes; the base struct of the kind comes first */
+	const struct adit_opt	*opts;		/* rows, or NULL */
+};
+
+/*
+ * Where an instance stands in the configuration: core's part of it. Reference counted; instances are freed when the
+ * last conn that began with them has gone. Functions: any thread, unless said otherwise.
+ */
+struct adit_component;
+
+void adit_component_get(struct adit_component *p);
+void adit_component_put(struct adit_component *p);
+const char *adit_component_name(const struct adit_component *p);	/* the service's or node's */
+struct adit_log *adit_component_log(const struct adit_component *p);
+
+/* The `tls` block that belongs to this place. Paths are as written, relative to the working directory. */
+struct adit_tls_conf {
+	const char		*cert_file, *key_file, *ca_file;
+	bool			 secure;		/* verify the peer fully */
+	const char		*server_name;
+	const char		*min_version, *max_version;	/* "VersionTLS12" ... */
+	struct adit_strings	 cipher_suites, alpn, server_names;
+	bool			 reject_unknown_sni;
+	const char		*common_name, *organization;	/* of a generated certificate */
+	uint64_t		 validity;			/* ns */
+};
+const struct adit_tls_conf *adit_component_tls(const struct adit_component *p);	/* never NULL */
+
+/* The credentials to present (dialers, connectors); false when none are configured. */
+bool adit_component_auth(const struct adit_component *p, const char **user, const char **password);
+
+/*
+ * Checks credentials against `auth`, `auther` and `authers` of this place, in constant time. user may be NULL: none
+ * were sent. Returns 0 (also where nothing is configured) or ADIT_EUNAUTH.
+ */
+int adit_component_authenticate(const struct adit_component *p, const char *user, size_t user_len,
+				const char *password, size_t password_len);
+
+/* Keeps p referenced for c's life and gives c its service name. */
+void adit_conn_set_component(struct adit_conn *c, struct adit_component *p);
+
+/* ---- where to ------------------------------------------------------------------ */
+
+enum adit_network { ADIT_TCP, ADIT_UDP, ADIT_UNIX };
+
+struct adit_target {
+	enum adit_network	 network;
+	const char		*host;		/* a name or a literal; for ADIT_UNIX a path */
+	uint16_t		 port;
+};
+
+/* ---- layers ---------------------------------------------------------------------- */
+
+struct adit_layer;
+
+struct adit_layer_ops {
+	struct adit_plugin base;
+
+	/* A conn over lower, which it owns from now on, also on failure (NULL, e filled). lower may still be
+	 * opening. host: the name that was dialed, for what the layer verifies or sends. */
+	struct adit_conn *(*client)(struct adit_layer *l, struct adit_conn *lower, const char *host,
+				    struct adit_err *e);
+	struct adit_conn *(*server)(struct adit_layer *l, struct adit_conn *lower, struct adit_err *e);
+
+	/* optional */
+	int	(*init)(struct adit_layer *l, struct adit_err *e);
+	void	(*fini)(struct adit_layer *l);		/* also after a failed init */
+};
+
+struct adit_layer {				/* first member of every instance */
+	const struct adit_layer_ops	*ops;
+	struct adit_component		*component;
+};
+
+/*
+ * A listener and dialer that is nothing but a base, layers over it and perhaps a session at the end: tls, ws, wss,
+ * mtcp, mtls, mws, mwss are rows of this. Its options are those of all its parts.
+ */
+struct adit_stack {
+	struct adit_plugin	 base;		/* instance 0, opts NULL */
+	const char		*over;		/* a listener and dialer of streams: "tcp", "unix" */
+	const char		*layers[4];	/* from below to above; ended by NULL */
+	const char		*mux;		/* NULL, or the session at the end */
+};
+
+/* ---- listeners ------------------------------------------------------------------- */
+
+struct adit_listener;
+
+struct adit_listener_ops {
+	struct adit_plugin base;
+
+	/* Makes it ready to accept (binds sockets) without accepting yet. Main thread. */
+	int	(*open)(struct adit_listener *l, struct adit_err *e);
+	/* Accepts on that worker, handing each conn to adit_accept. */
+	int	(*start)(struct adit_listener *l, struct adit_worker *w, struct adit_err *e);
+	/* Accepts no more there; what was accepted goes on. */
+	void	(*stop)(struct adit_listener *l, struct adit_worker *w);
+	/* After stop on all workers. */
+	void	(*close)(struct adit_listener *l);
+
+	/* optional */
+	int	(*init)(struct adit_listener *l, struct adit_err *e);
+	void	(*fini)(struct adit_listener *l);
+};
+
+struct adit_listener {				/* first member of every instance */
+	const struct adit_listener_ops	*ops;
+	struct adit_component		*component;
+	const char			*addr;		/* as configured */
+};
+
+/*
+ * Hands over a conn that was accepted (it may still be opening: a handshake). Core puts the layers of the stack over
+ * it and gives it to the service's handler when open, within the handshake's limit.
+ */
+void adit_accept(struct adit_listener *l, struct adit_conn *c);
+
+/* ---- handlers -------------------------------------------------------------------- */
+
+struct adit_handler;
+
+struct adit_handler_ops {
+	struct adit_plugin base;
+
+	/* Takes c, open, on its worker. */
+	void	(*handle)(struct adit_handler *h, struct adit_conn *c);
+
+	/* optional, as for listeners: a handler may have ports of its own */
+	int	(*init)(struct adit_handler *h, struct adit_err *e);
+	void	(*fini)(struct adit_handler *h);
+	int	(*open)(struct adit_handler *h, struct adit_err *e);
+	int	(*start)(struct adit_handler *h, struct adit_worker *w, struct adit_err *e);
+	/* Drain: no new work on w; sessions are told; what is open goes on until the limit. */
+	void	(*stop)(struct adit_handler *h, struct adit_worker *w);
+	void	(*close)(struct adit_handler *h);
+};
+
+struct adit_handler {				/* first member of every instance */
+	const struct adit_handler_ops	*ops;
+	struct adit_component		*component;
+};
+
+/*
+ * Opens a conn to one of the nodes of the handler's forwarder (filter, matcher, selector; the next one if the first
+ * cannot be reached) through the handler's chain. visitor says who asks for what (adit_conn_asked), borrowed for
+ * the call. NULL with e filled: no node.
+ */
+struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor, struct adit_err *e);
+
+/* Opens a conn to a target of the handler's own choice, through its chain. */
+struct adit_conn *adit_handler_dial(struct adit_handler *h, struct adit_worker *w,
+				    const struct adit_target *to, struct adit_err *e);
+
+/* ---- dialers ---------------------------------------------------------------------- */
+
+struct adit_dialer;
+
+struct adit_dial {
+	struct adit_worker	*worker;
+	const char		*host;		/* of the node's address; a name or a literal */
+	uint16_t		 port;
+	struct adit_conn	*via;		/* what the hops before opened to that address, owned by the
+						 * dialer from now on (also on failure); NULL: dial it */
+};
+
+struct adit_dialer_ops {
+	struct adit_plugin base;
+
+	/* A conn that is still opening, or NULL with e filled. */
+	struct adit_conn *(*dial)(struct adit_dialer *d, const struct adit_dial *req, struct adit_err *e);
+
+	/* optional */
+	int	(*init)(struct adit_dialer *d, struct adit_err *e);
+	void	(*fini)(struct adit_dialer *d);
+	/* What it keeps on that worker (sessions) is let go; its conns go on. */
+	void	(*stop)(struct adit_dialer *d, struct adit_worker *w);
+};
+
+struct adit_dialer {				/* first member of every instance */
+	const struct adit_dialer_ops	*ops;
+	struct adit_component		*component;
+};
+
+/* ---- connectors -------------------------------------------------------------------- */
+
+struct adit_connector;
+
+struct adit_connector_ops {
+	struct adit_plugin base;
+
+	/* Asks the node behind lower (owned from now on, perhaps still opening) to reach to. The conn returned
+	 * is open when the node agreed. visitor: who it is for, or NULL. */
+	struct adit_conn *(*connect)(struct adit_connector *n, struct adit_conn *lower,
+				     const struct adit_target *to, const struct adit_addr *visitor,
+				     struct adit_err *e);
+
+	/* Asks the node to send us what arrives at address; NULL (ops) where the protocol cannot. The mux is
+	 * open when the node agreed; its conns carry remote and asked. NULL with e filled on failure. */
+	struct adit_mux *(*bind)(struct adit_connector *n, struct adit_conn *lower,
+				 const struct adit_target *address, struct adit_err *e);
+
+	/* optional */
+	int	(*init)(struct adit_connector *n, struct adit_err *e);
+	void	(*fini)(struct adit_connector *n);
+};
+
+struct adit_connector {				/* first member of every instance */
+	const struct adit_connector_ops	*ops;
+	struct adit_component		*component;
+};
+
+/* Binds address through the listener's chain: dials its nodes, then the last connector's bind. */
+struct adit_mux *adit_listener_bind(struct adit_listener *l, struct adit_worker *w,
+				    const struct adit_target *address, struct adit_err *e);
+
+/* ---- ingresses ---------------------------------------------------------------------- */
+
+struct adit_ingress;
+
+struct adit_rule {
+	struct adit_uuid	tunnel;
+	bool			private_;	/* not for public entry points */
+};
+
+struct adit_ingress_ops {
+	struct adit_plugin base;
+
+	/* The rule for host (normalised: lower case, no port, no trailing dot). 0, or ADIT_ENOROUTE. Any
+	 * worker, at the same time. */
+	int	(*lookup)(struct adit_ingress *i, const char *host, struct adit_rule *out);
+
+	/* optional */
+	int	(*init)(struct adit_ingress *i, struct adit_err *e);
+	void	(*fini)(struct adit_ingress *i);
+};
+
+struct adit_ingress {				/* first member of every instance */
+	const struct adit_ingress_ops	*ops;
+	struct adit_component		*component;
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
