@@ -1,0 +1,77 @@
+/*
+ * A worker from the inside: the event loop, the run queue, the mailbox, the graveyard, pools. See adit/worker.h for
+ * what plugins see.
+ *
+ * A turn: events of the loop (descriptors, timers) mark ios ready; then the run queue calls the owners of
+ * all that are ready and wanted, once each; then what was closed is freed. An owner that is still ready and
+ * wanted is called again in the next turn, so nobody starves and nothing is lost.
+ */
+#ifndef ADIT_CORE_WORKER_H
+#define ADIT_CORE_WORKER_H
+
+#include <adit/log.h>
+#include <adit/worker.h>
+
+#include "core/runtime/queue.h"
+
+struct event_base;
+struct evdns_base;
+struct worker_group;
+
+struct worker_conf {
+	unsigned	 workers;	/* threads; at least 1 */
+	struct adit_log	*log;		/* borrowed; may be NULL */
+};
+
+/* Starts the threads. NULL with e filled. Main thread, as all below. */
+struct worker_group *workers_start(const struct worker_conf *conf, struct adit_err *e);
+
+/* Ends the loops, joins the threads and frees everything: each worker's still open conns and sessions must have been
+ * closed before by their owners. */
+void workers_stop(struct worker_group *g);
+
+struct adit_worker *workers_at(struct worker_group *g, unsigned index);
+unsigned workers_count(const struct worker_group *g);
+
+/* Runs fn(w, arg) on every worker and waits until all have returned. Not from a worker. */
+void workers_call(struct worker_group *g, void (*fn)(struct adit_worker *w, void *arg), void *arg);
+
+/*
+ * A worker on a loop that somebody else runs (libadit, unit tests): a group of one, no thread, no signal handler.
+ * base stays the caller's.
+ */
+struct adit_worker *worker_attach(struct event_base *base, struct adit_log *log, struct adit_err *e);
+void worker_detach(struct adit_worker *w);
+
+/* For modules with descriptors of their own. */
+struct event_base *worker_base(const struct adit_worker *w);
+struct chunk_pool *worker_chunks(const struct adit_worker *w);
+
+/* Kept by a module per worker, by key: e.g. its table of sessions. Returns the slot to read or set. fini (may be NULL)
+ * runs in worker_detach/workers_stop. */
+enum worker_slot { SLOT_RESOLVER, SLOT_TUNNELS, SLOT_PIPES, SLOT_UDP, SLOT_DIALS, SLOT_FRONTS, SLOTS };
+void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *));
+
+/*
+ * An io is readiness with an owner: the common part of conns, sessions and packet_conns. cb is called from the run
+ * queue while want & ready. free runs at the end of a turn after io_close, when no holds are left.
+ */
+struct io {
+	struct adit_worker	*worker;
+	void			(*cb)(struct io *io, unsigned events);
+	void			(*free)(struct io *io);
+	uint8_t			 want, ready;
+	bool			 queued, closed;
+	uint16_t		 holds;
+	struct io		*next;		/* in the run queue, or in the graveyard */
+};
+
+void io_init(struct io *io, struct adit_worker *w, void (*cb)(struct io *, unsigned),
+	     void (*free)(struct io *));
+void io_want(struct io *io, unsigned events);
+void io_ready(struct io *io, unsigned events);
+void io_close(struct io *io);
+void io_hold(struct io *io);
+void io_release(struct io *io);
+
+#endif
