@@ -61,7 +61,8 @@ struct io {
 	void			(*cb)(struct io *io, unsigned events);
 	void			(*free)(struct io *io);
 	uint8_t			 want, ready;
-	bool			 queued, closed;
+	bool			 queued;	/* in the run queue, or buried */
+	bool			 closed;
 	uint16_t		 holds;
 	struct io		*next;		/* in the run queue, or in the graveyard */
 };
@@ -73,5 +74,8 @@ void io_ready(struct io *io, unsigned events);
 void io_close(struct io *io);
 void io_hold(struct io *io);
 void io_release(struct io *io);
+
+/* Takes io out of its worker's run queue and gives it to another worker, which must not know it yet. */
+void io_move(struct io *io, struct adit_worker *to);
 
 #endif

@@ -197,9 +197,6 @@ void adit_conn_release(struct adit_conn *c);
 int adit_conn_pair(struct adit_worker *wa, struct adit_worker *wb, size_t cap, struct adit_conn **a,
 		   struct adit_conn **b);
 
-#define adit_container_of(ptr, type, member) \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-
 #ifdef __cplusplus
 }
 #endif

@@ -19,6 +19,10 @@ extern "C" {
 struct adit_worker;
 struct adit_log;
 
+/* From a pointer to a member to the struct around it. */
+#define adit_container_of(ptr, type, member) \
+	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
 /* 0..count-1; a worker of a library in somebody's loop is 0 of 1. */
 unsigned adit_worker_index(const struct adit_worker *w);
 unsigned adit_worker_count(const struct adit_worker *w);

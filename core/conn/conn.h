@@ -1,0 +1,39 @@
+/*
+ * Conns from the inside: core's part of every conn, which stands in front of the instance in one block. See
+ * adit/conn.h for the contract.
+ */
+#ifndef ADIT_CORE_CONN_H
+#define ADIT_CORE_CONN_H
+
+#include <adit/conn.h>
+
+#include "core/runtime/worker.h"
+
+struct adit_component;
+
+struct adit_conn_core {
+	struct io		 io;
+	struct adit_conn	*conn;
+	adit_conn_cb		*cb;
+	void			*owner;
+	unsigned		 flags;		/* enum adit_conn_flag */
+	int			 err;		/* latched */
+	uint16_t		 asked_port;
+	char			*asked;		/* owned */
+	uint8_t			*unread;	/* bytes given back, owned; NULL when none */
+	uint32_t		 unread_start, unread_len;
+	struct adit_timer	*deadline;
+	struct adit_component	*component;	/* referenced */
+	const char		*service;	/* borrowed */
+	uint64_t		 code, id;
+	struct adit_addr	 local, remote;
+};
+
+/* For implementers in core: an operation that got less than it asked for knows that no more is there. */
+static inline void
+conn_unready(struct adit_conn *c, unsigned events)
+{
+	c->core->io.ready &= (uint8_t)~events;
+}
+
+#endif

@@ -1,0 +1,268 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <adit/mux.h>
+
+#include "core/runtime/worker.h"
+
+#define ALIGN(n) (((n) + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1))
+
+struct adit_mux_core {
+	struct io		 io;
+	struct adit_mux		*mux;
+	adit_mux_cb		*cb;
+	void			*owner;
+	struct adit_reason	 reason;	/* err 0 while it lives; text owned */
+	bool			 draining;
+	unsigned		 streams;
+	uint64_t		 heard, id;
+	struct adit_addr	 local, remote;
+};
+
+static atomic_uint_fast64_t last_id;
+
+static void
+mux_run(struct io *io, unsigned events)
+{
+	struct adit_mux_core *core = adit_container_of(io, struct adit_mux_core, io);
+
+	if (core->cb)
+		core->cb(core->owner, core->mux, events);
+}
+
+static void
+mux_free(struct io *io)
+{
+	struct adit_mux_core *core = adit_container_of(io, struct adit_mux_core, io);
+
+	core->mux->ops->free(core->mux);
+	free((void *)(uintptr_t)core->reason.text);
+	free(core);
+}
+
+void *
+adit_mux_new(struct adit_worker *w, const struct adit_mux_ops *ops, size_t size)
+{
+	struct adit_mux_core *core = calloc(1, ALIGN(sizeof(*core)) + size);
+	struct adit_mux *m;
+
+	if (!core)
+		return NULL;
+	m = (struct adit_mux *)(void *)((char *)core + ALIGN(sizeof(*core)));
+	m->ops = ops;
+	m->core = core;
+	core->mux = m;
+	core->heard = adit_now();
+	core->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	io_init(&core->io, w, mux_run, mux_free);
+	return m;
+}
+
+void
+adit_mux_own(struct adit_mux *m, adit_mux_cb *cb, void *owner)
+{
+	m->core->cb = cb;
+	m->core->owner = owner;
+}
+
+void
+adit_mux_want(struct adit_mux *m, unsigned events)
+{
+	if (m->core->io.closed || m->core->io.want == events)
+		return;
+	io_want(&m->core->io, events);
+	if (m->ops->size > offsetof(struct adit_mux_ops, want) && m->ops->want)
+		m->ops->want(m);
+}
+
+struct adit_conn *
+adit_mux_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
+{
+	const struct adit_mux_core *core = m->core;
+
+	if (core->reason.err) {
+		adit_err_set(e, core->reason.err, "session ended: %s",
+			     core->reason.text ? core->reason.text : adit_strerror(core->reason.err));
+		return NULL;
+	}
+	if (core->draining) {
+		adit_err_set(e, ADIT_EDRAINING, "session is draining");
+		return NULL;
+	}
+	return m->ops->open(m, kind, e);
+}
+
+struct adit_conn *
+adit_mux_accept(struct adit_mux *m)
+{
+	struct adit_conn *c = m->ops->accept(m);
+
+	if (!c && !m->core->reason.err)
+		m->core->io.ready &= (uint8_t)~ADIT_READ;
+	return c;
+}
+
+unsigned
+adit_mux_room(const struct adit_mux *m, unsigned kind)
+{
+	return m->core->reason.err || m->core->draining ? 0 : m->ops->room(m, kind);
+}
+
+void
+adit_mux_probe(struct adit_mux *m)
+{
+	if (!m->core->reason.err)
+		m->ops->probe(m);
+}
+
+void
+adit_mux_drain(struct adit_mux *m)
+{
+	if (m->core->draining)
+		return;
+	m->core->draining = true;
+	m->ops->drain(m);
+}
+
+bool
+adit_mux_draining(const struct adit_mux *m)
+{
+	return m->core->draining;
+}
+
+void
+adit_mux_close(struct adit_mux *m, const struct adit_reason *why)
+{
+	static const struct adit_reason polite;
+	struct adit_mux_core *core;
+
+	if (!m || m->core->io.closed)
+		return;
+	core = m->core;
+	core->cb = NULL;
+	io_hold(&core->io);
+	io_close(&core->io);
+	m->ops->close(m, why ? why : &polite);
+	io_release(&core->io);
+}
+
+bool
+adit_mux_is_open(const struct adit_mux *m)
+{
+	return (m->core->io.ready & ADIT_OPEN) && !m->core->reason.err;
+}
+
+int
+adit_mux_err(const struct adit_mux *m)
+{
+	return m->core->reason.err;
+}
+
+const struct adit_reason *
+adit_mux_reason(const struct adit_mux *m)
+{
+	return &m->core->reason;
+}
+
+uint64_t
+adit_mux_heard(const struct adit_mux *m)
+{
+	return m->core->heard;
+}
+
+unsigned
+adit_mux_streams(const struct adit_mux *m)
+{
+	return m->core->streams;
+}
+
+uint64_t
+adit_mux_id(const struct adit_mux *m)
+{
+	return m->core->id;
+}
+
+struct adit_worker *
+adit_mux_worker(const struct adit_mux *m)
+{
+	return m->core->io.worker;
+}
+
+const struct adit_addr *
+adit_mux_local(const struct adit_mux *m)
+{
+	return &m->core->local;
+}
+
+const struct adit_addr *
+adit_mux_remote(const struct adit_mux *m)
+{
+	return &m->core->remote;
+}
+
+void
+adit_mux_ready(struct adit_mux *m, unsigned events)
+{
+	io_ready(&m->core->io, events);
+}
+
+void
+adit_mux_unready(struct adit_mux *m, unsigned events)
+{
+	m->core->io.ready &= (uint8_t)~events;
+}
+
+void
+adit_mux_fail(struct adit_mux *m, const struct adit_reason *why)
+{
+	struct adit_mux_core *core = m->core;
+
+	assert(why->err < 0);
+	if (!core->reason.err) {
+		core->reason = *why;
+		core->reason.text = why->text ? strdup(why->text) : NULL;
+	}
+	io_ready(&core->io, ADIT_READ | ADIT_WRITE | ADIT_OPEN);
+}
+
+void
+adit_mux_hear(struct adit_mux *m, uint64_t now)
+{
+	if (now > m->core->heard)
+		m->core->heard = now;
+}
+
+void
+adit_mux_count(struct adit_mux *m, int change)
+{
+	assert(change >= 0 || m->core->streams >= (unsigned)-change);
+	m->core->streams = (unsigned)((int)m->core->streams + change);
+}
+
+void
+adit_mux_set_local(struct adit_mux *m, const struct adit_addr *a)
+{
+	m->core->local = *a;
+}
+
+void
+adit_mux_set_remote(struct adit_mux *m, const struct adit_addr *a)
+{
+	m->core->remote = *a;
+}
+
+void
+adit_mux_hold(struct adit_mux *m)
+{
+	io_hold(&m->core->io);
+}
+
+void
+adit_mux_release(struct adit_mux *m)
+{
+	io_release(&m->core->io);
+}

@@ -1,0 +1,706 @@
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "core/runtime/worker.h"
+
+#define SCRATCH_SIZE 65536
+#define SPARE_CHUNKS 64
+
+struct slot {
+	void	*value;
+	void	(*fini)(void *);
+};
+
+struct adit_worker {
+	struct worker_group	*group;
+	unsigned		 index;
+	struct event_base	*base;
+	bool			 own_base;
+	pthread_t		 thread;
+
+	struct event		 turn;		/* runs worker_turn */
+	bool			 turn_set, in_turn;
+	struct io		*run_first, **run_last;
+	unsigned		 run_now;	/* how many at its head are of this turn */
+	struct io		*graves;
+
+	/* The mailbox; lock guards mail_* and ended. */
+	pthread_mutex_t		 lock;
+	struct adit_message	*mail_first, **mail_last;
+	bool			 ended;
+	struct event		 mail;
+	int			 mail_fd;
+
+	struct chunk_pool	*chunks;
+	void			*scratch;
+	struct slot		 slots[SLOTS];
+};
+
+struct worker_group {
+	unsigned		 n;
+	struct adit_log		*log;
+	struct adit_worker	*workers;
+};
+
+struct adit_timer {
+	struct event		 event;
+	struct adit_worker	*worker;
+	void			(*cb)(void *arg);
+	void			*arg;
+};
+
+uint64_t
+adit_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- the run queue ---------------------------------------------------------- */
+
+/*
+ * From a loop callback the turn is made active at once; from inside the turn by a zero timer, because an event that
+ * activates itself starves descriptors in libevent 2.1.
+ */
+static void
+worker_kick(struct adit_worker *w)
+{
+	static const struct timeval zero;
+
+	if (w->turn_set)
+		return;
+	w->turn_set = true;
+	if (w->in_turn)
+		event_add(&w->turn, &zero);
+	else
+		event_active(&w->turn, EV_TIMEOUT, 0);
+}
+
+static void
+io_queue(struct io *io)
+{
+	struct adit_worker *w = io->worker;
+
+	if (io->queued || io->closed || !io->cb || !(io->want & io->ready))
+		return;
+	io->queued = true;
+	io->next = NULL;
+	*w->run_last = io;
+	w->run_last = &io->next;
+	worker_kick(w);
+}
+
+static void
+io_bury(struct io *io)
+{
+	if (io->queued || io->holds)
+		return;
+	io->queued = true;		/* in the graveyard: for good */
+	io->next = io->worker->graves;
+	io->worker->graves = io;
+	worker_kick(io->worker);
+}
+
+static struct io *
+worker_next(struct adit_worker *w)
+{
+	struct io *io = w->run_first;
+
+	w->run_now--;
+	w->run_first = io->next;
+	if (!w->run_first)
+		w->run_last = &w->run_first;
+	io->queued = false;
+	return io;
+}
+
+/* Calls the owners of what is in the queue now; what they queue waits for the next turn. */
+static void
+worker_run(struct adit_worker *w)
+{
+	w->run_now = 0;
+	for (struct io *io = w->run_first; io; io = io->next)
+		w->run_now++;
+	while (w->run_now) {
+		struct io *io = worker_next(w);
+		unsigned events = io->want & io->ready;
+
+		if (io->closed)
+			io_bury(io);
+		else if (events && io->cb)
+			io->cb(io, events);
+		io_queue(io);
+	}
+}
+
+static void
+worker_free_graves(struct adit_worker *w)
+{
+	while (w->graves) {
+		struct io *io = w->graves;
+
+		w->graves = io->next;
+		io->free(io);
+	}
+}
+
+static void
+worker_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct adit_worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	w->turn_set = false;
+	w->in_turn = true;
+	worker_run(w);
+	worker_free_graves(w);
+	w->in_turn = false;
+}
+
+void
+io_init(struct io *io, struct adit_worker *w, void (*cb)(struct io *, unsigned),
+	void (*free_io)(struct io *))
+{
+	*io = (struct io){ .worker = w, .cb = cb, .free = free_io };
+}
+
+void
+io_want(struct io *io, unsigned events)
+{
+	io->want = (uint8_t)events;
+	io_queue(io);
+}
+
+void
+io_ready(struct io *io, unsigned events)
+{
+	io->ready |= (uint8_t)events;
+	io_queue(io);
+}
+
+void
+io_close(struct io *io)
+{
+	if (io->closed)
+		return;
+	io->closed = true;
+	io->want = 0;
+	io_bury(io);
+}
+
+void
+io_hold(struct io *io)
+{
+	assert(io->holds < UINT16_MAX);
+	io->holds++;
+}
+
+void
+io_release(struct io *io)
+{
+	assert(io->holds > 0);
+	io->holds--;
+	if (io->closed)
+		io_bury(io);
+}
+
+void
+io_move(struct io *io, struct adit_worker *to)
+{
+	struct adit_worker *w = io->worker;
+	struct io **at = &w->run_first;
+
+	assert(!io->closed);
+	for (unsigned i = 0; io->queued && *at; i++, at = &(*at)->next) {
+		if (*at != io)
+			continue;
+		*at = io->next;
+		if (!io->next)
+			w->run_last = at;
+		if (i < w->run_now)
+			w->run_now--;
+		io->queued = false;
+		break;
+	}
+	io->worker = to;
+}
+
+/* ---- mailbox ---------------------------------------------------------------- */
+
+void
+adit_worker_post(struct adit_worker *to, struct adit_message *m)
+{
+	const uint64_t one = 1;
+	bool first, ended;
+
+	m->next = NULL;
+	pthread_mutex_lock(&to->lock);
+	ended = to->ended;
+	first = !to->mail_first;
+	if (!ended) {
+		*to->mail_last = m;
+		to->mail_last = &m->next;
+	}
+	pthread_mutex_unlock(&to->lock);
+	if (ended) {
+		if (m->discard)
+			m->discard(m);
+		return;
+	}
+	if (first && write(to->mail_fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN);	/* the counter is full: it will be read */
+}
+
+static struct adit_message *
+worker_take_mail(struct adit_worker *w)
+{
+	struct adit_message *m;
+
+	pthread_mutex_lock(&w->lock);
+	m = w->mail_first;
+	w->mail_first = NULL;
+	w->mail_last = &w->mail_first;
+	pthread_mutex_unlock(&w->lock);
+	return m;
+}
+
+static void
+worker_read_mail(evutil_socket_t fd, short what, void *arg)
+{
+	struct adit_worker *w = arg;
+	struct adit_message *m, *next;
+	uint64_t n;
+
+	(void)what;
+	if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+		return;
+	for (m = worker_take_mail(w); m; m = next) {
+		next = m->next;
+		m->run(m, w);
+	}
+}
+
+/* ---- life ------------------------------------------------------------------- */
+
+static int
+worker_init(struct adit_worker *w, struct event_base *base, struct adit_err *e)
+{
+	struct event_config *conf;
+
+	w->run_last = &w->run_first;
+	w->mail_last = &w->mail_first;
+	w->mail_fd = -1;
+	pthread_mutex_init(&w->lock, NULL);
+	w->base = base;
+	if (!base) {
+		conf = event_config_new();
+		if (!conf)
+			return adit_err_set(e, -ENOMEM, "out of memory");
+		event_config_set_flag(conf, EVENT_BASE_FLAG_NOLOCK);
+		event_config_set_flag(conf, EVENT_BASE_FLAG_PRECISE_TIMER);
+		w->base = event_base_new_with_config(conf);
+		w->own_base = true;
+		event_config_free(conf);
+	}
+	if (!w->base)
+		return adit_err_set(e, -ENOMEM, "no event loop");
+	w->chunks = chunk_pool_new(SPARE_CHUNKS);
+	w->scratch = malloc(SCRATCH_SIZE);
+	w->mail_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!w->chunks || !w->scratch || w->mail_fd < 0)
+		return adit_err_set(e, -ENOMEM, "no memory or descriptor for a worker");
+	event_assign(&w->turn, w->base, -1, 0, worker_turn, w);
+	event_assign(&w->mail, w->base, w->mail_fd, EV_READ | EV_PERSIST, worker_read_mail, w);
+	if (event_add(&w->mail, NULL) < 0)
+		return adit_err_set(e, -ENOMEM, "event_add failed");
+	return 0;
+}
+
+/* Whatever was closed or posted until now is finished; slots may close conns and post in their turn. */
+static void
+worker_settle(struct adit_worker *w)
+{
+	struct adit_message *m, *next;
+
+	do {
+		for (m = worker_take_mail(w); m; m = next) {
+			next = m->next;
+			m->run(m, w);
+		}
+		worker_turn(-1, 0, w);
+	} while (w->mail_first || w->graves || w->run_first);
+}
+
+static void
+worker_fini(struct adit_worker *w)
+{
+	if (w->mail_fd >= 0) {
+		worker_settle(w);
+		for (int i = 0; i < SLOTS; i++)
+			if (w->slots[i].value && w->slots[i].fini)
+				w->slots[i].fini(w->slots[i].value);
+		worker_settle(w);
+		event_del(&w->turn);
+		event_del(&w->mail);
+		close(w->mail_fd);
+	}
+	chunk_pool_free(w->chunks);
+	free(w->scratch);
+	if (w->own_base && w->base)
+		event_base_free(w->base);
+	pthread_mutex_destroy(&w->lock);
+}
+
+static void
+worker_discard_mail(struct adit_worker *w)
+{
+	struct adit_message *m, *next;
+
+	pthread_mutex_lock(&w->lock);
+	w->ended = true;
+	pthread_mutex_unlock(&w->lock);
+	for (m = worker_take_mail(w); m; m = next) {
+		next = m->next;
+		if (m->discard)
+			m->discard(m);
+	}
+}
+
+static void *
+worker_thread(void *arg)
+{
+	struct adit_worker *w = arg;
+
+	event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	return NULL;
+}
+
+struct stop_message {
+	struct adit_message	 message;
+};
+
+static void
+worker_break(struct adit_message *m, struct adit_worker *w)
+{
+	struct stop_message *stop = adit_container_of(m, struct stop_message, message);
+
+	event_base_loopbreak(w->base);
+	free(stop);
+}
+
+static void
+group_free(struct worker_group *g)
+{
+	/* Each may post to the others while it settles: mail is discarded only when all have. */
+	for (unsigned i = 0; i < g->n; i++)
+		if (g->workers[i].mail_fd >= 0 && g->workers[i].base)
+			worker_settle(&g->workers[i]);
+	for (unsigned i = 0; i < g->n; i++)
+		worker_discard_mail(&g->workers[i]);
+	for (unsigned i = 0; i < g->n; i++)
+		worker_fini(&g->workers[i]);
+	free(g->workers);
+	free(g);
+}
+
+static void
+group_join(struct worker_group *g, unsigned started)
+{
+	for (unsigned i = 0; i < started; i++) {
+		struct stop_message *stop = calloc(1, sizeof(*stop));
+
+		if (!stop)
+			abort();
+		stop->message.run = worker_break;
+		adit_worker_post(&g->workers[i], &stop->message);
+	}
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(g->workers[i].thread, NULL);
+}
+
+static struct worker_group *
+group_new(unsigned n, struct adit_log *log, struct event_base *base, struct adit_err *e)
+{
+	struct worker_group *g = calloc(1, sizeof(*g));
+
+	if (g)
+		g->workers = calloc(n, sizeof(*g->workers));
+	if (!g || !g->workers) {
+		free(g);
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	g->n = n;
+	g->log = log;
+	for (unsigned i = 0; i < n; i++) {
+		g->workers[i].group = g;
+		g->workers[i].index = i;
+		g->workers[i].mail_fd = -1;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (worker_init(&g->workers[i], base, e) < 0) {
+			g->n = i + 1;
+			group_free(g);
+			return NULL;
+		}
+	}
+	return g;
+}
+
+struct worker_group *
+workers_start(const struct worker_conf *conf, struct adit_err *e)
+{
+	struct worker_group *g = group_new(conf->workers ? conf->workers : 1, conf->log, NULL, e);
+
+	if (!g)
+		return NULL;
+	for (unsigned i = 0; i < g->n; i++) {
+		int err = pthread_create(&g->workers[i].thread, NULL, worker_thread, &g->workers[i]);
+		char name[16] = "adit/";
+
+		if (err) {
+			group_join(g, i);
+			group_free(g);
+			adit_err_set(e, -err, "cannot start a thread: %s", adit_strerror(-err));
+			return NULL;
+		}
+		snprintf(name, sizeof(name), "adit/%u", i);
+		pthread_setname_np(g->workers[i].thread, name);
+	}
+	return g;
+}
+
+void
+workers_stop(struct worker_group *g)
+{
+	if (!g)
+		return;
+	group_join(g, g->n);
+	group_free(g);
+}
+
+struct adit_worker *
+worker_attach(struct event_base *base, struct adit_log *log, struct adit_err *e)
+{
+	struct worker_group *g = group_new(1, log, base, e);
+
+	return g ? &g->workers[0] : NULL;
+}
+
+void
+worker_detach(struct adit_worker *w)
+{
+	if (w)
+		group_free(w->group);
+}
+
+struct call_message {
+	struct adit_message	 message;
+	void			(*fn)(struct adit_worker *w, void *arg);
+	void			*arg;
+	pthread_mutex_t		*lock;
+	pthread_cond_t		*cond;
+	unsigned		*left;
+};
+
+static void
+call_run(struct adit_message *m, struct adit_worker *w)
+{
+	struct call_message *call = adit_container_of(m, struct call_message, message);
+
+	call->fn(w, call->arg);
+	pthread_mutex_lock(call->lock);
+	if (--*call->left == 0)
+		pthread_cond_signal(call->cond);
+	pthread_mutex_unlock(call->lock);
+}
+
+void
+workers_call(struct worker_group *g, void (*fn)(struct adit_worker *w, void *arg), void *arg)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+	struct call_message *calls = calloc(g->n, sizeof(*calls));
+	unsigned left = g->n;
+
+	if (!calls)
+		abort();
+	for (unsigned i = 0; i < g->n; i++) {
+		calls[i] = (struct call_message){
+			.message.run = call_run,
+			.fn = fn, .arg = arg, .lock = &lock, .cond = &cond, .left = &left,
+		};
+		adit_worker_post(&g->workers[i], &calls[i].message);
+	}
+	pthread_mutex_lock(&lock);
+	while (left)
+		pthread_cond_wait(&cond, &lock);
+	pthread_mutex_unlock(&lock);
+	free(calls);
+}
+
+/* ---- what others ask of it ---------------------------------------------------- */
+
+unsigned
+workers_count(const struct worker_group *g)
+{
+	return g->n;
+}
+
+struct adit_worker *
+workers_at(struct worker_group *g, unsigned index)
+{
+	return index < g->n ? &g->workers[index] : NULL;
+}
+
+unsigned
+adit_worker_index(const struct adit_worker *w)
+{
+	return w->index;
+}
+
+unsigned
+adit_worker_count(const struct adit_worker *w)
+{
+	return w->group->n;
+}
+
+struct adit_worker *
+adit_worker_at(const struct adit_worker *w, unsigned index)
+{
+	return workers_at(w->group, index);
+}
+
+struct adit_log *
+adit_worker_log(const struct adit_worker *w)
+{
+	return w->group->log;
+}
+
+void *
+adit_worker_scratch(struct adit_worker *w, size_t *len)
+{
+	*len = SCRATCH_SIZE;
+	return w->scratch;
+}
+
+struct event_base *
+worker_base(const struct adit_worker *w)
+{
+	return w->base;
+}
+
+struct chunk_pool *
+worker_chunks(const struct adit_worker *w)
+{
+	return w->chunks;
+}
+
+void **
+worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *))
+{
+	w->slots[slot].fini = fini;
+	return &w->slots[slot].value;
+}
+
+/* ---- timers and chance ---------------------------------------------------------- */
+
+static void
+timer_run(evutil_socket_t fd, short what, void *arg)
+{
+	struct adit_timer *t = arg;
+
+	(void)fd;
+	(void)what;
+	t->cb(t->arg);
+}
+
+struct adit_timer *
+adit_timer_new(struct adit_worker *w, void (*cb)(void *arg), void *arg)
+{
+	struct adit_timer *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	*t = (struct adit_timer){ .worker = w, .cb = cb, .arg = arg };
+	event_assign(&t->event, w->base, -1, 0, timer_run, t);
+	return t;
+}
+
+void
+adit_timer_set(struct adit_timer *t, uint64_t ns)
+{
+	struct timeval tv = {
+		.tv_sec = (time_t)(ns / 1000000000u),
+		.tv_usec = (suseconds_t)(ns % 1000000000u / 1000u),
+	};
+
+	event_add(&t->event, &tv);
+}
+
+void
+adit_timer_stop(struct adit_timer *t)
+{
+	if (t)
+		event_del(&t->event);
+}
+
+bool
+adit_timer_running(const struct adit_timer *t)
+{
+	return t && event_pending(&t->event, EV_TIMEOUT, NULL);
+}
+
+void
+adit_timer_free(struct adit_timer *t)
+{
+	if (!t)
+		return;
+	event_del(&t->event);
+	free(t);
+}
+
+void
+adit_random(void *buf, size_t len)
+{
+	uint8_t *to = buf;
+
+	while (len) {
+		ssize_t n = getrandom(to, len < 256 ? len : 256, 0);
+
+		if (n < 0 && errno != EINTR)
+			abort();
+		if (n > 0) {
+			to += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
+uint32_t
+adit_random_below(uint32_t n)
+{
+	uint32_t limit, r;
+
+	if (n < 2)
+		return 0;
+	limit = UINT32_MAX - UINT32_MAX % n;
+	do
+		adit_random(&r, sizeof(r));
+	while (r >= limit);
+	return r % n;
+}
