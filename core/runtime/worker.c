@@ -16,6 +16,7 @@
 
 #define SCRATCH_SIZE 65536
 #define SPARE_CHUNKS 64
+#define LINGER_LIMIT_NS ADIT_SECONDS(5)
 
 struct slot {
 	void	*value;
@@ -34,6 +35,8 @@ struct adit_worker {
 	struct io		*run_first, **run_last;
 	unsigned		 run_now;	/* how many at its head are of this turn */
 	struct io		*graves;
+	unsigned		 lingering;	/* ios closed but held */
+	bool			 stopping;	/* the loop ends when nothing lingers */
 
 	/* The mailbox; lock guards mail_* and ended. */
 	pthread_mutex_t		 lock;
@@ -103,9 +106,25 @@ io_queue(struct io *io)
 	worker_kick(w);
 }
 
+/* Keeps the count of what is closed and held, and ends the loop that waits for the last of them. */
+static void
+io_linger(struct io *io, bool lingering)
+{
+	struct adit_worker *w = io->worker;
+
+	if (io->lingering == lingering)
+		return;
+	io->lingering = lingering;
+	if (lingering)
+		w->lingering++;
+	else if (--w->lingering == 0 && w->stopping)
+		event_base_loopbreak(w->base);
+}
+
 static void
 io_bury(struct io *io)
 {
+	io_linger(io, io->holds > 0);
 	if (io->queued || io->holds)
 		return;
 	io->queued = true;		/* in the graveyard: for good */
@@ -330,6 +349,31 @@ worker_init(struct adit_worker *w, struct event_base *base, struct adit_err *e)
 	return 0;
 }
 
+static void
+worker_linger_limit(void *arg)
+{
+	struct adit_worker *w = arg;
+
+	event_base_loopbreak(w->base);
+}
+
+/* Runs the loop of a worker that stops until nothing is held any more, within the limit. */
+static void
+worker_drain(struct adit_worker *w)
+{
+	struct adit_timer *limit;
+
+	w->stopping = true;
+	if (!w->lingering)
+		return;
+	limit = adit_timer_new(w, worker_linger_limit, w);
+	if (limit) {
+		adit_timer_set(limit, LINGER_LIMIT_NS);
+		event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	}
+	adit_timer_free(limit);
+}
+
 /* Whatever was closed or posted until now is finished; slots may close conns and post in their turn. */
 static void
 worker_settle(struct adit_worker *w)
@@ -353,6 +397,8 @@ worker_fini(struct adit_worker *w)
 		for (int i = 0; i < SLOTS; i++)
 			if (w->slots[i].value && w->slots[i].fini)
 				w->slots[i].fini(w->slots[i].value);
+		worker_settle(w);
+		worker_drain(w);
 		worker_settle(w);
 		event_del(&w->turn);
 		event_del(&w->mail);

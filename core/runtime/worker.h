@@ -26,8 +26,10 @@ struct worker_conf {
 /* Starts the threads. NULL with e filled. Main thread, as all below. */
 struct worker_group *workers_start(const struct worker_conf *conf, struct adit_err *e);
 
-/* Ends the loops, joins the threads and frees everything: each worker's still open conns and sessions must have been
- * closed before by their owners. */
+/*
+ * Ends the loops, joins the threads and frees everything. Conns and sessions must have been closed before by their
+ * owners; those that still flush or linger (held) get up to 5 s.
+ */
 void workers_stop(struct worker_group *g);
 
 struct adit_worker *workers_at(struct worker_group *g, unsigned index);
@@ -63,6 +65,7 @@ struct io {
 	uint8_t			 want, ready;
 	bool			 queued;	/* in the run queue, or buried */
 	bool			 closed;
+	bool			 lingering;	/* closed, and held: counted by the worker */
 	uint16_t		 holds;
 	struct io		*next;		/* in the run queue, or in the graveyard */
 };
