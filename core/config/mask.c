@@ -1,0 +1,127 @@
+/* Passwords in what an error message quotes. Lengths stay, so that columns stay right. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/config/errors.h"
+
+static const char *const secret_words[] = {
+	"auth", "cipherkey", "kcp.key", "knock", "passphrase", "password", "secret", "token", NULL,
+};
+
+static bool
+is_secret(const char *key, size_t len)
+{
+	for (size_t i = 0; secret_words[i]; i++)
+		if (strlen(secret_words[i]) == len && !strncasecmp(secret_words[i], key, len))
+			return true;
+	return false;
+}
+
+/* user:password@ loses the password, a lone user@ (it may be base64 of both) everything. */
+static void
+mask_user_info(char *url, size_t len)
+{
+	char *host = memmem(url, len, "://", 3), *end = url + len, *at, *colon;
+
+	host = host ? host + 3 : url;
+	for (char *p = host; p < end; p++)
+		if (*p == '/' || *p == '?') {
+			end = p;
+			break;
+		}
+	at = memrchr(host, '@', (size_t)(end - host));
+	if (!at)
+		return;
+	colon = memchr(host, ':', (size_t)(at - host));
+	colon = colon ? colon + 1 : host;
+	memset(colon, '*', (size_t)(at - colon));
+}
+
+/* One item of a query: handler.auth=... */
+static void
+mask_item(char *item, size_t len)
+{
+	char *value = memchr(item, '=', len), *key = item;
+
+	if (!value)
+		return;
+	for (char *p = item; p < value; p++)
+		if (*p == '.' && !is_secret(key, (size_t)(value - key)))
+			key = p + 1;
+	if (is_secret(key, (size_t)(value - key)))
+		memset(value + 1, '*', (size_t)(item + len - value - 1));
+}
+
+static char *
+copy_of(const char *text, size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, text, len);
+	copy[len] = 0;
+	return copy;
+}
+
+char *
+config_mask_url(const char *url, size_t len)
+{
+	char *copy = copy_of(url, len), *p, *end, *next;
+
+	if (!copy)
+		return NULL;
+	mask_user_info(copy, len);
+	end = copy + len;
+	p = memchr(copy, '?', len);
+	for (; p && p < end; p = next) {
+		p++;
+		next = memchr(p, '&', (size_t)(end - p));
+		if (!next)
+			next = end;
+		mask_item(p, (size_t)(next - p));
+	}
+	return copy;
+}
+
+/* Where the value begins when a secret key ends at p ('password"  : '), else NULL. */
+static char *
+value_after(char *p, char *end)
+{
+	if (p < end && (*p == '"' || *p == '\''))
+		p++;
+	while (p < end && isblank((unsigned char)*p))
+		p++;
+	if (p == end || *p != ':')
+		return NULL;
+	p++;
+	while (p < end && isblank((unsigned char)*p))
+		p++;
+	return p;
+}
+
+char *
+config_mask_line(const char *line, size_t len)
+{
+	char *copy = copy_of(line, len), *end, *value;
+	size_t n;
+
+	if (!copy)
+		return NULL;
+	end = copy + len;
+	for (char *p = copy; p < end; p++) {
+		if (p > copy && (isalnum((unsigned char)p[-1]) || p[-1] == '_'))
+			continue;
+		for (n = 0; p + n < end && (isalnum((unsigned char)p[n]) || p[n] == '.'); n++)
+			;
+		value = n && is_secret(p, n) ? value_after(p + n, end) : NULL;
+		if (!value)
+			continue;
+		/* To the end of the line: a secret may hold any character, a comma too. */
+		memset(value, '*', (size_t)(end - value));
+		break;
+	}
+	return copy;
+}
