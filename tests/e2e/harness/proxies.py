@@ -1,0 +1,144 @@
+"""The network in between, as bad as a test wants it: one proxy for TCP, one for UDP."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+from typing import Callable, Optional
+
+from .daemon import Address
+from .servers import Server, reset
+
+
+class TcpProxy:
+    """Carries connections to target. block(): nothing moves, nobody is told. cut(): all are reset."""
+
+    def __init__(self, target: Address) -> None:
+        self.target = target
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._refusing = False
+        self._pairs: set[tuple[socket.socket, socket.socket]] = set()
+        self._server = Server(self._serve)
+        self.address = self._server.address
+
+    def _serve(self, near: socket.socket) -> None:
+        if self._refusing:
+            reset(near)
+            return
+        far = socket.create_connection(self.target)
+        pair = (near, far)
+        self._pairs.add(pair)
+        back = threading.Thread(target=self._carry, args=(far, near), daemon=True)
+        back.start()
+        self._carry(near, far)
+        back.join()
+        self._pairs.discard(pair)
+        far.close()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                block = source.recv(1 << 16)
+                self._flowing.wait()
+                if not block:
+                    sink.shutdown(socket.SHUT_WR)
+                    return
+                sink.sendall(block)
+
+    @property
+    def connections(self) -> int:
+        """How many were ever made."""
+        return self._server.connections
+
+    def block(self) -> None:
+        self._flowing.clear()
+
+    def unblock(self) -> None:
+        self._flowing.set()
+
+    def cut(self, refuse: bool = False) -> None:
+        """Resets every connection; refuse: also all that come until allow()."""
+        self._refusing = refuse
+        for pair in list(self._pairs):
+            for sock in pair:
+                with contextlib.suppress(OSError):
+                    # shutdown wakes the thread that reads; the RST goes with the close after it.
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def allow(self) -> None:
+        self._refusing = False
+
+    def close(self) -> None:
+        self._flowing.set()
+        self.cut(refuse=True)
+        self._server.close()
+
+
+Filter = Callable[[bytes, bool], bool]
+
+
+class UdpProxy:
+    """Carries datagrams to target, each sender by a socket of its own. passes(datagram, outbound) says
+    which get through; block() lets none through."""
+
+    def __init__(self, target: Address, passes: Optional[Filter] = None) -> None:
+        self.target = target
+        self.passes = passes
+        self.carried = 0
+        self._blocked = False
+        self._near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._near.bind(("127.0.0.1", 0))
+        self.address: Address = self._near.getsockname()
+        self._far: dict[Address, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._near, selectors.EVENT_READ, None)
+        self._waker, self._wake = socket.socketpair()
+        self._selector.register(self._waker, selectors.EVENT_READ, self._waker)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is self._waker:
+                    return
+                with contextlib.suppress(OSError):
+                    if key.data is None:
+                        datagram, sender = self._near.recvfrom(1 << 16)
+                        if self._through(datagram, True):
+                            self._socket_of(sender).send(datagram)
+                    else:
+                        datagram = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]
+                        if self._through(datagram, False):
+                            self._near.sendto(datagram, key.data)
+
+    def _socket_of(self, sender: Address) -> socket.socket:
+        if sender not in self._far:
+            far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            far.connect(self.target)
+            self._far[sender] = far
+            self._selector.register(far, selectors.EVENT_READ, sender)
+        return self._far[sender]
+
+    def _through(self, datagram: bytes, outbound: bool) -> bool:
+        if self._blocked or (self.passes and not self.passes(datagram, outbound)):
+            return False
+        self.carried += 1
+        return True
+
+    def block(self) -> None:
+        self._blocked = True
+
+    def unblock(self) -> None:
+        self._blocked = False
+
+    def close(self) -> None:
+        self._wake.send(b"x")
+        self._thread.join()
+        for sock in (self._near, self._waker, self._wake, *self._far.values()):
+            sock.close()
+        self._selector.close()
