@@ -165,6 +165,7 @@ print_line(FILE *f, const struct tree_pos *pos)
 	free(masked);
 }
 
+__attribute__((format(printf, 2, 0)))
 static char *
 render(const struct config_problem *p, const char *fmt, va_list ap)
 {
