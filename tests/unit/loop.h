@@ -1,6 +1,6 @@
 /*
- * A worker on a loop of the test's own, turned by the test until something has happened: no sleeps, no threads. As a
- * fixture:
+ * A worker on a loop of the test's own, turned by the test until something has happened: no sleeps,
+ * no threads. As a fixture:
  *
  *	cmocka_unit_test_setup_teardown(test, loop_setup, loop_teardown)
  *
@@ -30,14 +30,15 @@ struct loop {
 struct loop *loop_new(void);
 
 /*
- * Turns until what was closed has gone (a polite close may linger: at most 3 s), then frees. Fails the test if a queue
- * still holds a chunk. All conns must have been closed.
+ * Turns until what was closed has gone (a polite close may linger: at most 3 s), then frees. Fails
+ * the test if a queue still holds a chunk. All conns must have been closed.
  */
 void loop_free(struct loop *l);
 
 /*
- * Turns until cond(arg) is true, asking before the first turn and after each; false if limit_ms passed. The limit is
- * for a test that fails: give it generously, it costs nothing when all is well (and TSan is slow).
+ * Turns until cond(arg) is true, asking before the first turn and after each; false if limit_ms
+ * passed. The limit is for a test that fails: give it generously, it costs nothing when all is well
+ * (and TSan is slow).
  */
 bool loop_until(struct loop *l, bool (*cond)(void *arg), void *arg, unsigned limit_ms);
 

@@ -56,7 +56,8 @@ what_is_no_literal_is_refused(void **state)
 		"", "localhost", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.4 ", " 1.2.3.4", ":::",
 		"::1::", "[::1", "::1]", "[]", "[1.2.3.4]", "fe80::1%", "fe80::1%no-such-interface",
 		"fe80::1%4294967296", "1.2.3.4%1", "01.2.3.4x", "[[::1]]",
-		"1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc:dddd:eeee:ffff:1111:2222",
+		"1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc:dddd:eeee:ffff:1111"
+		":2222",
 	};
 	struct adit_addr a = { .family = 7 };
 
@@ -152,7 +153,7 @@ host_and_port_are_split(void **state)
 	} rows[] = {
 		{ "example.org:443", "example.org", 443 },
 		{ "example.org", "example.org", 0 },
-		{ "example.org:", "example.org", 0 },	/* RFC 3986, 3.2.3: the digits may be none */
+		{ "example.org:", "example.org", 0 },	/* RFC 3986, 3.2.3 */
 		{ ":8080", "", 8080 },
 		{ "h:0", "h", 0 },
 		{ "h:65535", "h", 65535 },
@@ -177,8 +178,8 @@ static void
 bad_host_and_port_are_refused(void **state)
 {
 	static const char *const rows[] = {
-		"", "h:65536", "h:-1", "h:+1", "h: 1", "h:1 ", "h:x", "::1", "a:b:1", "[::1", "[]:1",
-		"[::1]1", "[::1]:x", "h:18446744073709551617", "h:99999999999999999999999999",
+		"", "h:65536", "h:-1", "h:+1", "h: 1", "h:1 ", "h:x", "::1", "a:b:1", "[::1",
+		"[]:1", "[::1]1", "[::1]:x", "h:18446744073709551617", "h:99999999999999999999999999",
 	};
 	char host[64];
 	uint16_t port;
