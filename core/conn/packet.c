@@ -90,6 +90,14 @@ adit_packet_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 	return sent;
 }
 
+int
+adit_packet_trouble(struct adit_packet_conn *p, struct adit_addr *peer)
+{
+	if (p->ops->size <= offsetof(struct adit_packet_ops, trouble) || !p->ops->trouble)
+		return 0;
+	return p->ops->trouble(p, peer);
+}
+
 void
 adit_packet_close(struct adit_packet_conn *p)
 {

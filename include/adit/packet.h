@@ -26,7 +26,8 @@ struct adit_packet_ops {
 	size_t		 size;
 	const char	*name;
 
-	/* Fills at most n of v, each with room in data; returns how many, -EAGAIN or a failure. */
+	/* Fills at most n of v, each with room in data, whose iov_len becomes the length that came; returns how
+	 * many (0: try again), -EAGAIN or a failure. */
 	int		(*recv)(struct adit_packet_conn *p, struct adit_packet *v, int n);
 
 	/* Sends v in order; returns how many were taken, -EAGAIN or a failure. A failure about one
@@ -35,6 +36,9 @@ struct adit_packet_ops {
 
 	void		(*close)(struct adit_packet_conn *p);
 	void		(*free)(struct adit_packet_conn *p);
+
+	/* optional: the next failure (< 0) that was about one destination, with that; 0: none */
+	int		(*trouble)(struct adit_packet_conn *p, struct adit_addr *peer);
 };
 
 struct adit_packet_core;
@@ -50,6 +54,7 @@ void adit_packet_own(struct adit_packet_conn *p, adit_packet_cb *cb, void *owner
 void adit_packet_want(struct adit_packet_conn *p, unsigned events);
 int adit_packet_recv(struct adit_packet_conn *p, struct adit_packet *v, int n);
 int adit_packet_send(struct adit_packet_conn *p, const struct adit_packet *v, int n);
+int adit_packet_trouble(struct adit_packet_conn *p, struct adit_addr *peer);	/* ask after recv and send */
 void adit_packet_close(struct adit_packet_conn *p);	/* as adit_conn_close; NULL is fine */
 struct adit_worker *adit_packet_worker(const struct adit_packet_conn *p);
 const struct adit_addr *adit_packet_local(const struct adit_packet_conn *p);
