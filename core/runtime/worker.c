@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "core/runtime/job.h"
 #include "core/runtime/worker.h"
 
 #define SCRATCH_SIZE 65536
@@ -53,6 +54,7 @@ struct adit_worker {
 struct worker_group {
 	unsigned		 n;
 	struct adit_log		*log;
+	struct job_pool		*jobs;
 	struct adit_worker	*workers;
 };
 
@@ -451,6 +453,7 @@ worker_break(struct adit_message *m, struct adit_worker *w)
 static void
 group_free(struct worker_group *g)
 {
+	job_pool_stop(g->jobs);
 	/* Each may post to the others while it settles: mail is discarded only when all have. */
 	for (unsigned i = 0; i < g->n; i++)
 		if (g->workers[i].mail_fd >= 0 && g->workers[i].base)
@@ -459,6 +462,7 @@ group_free(struct worker_group *g)
 		worker_discard_mail(&g->workers[i]);
 	for (unsigned i = 0; i < g->n; i++)
 		worker_fini(&g->workers[i]);
+	job_pool_free(g->jobs);
 	free(g->workers);
 	free(g);
 }
@@ -483,9 +487,15 @@ group_new(unsigned n, struct adit_log *log, struct event_base *base, struct adit
 {
 	struct worker_group *g = calloc(1, sizeof(*g));
 
-	if (g)
+	if (g) {
+		g->jobs = job_pool_new();
 		g->workers = calloc(n, sizeof(*g->workers));
-	if (!g || !g->workers) {
+	}
+	if (!g || !g->workers || !g->jobs) {
+		if (g) {
+			job_pool_free(g->jobs);
+			free(g->workers);
+		}
 		free(g);
 		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
@@ -648,6 +658,12 @@ struct event_base *
 worker_base(const struct adit_worker *w)
 {
 	return w->base;
+}
+
+struct job_pool *
+worker_jobs(const struct adit_worker *w)
+{
+	return w->group->jobs;
 }
 
 struct chunk_pool *

@@ -15,6 +15,7 @@
 #include "core/runtime/queue.h"
 
 struct event_base;
+struct job_pool;
 struct evdns_base;
 struct worker_group;
 
@@ -48,6 +49,7 @@ void worker_detach(struct adit_worker *w);
 /* For modules with descriptors of their own. */
 struct event_base *worker_base(const struct adit_worker *w);
 struct chunk_pool *worker_chunks(const struct adit_worker *w);
+struct job_pool *worker_jobs(const struct adit_worker *w);
 
 /* Kept by a module per worker, by key: e.g. its table of sessions. Returns the slot to read or set. fini (may be NULL)
  * runs in worker_detach/workers_stop. */

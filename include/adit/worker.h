@@ -58,7 +58,7 @@ void *adit_worker_scratch(struct adit_worker *w, size_t *len);
 /*
  * Runs work on a helper thread (what blocks: getaddrinfo, password hashes, files), then done on w. The queue
  * is bounded: -EAGAIN when full, and neither is run. done comes also while w is stopping (cancelled is then
- * true if work was not run).
+ * true if work was not run); a job that is new then gets ADIT_ESTOPPED.
  */
 struct adit_job {
 	void		(*work)(struct adit_job *j);			/* helper thread */
