@@ -38,6 +38,18 @@ wire_malformed(const char **why, const char *text)
 	return -EBADMSG;
 }
 
+/*
+ * Whether buf begins with the n bytes of want: 1, or -1 if it differs, or 0 if it ends before that
+ * is clear.
+ */
+static inline int
+wire_match(const void *buf, size_t len, const void *want, size_t n)
+{
+	if (len && memcmp(buf, want, len < n ? len : n) != 0)
+		return -1;
+	return len < n ? 0 : 1;
+}
+
 /* Returns the next n bytes and steps over them; NULL (and bad) if there are fewer. */
 static inline const uint8_t *
 wire_take(struct wire_reader *r, size_t n)
@@ -77,7 +89,7 @@ wire_get16(struct wire_reader *r)
 {
 	const uint8_t *p = wire_take(r, 2);
 
-	return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
+	return (uint16_t)(p ? p[0] << 8 | p[1] : 0);
 }
 
 static inline void
