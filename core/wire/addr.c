@@ -85,9 +85,8 @@ wire_addr_write(struct wire_writer *w, const struct wire_addr *a)
 	wire_put16(w, a->port);
 }
 
-/* Returns 0 or -EINVAL; no text at all is port 0. */
-static int
-parse_port(const char *text, size_t len, uint16_t *port)
+int
+wire_addr_parse_port(const char *text, size_t len, uint16_t *port)
 {
 	unsigned value = 0;
 
@@ -148,7 +147,7 @@ parse_bracketed(const char *text, size_t len, struct wire_addr *a)
 	size_t rest;
 	int ret;
 
-	if (!close)
+	if (!close || !memchr(text, ':', (size_t)(close - text)))	/* not IPv6 inside */
 		return -EINVAL;
 	rest = len - (size_t)(close + 1 - text);
 	if (rest && close[1] != ':')
@@ -156,7 +155,7 @@ parse_bracketed(const char *text, size_t len, struct wire_addr *a)
 	ret = parse_host(text + 1, (size_t)(close - text) - 1, a);
 	if (ret || !rest)
 		return ret;
-	return parse_port(close + 2, rest - 1, &a->port);
+	return wire_addr_parse_port(close + 2, rest - 1, &a->port);
 }
 
 int
@@ -177,7 +176,7 @@ wire_addr_parse(const char *text, size_t len, struct wire_addr *a)
 		return parse_host(text, len, a);
 	host_len = (size_t)(colon - text);
 	ret = parse_host(text, host_len, a);
-	return ret ? ret : parse_port(colon + 1, len - host_len - 1, &a->port);
+	return ret ? ret : wire_addr_parse_port(colon + 1, len - host_len - 1, &a->port);
 }
 
 size_t

@@ -55,6 +55,9 @@ void wire_addr_write(struct wire_writer *w, const struct wire_addr *a);
  */
 int wire_addr_parse(const char *text, size_t len, struct wire_addr *a);
 
+/* Reads a port in decimal; no digits at all are 0. Returns 0 or -EINVAL. */
+int wire_addr_parse_port(const char *text, size_t len, uint16_t *port);
+
 /*
  * Writes "host:port" (IPv6 in brackets), terminated; returns its length. WIRE_ADDR_NONE gives
  * "".

@@ -59,7 +59,7 @@ text_without_an_address_is_refused(void **state)
 {
 	static const char *const cases[] = {
 		"", "a:b", "a:65536", "a:-1", "a: 1", "a:99999999999", "[::1", "[::1]80", "[::1]:x",
-		"0.0.0.0::7005", "a:b:80", "[::1%lo]:80",
+		"0.0.0.0::7005", "a:b:80", "[::1%lo]:80", "[]", "[[]", "[name]:80", "[1.2.3.4]:80",
 	};
 	char longest[256];
 	struct wire_addr a;
