@@ -48,7 +48,7 @@ mend_wildcard(struct wire_addr *a)
 	if (a->type != WIRE_ADDR_NAME || a->port || a->len < sizeof(prefix)
 		|| memcmp(a->name, prefix, sizeof(prefix) - 1))
 		return;
-	/* From its first colon on the text is what the address should have been: ":PORT". */
+	/* From its last colon on it is what the text should have been: ":PORT". */
 	if (wire_addr_parse(a->name + sizeof(prefix) - 2, a->len - sizeof(prefix) + 2, &fixed))
 		return;
 	*a = (struct wire_addr){ .type = WIRE_ADDR_IPV4, .port = fixed.port };
