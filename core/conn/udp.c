@@ -27,9 +27,8 @@
 #define ECN_MASK 3
 
 /* Room for all that one datagram brings or takes along. */
-union control {
-	struct cmsghdr	 align;
-	char buf[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+struct control {
+	_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) +
 	         2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int))];
 };
 
@@ -195,7 +194,7 @@ udp_recv(struct adit_packet_conn *p, struct adit_packet *v, int n)
 {
 	struct udp *u = udp_of(p);
 	struct sockaddr_storage from[UDP_BATCH];
-	union control control[UDP_BATCH];
+	struct control control[UDP_BATCH];
 	struct mmsghdr m[UDP_BATCH];
 	int got;
 
@@ -224,7 +223,7 @@ udp_recv(struct adit_packet_conn *p, struct adit_packet *v, int n)
 
 struct outgoing {
 	struct sockaddr_storage	 to;
-	union control		 control;
+	struct control		 control;
 	struct iovec		 iov;
 };
 
@@ -282,7 +281,7 @@ udp_add_source(struct msghdr *m, const struct adit_addr *from)
  * The own address, the ECN bits and the segment size, as far as they are not the socket's defaults.
  */
 static void
-udp_write_control(struct msghdr *m, union control *control, const struct adit_packet *p,
+udp_write_control(struct msghdr *m, struct control *control, const struct adit_packet *p,
                   uint16_t segment)
 {
 	bool v4 = p->to.family == AF_INET;
