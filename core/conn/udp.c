@@ -28,7 +28,8 @@
 
 /* Room for all that one datagram brings or takes along. */
 struct control {
-	_Alignas(struct cmsghdr) char buf[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+	_Alignas(struct cmsghdr)
+	char buf[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) +
 	         2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int))];
 };
 
