@@ -1,8 +1,8 @@
 """Options and fixtures of the end-to-end tests.
 
-    python3 -m pytest tests/e2e --adit build/asan/adit          one daemon with itself
-    python3 -m pytest tests/e2e --gost PATH --peers gost        with a real gost on either side
-    python3 -m pytest tests/e2e --gost PATH --peers self        gost with itself: is the harness right?
+    python3 -m pytest tests/e2e --adit=build/asan/adit          one daemon with itself
+    python3 -m pytest tests/e2e --gost=PATH --peers=gost        with a real gost on either side
+    python3 -m pytest tests/e2e --gost=PATH --peers=self        gost with itself: is the harness right?
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def world(request: pytest.FixtureRequest, programs: dict[str, Path], tmp_path: P
     for name in {pair.server, pair.client} - set(programs):
         if name == "gost":
             pytest.skip("no gost here: put one in PATH or name it by ADIT_GOST")
-        pytest.fail("no adit: --adit PATH or ADIT")
+        pytest.fail("no adit: --adit=PATH or ADIT")
     world = World(programs, tmp_path, pair)
     yield world
     world.end()

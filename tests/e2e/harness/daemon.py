@@ -154,6 +154,13 @@ class Daemon:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def freeze(self) -> None:
+        """Stops it where it stands; its kernel goes on without it."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.send(signal.SIGCONT)
+
     def kill(self) -> None:
         """Ends it as a crash would; what it leaves behind is not judged."""
         self.must_end_well = False
@@ -172,7 +179,7 @@ class Daemon:
     def stop(self, limit: float = PATIENCE) -> int:
         """SIGTERM, then its exit status."""
         if self.running:
-            self.send(signal.SIGCONT)
+            self.thaw()
             self.send(signal.SIGTERM)
         return self.wait(limit)
 

@@ -47,7 +47,7 @@ class Site:
             # The handshake is left to the connection's own thread: one visitor must not hold up the rest.
             self._server.socket = tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.address: Address = self._server.server_address[:2]
+        self.address: Address = ("127.0.0.1", self._server.server_port)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

@@ -92,7 +92,7 @@ def get(entry: Address, host: str, path: str = "/", **more: Any) -> Answer:
 
 def read_to_end(sock: socket.socket) -> bytes:
     """All that comes until the end of stream."""
-    blocks = []
+    blocks: list[bytes] = []
     while True:
         block = sock.recv(1 << 16)
         if not block:

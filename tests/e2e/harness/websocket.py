@@ -7,7 +7,8 @@ import hashlib
 import os
 import socket
 import struct
-from typing import BinaryIO
+
+from .body import Readable
 
 TEXT, BINARY, CLOSE = 1, 2, 8
 
@@ -34,7 +35,7 @@ def encode(opcode: int, payload: bytes, masked: bool) -> bytes:
     return head + mask + _masked(payload, mask)
 
 
-def decode(stream: BinaryIO) -> tuple[int, bytes]:
+def decode(stream: Readable) -> tuple[int, bytes]:
     """The next frame: its opcode and payload. EOFError where the stream ends."""
     first, second = _exactly(stream, 2)
     length = second & 0x7F
@@ -52,7 +53,7 @@ def _masked(payload: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pad[:size], "big")).to_bytes(size, "big")
 
 
-def _exactly(stream: BinaryIO, length: int) -> bytes:
+def _exactly(stream: Readable, length: int) -> bytes:
     read = stream.read(length)
     if len(read) != length:
         raise EOFError("the stream ended within a frame")

@@ -144,6 +144,14 @@ def query_of(first: Mapping[str, str], more: Mapping[str, Any]) -> str:
     return "&".join(f"{k}={quote(v, safe=':,.$/*-')}" for k, v in values.items())
 
 
+def publish(world: World, transport: str, site: Site, host: str = "app.local", **options: Any) -> Tunnel:
+    """The usual world: a server with one rule, and a client that gives it site as host."""
+    tunnel = tunnel_id()
+    server = world.server(transport, {host: tunnel}, **options)
+    world.client(transport, server.clients, tunnel, site.address)
+    return server
+
+
 def tunnel_id() -> str:
     return str(uuid.uuid4())
 
