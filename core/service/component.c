@@ -51,3 +51,68 @@ adit_component_auth(const struct adit_component *p, const char **user, const cha
 	*password = p->password ? p->password : "";
 	return true;
 }
+
+/* ---- activities ----------------------------------------------------------------- */
+
+void
+adit_activity_begin(struct adit_activity *a, struct adit_component *p, struct adit_worker *w)
+{
+	struct adit_activity **first;
+
+	adit_component_get(p);
+	a->component = p;
+	a->next = NULL;
+	a->prev = NULL;
+	if (!p || !p->activities)
+		return;
+	first = &p->activities->first[adit_worker_index(w)];
+	a->next = *first;
+	a->prev = first;
+	if (a->next)
+		a->next->prev = &a->next;
+	*first = a;
+	atomic_fetch_add_explicit(&p->activities->n, 1, memory_order_relaxed);
+}
+
+void
+adit_activity_end(struct adit_activity *a)
+{
+	struct adit_component *p = a->component;
+
+	if (!p)
+		return;
+	a->component = NULL;
+	if (a->prev) {
+		*a->prev = a->next;
+		if (a->next)
+			a->next->prev = a->prev;
+		a->prev = NULL;
+		atomic_fetch_sub_explicit(&p->activities->n, 1, memory_order_relaxed);
+	}
+	adit_component_put(p);
+}
+
+void
+activities_stop(struct activities *all, struct adit_worker *w, int why)
+{
+	struct adit_activity *list = all->first[adit_worker_index(w)], *a;
+
+	/* What stop() ends takes itself out of list; what it begins goes to the worker's own list and is met
+	 * by the next call. */
+	all->first[adit_worker_index(w)] = NULL;
+	if (list)
+		list->prev = &list;
+	while ((a = list)) {
+		struct adit_activity **first = &all->first[adit_worker_index(w)];
+
+		list = a->next;
+		if (list)
+			list->prev = &list;
+		a->next = *first;
+		a->prev = first;
+		if (a->next)
+			a->next->prev = &a->next;
+		*first = a;
+		a->stop(a, why);
+	}
+}

@@ -11,7 +11,17 @@
 
 struct auth_set;	/* core/service/auth.h */
 struct service;
-struct route;
+struct listen_book;
+struct worker_group;
+
+/* The activities of one service. */
+struct activities {
+	atomic_uint		 n;			/* on all workers */
+	struct adit_activity	*first[ADIT_WORKERS_MAX];	/* each worker's own */
+};
+
+/* Ends, on w, all that goes on there with that reason. */
+void activities_stop(struct activities *all, struct adit_worker *w, int why);
 
 struct adit_component {
 	atomic_uint			 refs;
@@ -21,6 +31,8 @@ struct adit_component {
 	const char			*user, *password;	/* to present; NULL: none */
 	const struct auth_set		*auth;		/* to check; NULL: anybody */
 	struct service			*service;	/* of listeners and handlers */
+	struct activities		*activities;	/* the service's; NULL: not counted */
+	struct listen_book		*sockets;	/* the process's; NULL where there is none */
 	void				(*destroy)(struct adit_component *p);
 };
 

@@ -72,6 +72,24 @@ int adit_component_authenticate(const struct adit_component *p, const char *user
 /* Keeps p referenced for c's life and gives c its service name. */
 void adit_conn_set_component(struct adit_conn *c, struct adit_component *p);
 
+/*
+ * Something that goes on for a service on one worker: a handshake, a session, a joined pair of conns. It is counted
+ * while it lasts, so that a service that stops knows when it is done, and is stopped when the limit for that
+ * is over. Embedded in what goes on; all on its worker.
+ */
+struct adit_activity {
+	/*
+	 * why 0: the service drains, begin nothing new and end when what is open has ended (asked again and
+	 * again). Else end now, with that reason. Ends as it always does, with adit_activity_end, in this
+	 * call or soon after. Called by the loop.
+	 */
+	void			(*stop)(struct adit_activity *a, int why);
+	struct adit_component	*component;			/* core's, below too; referenced */
+	struct adit_activity	*next, **prev;
+};
+void adit_activity_begin(struct adit_activity *a, struct adit_component *p, struct adit_worker *w);
+void adit_activity_end(struct adit_activity *a);	/* also before begin, or twice */
+
 /* ---- where to ------------------------------------------------------------------ */
 
 enum adit_network { ADIT_TCP, ADIT_UDP, ADIT_UNIX };
@@ -259,9 +277,10 @@ struct adit_rule {
 struct adit_ingress_ops {
 	struct adit_plugin base;
 
-	/* The rule for host (normalised: lower case, no port, no trailing dot). 0, or ADIT_ENOROUTE. Any
+	/* The rule for host (normalised: lower case, no port, no trailing dot). 0, or ADIT_ENOROUTE. On any
 	 * worker, at the same time. */
-	int	(*lookup)(struct adit_ingress *i, const char *host, struct adit_rule *out);
+	int	(*lookup)(struct adit_ingress *i, struct adit_worker *w, const char *host,
+			  struct adit_rule *out);
 
 	/* optional */
 	int	(*init)(struct adit_ingress *i, struct adit_err *e);

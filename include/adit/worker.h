@@ -23,7 +23,9 @@ struct adit_log;
 #define adit_container_of(ptr, type, member) \
 	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
-/* 0..count-1; a worker of a library in somebody's loop is 0 of 1. */
+#define ADIT_WORKERS_MAX 128
+
+/* 0..count-1, below ADIT_WORKERS_MAX; a worker of a library in somebody's loop is 0 of 1. */
 unsigned adit_worker_index(const struct adit_worker *w);
 unsigned adit_worker_count(const struct adit_worker *w);
 
