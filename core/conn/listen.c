@@ -1,0 +1,308 @@
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include <adit/log.h>
+
+#include "core/conn/listen.h"
+#include "core/runtime/worker.h"
+
+#define ACCEPTS_PER_TURN 64
+#define PAUSE_NS ADIT_MS(100)
+#define BACKLOG 4096
+
+struct listen_set {
+	LIST_ENTRY(listen_set)	 entry;
+	char			*addr;		/* as asked for */
+	bool			 udp;
+	unsigned		 refs;
+	struct adit_addr	 local;
+	unsigned		 n;
+	int			 fds[];
+};
+
+struct listen_book {
+	unsigned			 workers;
+	LIST_HEAD(, listen_set)		 sets;
+};
+
+struct listen_book *
+listen_book_new(unsigned workers)
+{
+	struct listen_book *b = calloc(1, sizeof(*b));
+
+	if (b)
+		b->workers = workers;
+	return b;
+}
+
+static void
+set_free(struct listen_set *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->fds[i] >= 0)
+			close(s->fds[i]);
+	free(s->addr);
+	free(s);
+}
+
+void
+listen_book_free(struct listen_book *b)
+{
+	if (!b)
+		return;
+	while (!LIST_EMPTY(&b->sets)) {
+		struct listen_set *s = LIST_FIRST(&b->sets);
+
+		LIST_REMOVE(s, entry);
+		set_free(s);
+	}
+	free(b);
+}
+
+static int
+socket_listening(const struct sockaddr *sa, socklen_t len, bool udp, struct adit_err *e)
+{
+	static const int on = 1, off = 0;
+	int type = (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+	int fd = socket(sa->sa_family, type, 0);
+
+	if (fd < 0)
+		return adit_err_set(e, -errno, "socket: %s", adit_strerror(-errno));
+	if (!udp)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (sa->sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (bind(fd, sa, len) < 0 || (!udp && listen(fd, BACKLOG) < 0)) {
+		int err = -errno;
+
+		close(fd);
+		return adit_err_set(e, err, "%s", adit_strerror(err));
+	}
+	return fd;
+}
+
+/* SO_REUSEPORT would let two daemons share a port without a word: the first socket is bound once without it. */
+static int
+address_is_free(const struct sockaddr *sa, socklen_t len, bool udp, struct adit_err *e)
+{
+	static const int on = 1, off = 0;
+	int fd = socket(sa->sa_family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+	int err = 0;
+
+	if (fd < 0)
+		return adit_err_set(e, -errno, "socket: %s", adit_strerror(-errno));
+	if (!udp)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (sa->sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (bind(fd, sa, len) < 0)
+		err = adit_err_set(e, -errno, "%s", adit_strerror(-errno));
+	close(fd);
+	return err;
+}
+
+static int
+set_open(struct listen_set *s, const struct sockaddr *sa, socklen_t len, struct adit_err *e)
+{
+	struct sockaddr_storage ss;
+
+	memcpy(&ss, sa, len);
+	if (address_is_free(sa, len, s->udp, e) < 0)
+		return e->code;
+	for (unsigned i = 0; i < s->n; i++) {
+		s->fds[i] = socket_listening((struct sockaddr *)&ss, len, s->udp, e);
+		if (s->fds[i] < 0)
+			return s->fds[i];
+		/* The port that the kernel chose for the first is the others' too. */
+		if (i == 0)
+			getsockname(s->fds[0], (struct sockaddr *)&ss, &len);
+	}
+	s->local = adit_addr_from((struct sockaddr *)&ss, len);
+	return 0;
+}
+
+static int
+set_resolve(struct listen_set *s, const char *host, uint16_t port, struct adit_err *e)
+{
+	struct addrinfo hints = {
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+		.ai_socktype = s->udp ? SOCK_DGRAM : SOCK_STREAM,
+	};
+	struct addrinfo *list = NULL;
+	char service[8];
+	int err;
+
+	snprintf(service, sizeof(service), "%u", port);
+	if (!*host)
+		hints.ai_family = AF_INET6;
+	err = getaddrinfo(*host ? host : NULL, service, &hints, &list);
+	if (err)
+		return adit_err_set(e, -EADDRNOTAVAIL, "%s", gai_strerror(err));
+	err = set_open(s, list->ai_addr, list->ai_addrlen, e);
+	freeaddrinfo(list);
+	if (err == -EAFNOSUPPORT && !*host) {	/* a kernel without IPv6 */
+		struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+		err = set_open(s, (struct sockaddr *)&any, sizeof(any), e);
+	}
+	return err;
+}
+
+struct listen_set *
+listen_get(struct listen_book *b, const char *addr, bool udp, struct adit_err *e)
+{
+	struct listen_set *s;
+	char host[256];
+	uint16_t port;
+
+	LIST_FOREACH(s, &b->sets, entry) {
+		if (s->udp == udp && strcmp(s->addr, addr) == 0 && s->local.port) {
+			const char *colon = strrchr(addr, ':');
+
+			if (colon && strcmp(colon, ":0") == 0)
+				continue;	/* each asks for a port of its own */
+			s->refs++;
+			return s;
+		}
+	}
+	if (adit_hostport_split(addr, host, sizeof(host), &port) < 0) {
+		adit_err_set(e, -EINVAL, "listen %s: not host:port", addr);
+		return NULL;
+	}
+	s = calloc(1, sizeof(*s) + b->workers * sizeof(*s->fds));
+	if (s)
+		s->addr = strdup(addr);
+	if (!s || !s->addr) {
+		free(s);
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	s->udp = udp;
+	s->refs = 1;
+	s->n = b->workers;
+	for (unsigned i = 0; i < s->n; i++)
+		s->fds[i] = -1;
+	if (set_resolve(s, host, port, e) < 0) {
+		adit_err_context(e, "listen %s %s: bind", udp ? "udp" : "tcp", addr);
+		set_free(s);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&b->sets, s, entry);
+	return s;
+}
+
+void
+listen_put(struct listen_book *b, struct listen_set *s)
+{
+	(void)b;
+	if (!s || --s->refs)
+		return;
+	LIST_REMOVE(s, entry);
+	set_free(s);
+}
+
+const struct adit_addr *
+listen_addr(const struct listen_set *s)
+{
+	return &s->local;
+}
+
+int
+listen_fd(const struct listen_set *s, unsigned worker)
+{
+	return worker < s->n ? s->fds[worker] : -1;
+}
+
+/* ---- accepting ------------------------------------------------------------------- */
+
+struct acceptor {
+	struct adit_worker	*worker;
+	struct event		 event;
+	struct adit_timer	*pause;
+	void			(*accepted)(void *arg, int fd);
+	void			*arg;
+};
+
+static void
+acceptor_resume(void *arg)
+{
+	struct acceptor *a = arg;
+
+	event_add(&a->event, NULL);
+}
+
+static void
+acceptor_pause(struct acceptor *a, int err)
+{
+	adit_log(adit_worker_log(a->worker), ADIT_LOG_WARN, NULL, "accept: %s, retrying in 100ms",
+		 adit_strerror(err));
+	event_del(&a->event);
+	adit_timer_set(a->pause, PAUSE_NS);
+}
+
+static void
+acceptor_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct acceptor *a = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+		int new = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (new >= 0) {
+			a->accepted(a->arg, new);
+			continue;
+		}
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return;
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			acceptor_pause(a, -errno);
+			return;
+		}
+		/* What is left concerns the one connection that was not accepted. */
+	}
+}
+
+struct acceptor *
+acceptor_new(struct adit_worker *w, struct listen_set *s, void (*accepted)(void *arg, int fd), void *arg,
+	     struct adit_err *e)
+{
+	struct acceptor *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	*a = (struct acceptor){ .worker = w, .accepted = accepted, .arg = arg };
+	a->pause = adit_timer_new(w, acceptor_resume, a);
+	event_assign(&a->event, worker_base(w), listen_fd(s, adit_worker_index(w)),
+		     EV_READ | EV_PERSIST, acceptor_event, a);
+	if (!a->pause || event_add(&a->event, NULL) < 0) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		acceptor_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void
+acceptor_free(struct acceptor *a)
+{
+	if (!a)
+		return;
+	if (event_initialized(&a->event))
+		event_del(&a->event);
+	adit_timer_free(a->pause);
+	free(a);
+}

@@ -1,0 +1,41 @@
+/*
+ * Listening sockets that outlive a reload. A set is one address with a SO_REUSEPORT socket for each worker; it is
+ * found again by that address, so a service that was configured anew takes over the sockets, and with them
+ * the connections that wait in them. Main thread, but for listen_accept.
+ */
+#ifndef ADIT_CORE_LISTEN_H
+#define ADIT_CORE_LISTEN_H
+
+#include <adit/conn.h>
+
+struct listen_book;	/* all sets of a process */
+struct listen_set;
+
+struct listen_book *listen_book_new(unsigned workers);
+void listen_book_free(struct listen_book *b);	/* all sets must have been put back */
+
+/*
+ * The set of that address (":80": all addresses, both families; "host:port"; "[v6]:port"; port 0: the kernel's choice,
+ * the same for all workers), opened if it is not open yet. udp: datagram sockets. Counted. NULL with e.
+ */
+struct listen_set *listen_get(struct listen_book *b, const char *addr, bool udp, struct adit_err *e);
+void listen_put(struct listen_book *b, struct listen_set *s);
+
+/* Where it listens really (the port that the kernel chose). */
+const struct adit_addr *listen_addr(const struct listen_set *s);
+
+/* The descriptor for that worker; stays the set's. */
+int listen_fd(const struct listen_set *s, unsigned worker);
+
+/* An acceptor of one worker on one set. */
+struct acceptor;
+
+/*
+ * Accepts on w's socket of s: accepted(arg, fd) gets each new non-blocking descriptor, at most 64 a turn. When the
+ * process has no descriptor left it pauses for 100 ms. NULL with e filled. Called on w.
+ */
+struct acceptor *acceptor_new(struct adit_worker *w, struct listen_set *s,
+			      void (*accepted)(void *arg, int fd), void *arg, struct adit_err *e);
+void acceptor_free(struct acceptor *a);
+
+#endif
