@@ -1,0 +1,223 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/tunnel/rules.h"
+#include "core/wire/hostname.h"
+
+struct rule {
+	struct rule		*next;		/* in its bucket */
+	struct adit_rule	 rule;
+	char			 name[];	/* lower case; a wildcard keeps its dot */
+};
+
+struct rules {
+	struct rule	**buckets;
+	size_t		 n, size;		/* size: a power of 2 */
+};
+
+struct rules *
+rules_new(void)
+{
+	struct rules *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->size = 16;
+	r->buckets = calloc(r->size, sizeof(*r->buckets));
+	if (!r->buckets) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void
+rules_free(struct rules *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->size; i++) {
+		while (r->buckets[i]) {
+			struct rule *rule = r->buckets[i];
+
+			r->buckets[i] = rule->next;
+			free(rule);
+		}
+	}
+	free(r->buckets);
+	free(r);
+}
+
+/* FNV-1a. Names come from the configuration, so nobody outside can make them collide. */
+static size_t
+rules_hash(const char *name)
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 1099511628211u;
+	return (size_t)(h ^ h >> 32);
+}
+
+static struct rule *
+rules_get(const struct rules *r, const char *name)
+{
+	struct rule *rule = r->buckets[rules_hash(name) & (r->size - 1)];
+
+	while (rule && strcmp(rule->name, name) != 0)
+		rule = rule->next;
+	return rule;
+}
+
+static void
+rules_grow(struct rules *r)
+{
+	size_t size = r->size * 2;
+	struct rule **buckets = calloc(size, sizeof(*buckets));
+
+	if (!buckets)
+		return;			/* slower, and still right */
+	for (size_t i = 0; i < r->size; i++) {
+		while (r->buckets[i]) {
+			struct rule *rule = r->buckets[i];
+			size_t at = rules_hash(rule->name) & (size - 1);
+
+			r->buckets[i] = rule->next;
+			rule->next = buckets[at];
+			buckets[at] = rule;
+		}
+	}
+	free(r->buckets);
+	r->buckets = buckets;
+	r->size = size;
+}
+
+static int
+rules_put(struct rules *r, const char *name, const struct adit_rule *value)
+{
+	struct rule *rule = rules_get(r, name);
+	size_t len = strlen(name), at;
+
+	if (rule) {
+		rule->rule = *value;
+		return 0;
+	}
+	if (r->n >= r->size)
+		rules_grow(r);
+	rule = malloc(sizeof(*rule) + len + 1);
+	if (!rule)
+		return -ENOMEM;
+	at = rules_hash(name) & (r->size - 1);
+	*rule = (struct rule){ .next = r->buckets[at], .rule = *value };
+	memcpy(rule->name, name, len + 1);
+	r->buckets[at] = rule;
+	r->n++;
+	return 0;
+}
+
+int
+rules_add(struct rules *r, const char *host, const char *endpoint, struct adit_err *e)
+{
+	struct adit_rule rule = { .private_ = *endpoint == '$' };
+	char text[HOSTNAME_MAX + 2] = ".";
+	bool wild;
+
+	if (*host == '*')
+		host++;
+	wild = *host == '.';
+	if (hostname_normalise(host + wild, strlen(host + wild), text + wild) < 0)
+		return adit_err_set(e, -EINVAL, "not a host name: \"%s\"", host);
+	if (adit_uuid_parse(endpoint + rule.private_, false, &rule.tunnel) < 0)
+		return adit_err_set(e, -EINVAL, "not a tunnel id (a UUID): \"%s\"", endpoint);
+	if (rules_put(r, text, &rule) < 0)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	return 0;
+}
+
+/* "host:uuid": the id is behind the last colon, so that nothing hangs on what a host may contain. */
+static int
+rules_add_pair(struct rules *r, char *pair, struct adit_err *e)
+{
+	char *colon = strchr(pair, ':');
+
+	if (!colon)
+		return adit_err_set(e, -EINVAL, "expected host:tunnel-id, not \"%s\"", pair);
+	*colon = 0;
+	return rules_add(r, pair, colon + 1, e);
+}
+
+int
+rules_add_list(struct rules *r, const char *list, struct adit_err *e)
+{
+	char *copy = strdup(list), *rest = copy, *pair;
+	int err = 0;
+
+	if (!copy)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	while (!err && (pair = strsep(&rest, ",")))
+		if (*pair)
+			err = rules_add_pair(r, pair, e);
+	free(copy);
+	return err;
+}
+
+static int
+rules_add_line(struct rules *r, char *line, struct adit_err *e)
+{
+	char *comment = strchr(line, '#'), *save = NULL, *host, *endpoint;
+
+	if (comment)
+		*comment = 0;
+	host = strtok_r(line, " \t\r", &save);
+	if (!host)
+		return 0;
+	endpoint = strtok_r(NULL, " \t\r", &save);
+	if (!endpoint)
+		return adit_err_set(e, -EINVAL, "expected \"host tunnel-id\"");
+	return rules_add(r, host, endpoint, e);
+}
+
+int
+rules_add_text(struct rules *r, const char *text, struct adit_err *e)
+{
+	char *copy = strdup(text), *rest = copy, *line;
+	unsigned number = 0;
+	int err = 0;
+
+	if (!copy)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	while (!err && (line = strsep(&rest, "\n"))) {
+		number++;
+		err = rules_add_line(r, line, e);
+	}
+	free(copy);
+	if (err)
+		adit_err_context(e, "line %u", number);
+	return err;
+}
+
+int
+rules_find(const struct rules *r, const char *host, struct adit_rule *out)
+{
+	char name[HOSTNAME_MAX + 2];
+	const struct rule *rule = rules_get(r, host);
+	size_t len = strlen(host);
+
+	if (!rule && len <= HOSTNAME_MAX) {
+		name[0] = '.';
+		memcpy(name + 1, host, len + 1);
+		for (const char *at = name; at && !rule; at = strchr(at + 1, '.'))
+			rule = rules_get(r, at);
+	}
+	if (!rule)
+		return ADIT_ENOROUTE;
+	*out = rule->rule;
+	return 0;
+}
+
+size_t
+rules_count(const struct rules *r)
+{
+	return r->n;
+}

@@ -1,0 +1,30 @@
+/*
+ * Ingress rules: host name to tunnel. Built once, then read only, by any thread. A rule names one host, or with a leading
+ * dot (or "*.") a host and everything below it. The longest match wins; case and ports do not count.
+ */
+#ifndef ADIT_CORE_RULES_H
+#define ADIT_CORE_RULES_H
+
+#include <adit/plugin.h>
+
+struct rules;
+
+struct rules *rules_new(void);
+void rules_free(struct rules *r);
+
+/* Adds "host" or ".host" -> endpoint (a UUID, "$" in front: private). A later rule for the same name replaces the
+ * earlier one. 0, -EINVAL with e filled, -ENOMEM. */
+int rules_add(struct rules *r, const char *host, const char *endpoint, struct adit_err *e);
+
+/* Adds "host:uuid,host:uuid" (the option `tunnel`). */
+int rules_add_list(struct rules *r, const char *list, struct adit_err *e);
+
+/* Adds lines "host endpoint", "#" comments and blank lines; a bad line is refused with its number. */
+int rules_add_text(struct rules *r, const char *text, struct adit_err *e);
+
+/* The rule for a normalised host name. 0 or ADIT_ENOROUTE. */
+int rules_find(const struct rules *r, const char *host, struct adit_rule *out);
+
+size_t rules_count(const struct rules *r);
+
+#endif
