@@ -1,0 +1,438 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <adit/log.h>
+
+#include "core/conn/listen.h"
+#include "core/conn/tcp.h"
+#include "core/service/component.h"
+#include "core/tunnel/visit.h"
+#include "core/wire/clienthello.h"
+#include "core/wire/proxy.h"
+#include "core/wire/sniff.h"
+
+/* For the bytes that tell where a connection goes. */
+#define SNIFF_LIMIT_MS 5000
+#define PEEK_STEP 2048
+
+struct entry {
+	struct entry_shared	*shared;
+	struct listen_set	*sockets;
+	struct entry_port	*ports[ADIT_WORKERS_MAX];	/* each worker's own */
+};
+
+/* A connection of which it is not known yet where it goes. */
+struct newcomer {
+	struct adit_activity	 activity;
+	struct entry_shared	*shared;
+	struct adit_conn	*conn;
+	uint8_t			*buf;
+	size_t			 len, cap;
+	bool			 proxy_done;
+	char			 host[HOSTNAME_MAX + 1];
+};
+
+void
+entry_shared_put(struct entry_shared *s)
+{
+	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	adit_component_put(s->conf.component);
+	free(s);
+}
+
+static struct entry_shared *
+entry_shared_get(struct entry_shared *s)
+{
+	atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+	return s;
+}
+
+int
+entry_route(const struct entry_shared *s, struct adit_worker *w, const char *host, char tunnel[37])
+{
+	struct adit_rule rule;
+
+	if (s->conf.lookup(s->conf.arg, w, host, &rule) < 0 || rule.private_)
+		return ADIT_ENOROUTE;
+	adit_uuid_format(&rule.tunnel, tunnel);
+	return 0;
+}
+
+/* ---- newcomers ---------------------------------------------------------------------- */
+
+static void
+newcomer_free(struct newcomer *n)
+{
+	adit_activity_end(&n->activity);
+	entry_shared_put(n->shared);
+	free(n->buf);
+	free(n);
+}
+
+/* Ends it without having sent a byte, but for the alert that TLS has for the case (0: none). */
+static void
+newcomer_refuse(struct newcomer *n, int why, unsigned alert)
+{
+	uint8_t record[CLIENTHELLO_ALERT_LEN];
+
+	adit_conn_log(n->conn, ADIT_LOG_INFO, "%s%s%s", n->host, *n->host ? ": " : "",
+		      adit_strerror(why));
+	if (alert) {
+		clienthello_alert((enum tls_alert)alert, record);
+		adit_conn_write(n->conn, record, sizeof(record));
+	}
+	adit_conn_close(n->conn, alert ? 0 : why);
+	newcomer_free(n);
+}
+
+static void
+newcomer_stop(struct adit_activity *a, int why)
+{
+	struct newcomer *n = adit_container_of(a, struct newcomer, activity);
+
+	/* Nobody has been asked for anything yet: a draining service need not wait for it. */
+	adit_conn_close(n->conn, why);
+	newcomer_free(n);
+}
+
+/* What was read goes back, and what the newcomer turned out to be takes over. */
+static void
+newcomer_leave(struct newcomer *n, void (*next)(struct entry_shared *, struct adit_conn *, const char *))
+{
+	struct adit_conn *c = n->conn;
+	struct entry_shared *shared = entry_shared_get(n->shared);
+	int err = adit_conn_unread(c, n->buf, n->len);
+	char host[HOSTNAME_MAX + 1];
+
+	strcpy(host, n->host);
+	adit_conn_deadline(c, 0);
+	adit_conn_want(c, 0);
+	newcomer_free(n);
+	if (err < 0)
+		adit_conn_close(c, err);
+	else
+		next(shared, c, host);
+	entry_shared_put(shared);
+}
+
+static void
+newcomer_http(struct entry_shared *s, struct adit_conn *c, const char *host)
+{
+	(void)host;
+	visit_http(s, c);
+}
+
+/* On the worker of the session that will probably serve it, where nothing has to cross threads. */
+struct arrival {
+	struct entry_shared	*shared;
+	void			(*next)(struct entry_shared *, struct adit_conn *, const char *);
+	char			 host[HOSTNAME_MAX + 1];
+};
+
+static void
+newcomer_arrived(struct adit_conn *c, void *arg)
+{
+	struct arrival *a = arg;
+
+	if (c)
+		a->next(a->shared, c, a->host);
+	entry_shared_put(a->shared);
+	free(a);
+}
+
+static void
+newcomer_cross(struct entry_shared *s, struct adit_conn *c, unsigned worker, struct arrival *a)
+{
+	struct adit_worker *w = adit_conn_worker(c);
+
+	a->shared = entry_shared_get(s);
+	if (adit_conn_move(c, adit_worker_at(w, worker), newcomer_arrived, a) < 0)
+		newcomer_arrived(c, a);
+}
+
+static void
+newcomer_settle(struct entry_shared *s, struct adit_conn *c, const char *host,
+		void (*next)(struct entry_shared *, struct adit_conn *, const char *))
+{
+	struct adit_worker *w = adit_conn_worker(c);
+	struct adit_choice choice;
+	struct arrival *a;
+	char tunnel[37];
+
+	if (!*host || entry_route(s, w, host, tunnel) < 0 ||
+	    adit_tunnel_pick(w, tunnel, ADIT_TCP, &choice) < 0 ||
+	    choice.worker == adit_worker_index(w)) {
+		next(s, c, host);
+		return;
+	}
+	a = calloc(1, sizeof(*a));
+	if (!a) {
+		adit_conn_close(c, -ENOMEM);
+		return;
+	}
+	a->next = next;
+	strcpy(a->host, host);
+	newcomer_cross(s, c, choice.worker, a);
+}
+
+static void
+newcomer_settle_http(struct entry_shared *s, struct adit_conn *c, const char *host)
+{
+	newcomer_settle(s, c, host, newcomer_http);
+}
+
+static void
+newcomer_settle_tls(struct entry_shared *s, struct adit_conn *c, const char *host)
+{
+	newcomer_settle(s, c, host, visit_tls);
+}
+
+/* ---- looking ------------------------------------------------------------------------- */
+
+/* Each returns whether n is settled: nothing of it may be touched then. */
+static bool
+newcomer_look_tls(struct newcomer *n)
+{
+	struct clienthello hello;
+	char tunnel[37];
+
+	switch (clienthello_parse(n->buf, n->len, &hello)) {
+	case CLIENTHELLO_MORE:
+		return false;
+	case CLIENTHELLO_FOUND:
+		break;
+	case CLIENTHELLO_NO_NAME:
+		newcomer_refuse(n, ADIT_ENOROUTE, TLS_ALERT_UNRECOGNIZED_NAME);
+		return true;
+	case CLIENTHELLO_NOT_TLS:
+	case CLIENTHELLO_MALFORMED:
+		newcomer_refuse(n, -EBADMSG, TLS_ALERT_DECODE_ERROR);
+		return true;
+	}
+	strcpy(n->host, hello.name);
+	if (entry_route(n->shared, adit_conn_worker(n->conn), n->host, tunnel) < 0)
+		newcomer_refuse(n, ADIT_ENOROUTE, TLS_ALERT_UNRECOGNIZED_NAME);
+	else
+		newcomer_leave(n, newcomer_settle_tls);
+	return true;
+}
+
+/* Only a hint for the worker to be on; what the request really says is the HTTP parser's to tell. */
+static bool
+newcomer_look_http(struct newcomer *n)
+{
+	struct hostname host;
+
+	switch (sniff_http_host(n->buf, n->len, &host)) {
+	case SNIFF_HOST_MORE:
+		return false;
+	case SNIFF_HOST_FOUND:
+		strcpy(n->host, host.text);
+		break;
+	case SNIFF_HOST_NONE:
+	case SNIFF_HOST_MALFORMED:
+		break;
+	}
+	newcomer_leave(n, newcomer_settle_http);
+	return true;
+}
+
+/* Takes a PROXY header off the front, if there is one. Returns whether more is needed to tell. */
+static bool
+newcomer_look_proxy(struct newcomer *n)
+{
+	struct proxy_header header;
+	struct adit_addr client;
+	ssize_t used;
+
+	if (n->proxy_done || !n->shared->conf.proxy_protocol)
+		return false;
+	used = proxy_decode(n->buf, n->len, &header, NULL);
+	if (used == 0)
+		return true;
+	n->proxy_done = true;
+	if (used < 0)
+		return false;		/* none, or a bad one: then it is no HTTP or TLS either */
+	client = adit_addr_from((struct sockaddr *)&header.src, sizeof(header.src));
+	if (client.family)
+		adit_conn_set_remote(n->conn, &client);
+	n->len -= (size_t)used;
+	memmove(n->buf, n->buf + used, n->len);
+	return n->len == 0;
+}
+
+static bool
+newcomer_look(struct newcomer *n)
+{
+	if (newcomer_look_proxy(n))
+		return false;
+	switch (sniff_protocol(n->buf, n->len)) {
+	case SNIFF_MORE:
+		return false;
+	case SNIFF_TLS:
+		return newcomer_look_tls(n);
+	case SNIFF_HTTP1:
+	case SNIFF_HTTP2:
+		return newcomer_look_http(n);
+	case SNIFF_RELAY:
+		/* Between servers that share tunnels only; a stranger would get past password and
+		 * privacy here. */
+		newcomer_refuse(n, ADIT_EFORBIDDEN, 0);
+		return true;
+	case SNIFF_SSH:
+	case SNIFF_UNKNOWN:
+		break;
+	}
+	newcomer_refuse(n, -EBADMSG, 0);
+	return true;
+}
+
+static int
+newcomer_read(struct newcomer *n)
+{
+	ssize_t got;
+
+	if (n->len == n->cap) {
+		size_t cap = n->cap ? n->cap * 2 : PEEK_STEP;
+		uint8_t *buf = cap <= SNIFF_MAX ? realloc(n->buf, cap) : NULL;
+
+		if (!buf)
+			return cap <= SNIFF_MAX ? -ENOMEM : -EMSGSIZE;
+		n->buf = buf;
+		n->cap = cap;
+	}
+	got = adit_conn_read(n->conn, n->buf + n->len, n->cap - n->len);
+	if (got <= 0)
+		return got ? (int)got : -ECONNRESET;
+	n->len += (size_t)got;
+	return 0;
+}
+
+static void
+newcomer_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct newcomer *n = owner;
+	int err = 0;
+
+	(void)c;
+	(void)events;
+	while (!err) {
+		err = newcomer_read(n);
+		if (!err && newcomer_look(n))
+			return;
+	}
+	if (err == -EAGAIN)
+		return;
+	if (n->len)
+		newcomer_refuse(n, err, 0);
+	else		/* it never said a word: a health check, a port scan */
+		newcomer_stop(&n->activity, err);
+}
+
+/* ---- the port ----------------------------------------------------------------------------- */
+
+struct entry_port {
+	struct entry_shared	*shared;
+	struct adit_worker	*worker;
+	struct acceptor		*acceptor;
+};
+
+static void
+entry_accepted(void *arg, int fd)
+{
+	struct entry_port *port = arg;
+	struct adit_conn *c = tcp_conn(port->worker, fd, false);
+	struct newcomer *n;
+
+	if (!c)
+		return;
+	n = calloc(1, sizeof(*n));
+	if (!n) {
+		adit_conn_close(c, -ENOMEM);
+		return;
+	}
+	n->shared = entry_shared_get(port->shared);
+	n->conn = c;
+	n->activity.stop = newcomer_stop;
+	adit_activity_begin(&n->activity, port->shared->conf.component, port->worker);
+	adit_conn_set_component(c, port->shared->conf.component);
+	adit_conn_own(c, newcomer_event, n);
+	adit_conn_deadline(c, SNIFF_LIMIT_MS);
+	adit_conn_want(c, ADIT_READ);
+}
+
+struct entry *
+entry_open(const struct entry_conf *conf, struct adit_err *e)
+{
+	struct entry *n = calloc(1, sizeof(*n));
+
+	if (n)
+		n->shared = calloc(1, sizeof(*n->shared));
+	if (!n || !n->shared) {
+		free(n);
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	atomic_init(&n->shared->refs, 1);
+	n->shared->conf = *conf;
+	adit_component_get(conf->component);
+	n->sockets = listen_get(conf->component->sockets, conf->addr, false, e);
+	if (!n->sockets) {
+		adit_err_context(e, "entrypoint");
+		entry_shared_put(n->shared);
+		free(n);
+		return NULL;
+	}
+	return n;
+}
+
+int
+entry_start(struct entry *n, struct adit_worker *w, struct adit_err *e)
+{
+	struct entry_port *port = calloc(1, sizeof(*port));
+
+	if (!port)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	port->shared = entry_shared_get(n->shared);
+	port->worker = w;
+	port->acceptor = acceptor_new(w, n->sockets, entry_accepted, port, e);
+	if (!port->acceptor) {
+		entry_shared_put(port->shared);
+		free(port);
+		return e->code;
+	}
+	n->ports[adit_worker_index(w)] = port;
+	return 0;
+}
+
+void
+entry_stop(struct entry *n, struct adit_worker *w)
+{
+	struct entry_port *port = n->ports[adit_worker_index(w)];
+
+	if (!port)
+		return;
+	n->ports[adit_worker_index(w)] = NULL;
+	acceptor_free(port->acceptor);
+	entry_shared_put(port->shared);
+	free(port);
+}
+
+void
+entry_close(struct entry *n)
+{
+	if (!n)
+		return;
+	listen_put(n->shared->conf.component->sockets, n->sockets);
+	entry_shared_put(n->shared);
+	free(n);
+}
+
+const struct adit_addr *
+entry_addr(const struct entry *n)
+{
+	return listen_addr(n->sockets);
+}

@@ -1,0 +1,38 @@
+/*
+ * A public entry point of tunnels: one port for HTTP by Host and for TLS by SNI, told apart by the first bytes. What is
+ * needed to know where a connection goes is read within a limit and given back; TLS is not terminated.
+ */
+#ifndef ADIT_CORE_ENTRY_H
+#define ADIT_CORE_ENTRY_H
+
+#include <adit/plugin.h>
+
+struct entry;
+
+struct entry_conf {
+	struct adit_component	*component;	/* the handler's */
+	const char		*addr;		/* to listen on */
+	const char		*node;		/* this server's id, for the loop check; borrowed */
+
+	/* The rule for a normalised host name: 0 or ADIT_ENOROUTE. */
+	int			(*lookup)(void *arg, struct adit_worker *w, const char *host,
+					  struct adit_rule *out);
+	void			*arg;
+
+	uint64_t		 read_timeout;	/* ns, for the first bytes of the far side's answer */
+	bool			 keepalive;	/* keep idle streams to clients and use them again */
+	bool			 proxy_protocol;/* take a PROXY header in front, if there is one */
+	struct adit_strings	 trusted;	/* addresses (a.b.c.d, a.b.c.d/n, v6) whose word about the
+						 * client's address is taken; borrowed */
+};
+
+/* Binds. NULL with e filled. Main thread; conf is copied. */
+struct entry *entry_open(const struct entry_conf *conf, struct adit_err *e);
+int entry_start(struct entry *n, struct adit_worker *w, struct adit_err *e);	/* on w */
+void entry_stop(struct entry *n, struct adit_worker *w);			/* on w */
+void entry_close(struct entry *n);		/* main thread; visits keep what they need themselves */
+
+/* Where it really listens. */
+const struct adit_addr *entry_addr(const struct entry *n);
+
+#endif

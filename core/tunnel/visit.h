@@ -1,0 +1,34 @@
+/*
+ * A visit: what one visitor's connection at an entry point is doing. Inside the entry point only.
+ */
+#ifndef ADIT_CORE_VISIT_H
+#define ADIT_CORE_VISIT_H
+
+#include <adit/plugin.h>
+#include <adit/tunnel.h>
+
+#include "core/tunnel/entry.h"
+
+/* Immutable, shared by an entry point and its visits; counted, because visits outlive the entry point. */
+struct entry_shared {
+	atomic_uint		 refs;
+	struct entry_conf	 conf;
+};
+
+void entry_shared_put(struct entry_shared *s);
+
+/*
+ * The tunnel for a host name (normalised): its name in out. 0, ADIT_ENOROUTE (no rule, or a private one).
+ */
+int entry_route(const struct entry_shared *s, struct adit_worker *w, const char *host,
+		char tunnel[37]);
+
+/*
+ * HTTP from here on: takes c (open, its first bytes given back) and ends by itself. s: referenced for as long as needed.
+ */
+void visit_http(struct entry_shared *s, struct adit_conn *c);
+
+/* TLS by SNI: takes c, opens the tunnel for host and joins the two. */
+void visit_tls(struct entry_shared *s, struct adit_conn *c, const char *host);
+
+#endif
