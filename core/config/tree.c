@@ -255,20 +255,28 @@ tree_add(struct arena *a, struct adit_tree *map, const struct adit_tree *key,
 }
 
 void
-tree_set(struct arena *a, struct adit_tree *map, const char *key, const struct adit_tree *value)
+tree_replace(struct arena *a, struct adit_tree *map, const struct adit_tree *key,
+	     const struct adit_tree *value)
 {
 	ptrdiff_t i;
 
-	if (!map || !value)
+	if (!map || !key || !value)
 		return;
-	i = tree_find(map, key);
+	i = tree_find(map, tree_text(key));
 	if (i < 0) {
-		tree_add(a, map, tree_scalar(a, value->pos, key, false), value);
+		tree_add(a, map, key, value);
 		return;
 	}
 	map->weight -= map->entries[i].value->weight;
 	map->entries[i].value = value;
 	add_size(map, value);
+}
+
+void
+tree_set(struct arena *a, struct adit_tree *map, const char *key, const struct adit_tree *value)
+{
+	if (map && value)
+		tree_replace(a, map, tree_scalar(a, value->pos, key, false), value);
 }
 
 void

@@ -79,6 +79,10 @@ void tree_add(struct arena *a, struct adit_tree *map, const struct adit_tree *ke
 /* Sets key, in place of an older value; a new key gets the value's position. */
 void tree_set(struct arena *a, struct adit_tree *map, const char *key, const struct adit_tree *value);
 
+/* As tree_set, with a key node that has a place of its own; of an older entry the key stays. */
+void tree_replace(struct arena *a, struct adit_tree *map, const struct adit_tree *key,
+		  const struct adit_tree *value);
+
 /* tree_set with a text in quotes (what a URL gives), written at pos. */
 void tree_set_text(struct arena *a, struct adit_tree *map, const char *key, const char *text,
 		   struct tree_pos pos);
