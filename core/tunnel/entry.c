@@ -43,7 +43,7 @@ entry_shared_put(struct entry_shared *s)
 	free(s);
 }
 
-static struct entry_shared *
+struct entry_shared *
 entry_shared_get(struct entry_shared *s)
 {
 	atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);

@@ -4,10 +4,14 @@
 #ifndef ADIT_CORE_VISIT_H
 #define ADIT_CORE_VISIT_H
 
+#include <stdatomic.h>
+
 #include <adit/plugin.h>
 #include <adit/tunnel.h>
 
 #include "core/tunnel/entry.h"
+
+struct adit_pump_stats;
 
 /* Immutable, shared by an entry point and its visits; counted, because visits outlive the entry point. */
 struct entry_shared {
@@ -15,7 +19,20 @@ struct entry_shared {
 	struct entry_conf	 conf;
 };
 
+struct entry_shared *entry_shared_get(struct entry_shared *s);
 void entry_shared_put(struct entry_shared *s);
+
+/* Who a visit is of, kept for the log: its conn is gone when the last line is written. */
+struct visit_id {
+	uint64_t		 conn;
+	struct adit_addr	 remote;
+	char			 host[254];
+};
+void visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *host);
+
+/* The last line of a visit: bytes both ways, duration, who ended it and how. a of the stats is the visitor. */
+void visit_log_end(const struct visit_id *id, const struct entry_shared *s, const char *tunnel,
+		   const struct adit_pump_stats *stats);
 
 /*
  * The tunnel for a host name (normalised): its name in out. 0, ADIT_ENOROUTE (no rule, or a private one).

@@ -13,12 +13,20 @@ extern "C" {
 
 struct adit_pump;
 
+enum { ADIT_PUMP_KEEP_A = 1, ADIT_PUMP_KEEP_B = 2 };
+
 struct adit_pump_opts {
 	size_t		size;		/* sizeof(struct adit_pump_opts) */
 	uint64_t	idle;		/* ns without a byte either way, then both fail; 0: none */
 	uint64_t	half_closed;	/* the same once one direction has ended; 0: as idle. Also how long
 					 * an end is owed to a side that has no half-close */
 	uint64_t	splice_after;	/* bytes moved before splice(2) is tried; 0: 256 KiB; UINT64_MAX: never */
+
+	/*
+	 * Which conns are not closed at the end but given back to the caller, before done: ADIT_PUMP_KEEP_A and _B.
+	 * They then have no owner and nothing is wanted of them.
+	 */
+	unsigned	keep;
 
 	/* optional; arg is done's. Called when from's end was read and before it is passed on to to: trailers.
 	 * Returns 0, or -EAGAIN to be called again when to is writable. */
