@@ -24,7 +24,9 @@ def make(folder: Path, name: str, issuer: Optional[Certificate] = None, ca: bool
                "-addext", f"subjectAltName=DNS:{name}"]
     if issuer:
         command += ["-CA", str(issuer.cert), "-CAkey", str(issuer.key)]
-    if issuer and not ca:
+    if ca:
+        command += ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    elif issuer:
         command += ["-addext", "basicConstraints=critical,CA:FALSE"]
     subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
     return made
