@@ -14,16 +14,18 @@
 #include <adit/log.h>
 
 #include "core/conn/listen.h"
+#include "core/conn/tcp.h"
 #include "core/runtime/worker.h"
 
 #define ACCEPTS_PER_TURN 64
 #define PAUSE_NS ADIT_MS(100)
+#define WARN_NS ADIT_SECONDS(10)
 #define BACKLOG 4096
 
 struct listen_set {
 	LIST_ENTRY(listen_set)	 entry;
 	char			*addr;		/* as asked for */
-	bool			 udp;
+	unsigned		 flags;
 	unsigned		 refs;
 	struct adit_addr	 local;
 	unsigned		 n;
@@ -70,58 +72,72 @@ listen_book_free(struct listen_book *b)
 }
 
 static int
-socket_listening(const struct sockaddr *sa, socklen_t len, bool udp, struct adit_err *e)
+socket_new(int family, unsigned flags)
 {
 	static const int on = 1, off = 0;
-	int type = (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
-	int fd = socket(sa->sa_family, type, 0);
+	bool udp = flags & LISTEN_UDP;
+	int type = (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, fd = -1;
+
+	if (!udp && (flags & LISTEN_MPTCP))
+		fd = socket(family, type, IPPROTO_MPTCP);
+	if (fd < 0)		/* or a kernel without it: peers see no difference */
+		fd = socket(family, type, 0);
+	if (fd < 0)
+		return -errno;
+	if (!udp) {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		tcp_tune(fd, family);
+	}
+	if (family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	return fd;
+}
+
+/*
+ * SO_REUSEPORT at the time of bind() would let two daemons share a port without a word, and the kernel choose one for us
+ * that others share already: the first socket is bound without it, and opened to the others of its set after.
+ */
+static int
+socket_bind(int fd, const struct sockaddr *sa, socklen_t len, bool exclusive)
+{
+	static const int on = 1;
+
+	if (!exclusive)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (bind(fd, sa, len) < 0)
+		return -errno;
+	if (exclusive)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	return 0;
+}
+
+static int
+socket_listening(const struct sockaddr *sa, socklen_t len, unsigned flags, bool exclusive)
+{
+	int fd = socket_new(sa->sa_family, flags), err;
 
 	if (fd < 0)
-		return adit_err_set(e, -errno, "socket: %s", adit_strerror(-errno));
-	if (!udp)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	if (sa->sa_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	if (bind(fd, sa, len) < 0 || (!udp && listen(fd, BACKLOG) < 0)) {
-		int err = -errno;
-
+		return fd;
+	err = socket_bind(fd, sa, len, exclusive);
+	if (!err && !(flags & LISTEN_UDP) && listen(fd, BACKLOG) < 0)
+		err = -errno;
+	if (err) {
 		close(fd);
-		return adit_err_set(e, err, "%s", adit_strerror(err));
+		return err;
 	}
 	return fd;
 }
 
-/* SO_REUSEPORT would let two daemons share a port without a word: the first socket is bound once without it. */
 static int
-address_is_free(const struct sockaddr *sa, socklen_t len, bool udp, struct adit_err *e)
-{
-	static const int on = 1, off = 0;
-	int fd = socket(sa->sa_family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-	int err = 0;
-
-	if (fd < 0)
-		return adit_err_set(e, -errno, "socket: %s", adit_strerror(-errno));
-	if (!udp)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (sa->sa_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	if (bind(fd, sa, len) < 0)
-		err = adit_err_set(e, -errno, "%s", adit_strerror(-errno));
-	close(fd);
-	return err;
-}
-
-static int
-set_open(struct listen_set *s, const struct sockaddr *sa, socklen_t len, struct adit_err *e)
+set_open(struct listen_set *s, const struct sockaddr *sa, socklen_t len)
 {
 	struct sockaddr_storage ss;
 
 	memcpy(&ss, sa, len);
-	if (address_is_free(sa, len, s->udp, e) < 0)
-		return e->code;
 	for (unsigned i = 0; i < s->n; i++) {
-		s->fds[i] = socket_listening((struct sockaddr *)&ss, len, s->udp, e);
+		bool exclusive = i == 0 && !(s->flags & LISTEN_SHARED);
+
+		s->fds[i] = socket_listening((struct sockaddr *)&ss, len, s->flags, exclusive);
 		if (s->fds[i] < 0)
 			return s->fds[i];
 		/* The port that the kernel chose for the first is the others' too. */
@@ -137,7 +153,7 @@ set_resolve(struct listen_set *s, const char *host, uint16_t port, struct adit_e
 {
 	struct addrinfo hints = {
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-		.ai_socktype = s->udp ? SOCK_DGRAM : SOCK_STREAM,
+		.ai_socktype = s->flags & LISTEN_UDP ? SOCK_DGRAM : SOCK_STREAM,
 	};
 	struct addrinfo *list = NULL;
 	char service[8];
@@ -149,52 +165,70 @@ set_resolve(struct listen_set *s, const char *host, uint16_t port, struct adit_e
 	err = getaddrinfo(*host ? host : NULL, service, &hints, &list);
 	if (err)
 		return adit_err_set(e, -EADDRNOTAVAIL, "%s", gai_strerror(err));
-	err = set_open(s, list->ai_addr, list->ai_addrlen, e);
+	err = set_open(s, list->ai_addr, list->ai_addrlen);
 	freeaddrinfo(list);
 	if (err == -EAFNOSUPPORT && !*host) {	/* a kernel without IPv6 */
 		struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
 
-		err = set_open(s, (struct sockaddr *)&any, sizeof(any), e);
+		err = set_open(s, (struct sockaddr *)&any, sizeof(any));
 	}
-	return err;
+	return err ? adit_err_set(e, err, "%s", adit_strerror(err)) : 0;
 }
 
-struct listen_set *
-listen_get(struct listen_book *b, const char *addr, bool udp, struct adit_err *e)
+static struct listen_set *
+set_find(const struct listen_book *b, const char *addr, unsigned flags)
 {
 	struct listen_set *s;
-	char host[256];
-	uint16_t port;
 
-	LIST_FOREACH(s, &b->sets, entry) {
-		if (s->udp == udp && strcmp(s->addr, addr) == 0 && s->local.port) {
-			const char *colon = strrchr(addr, ':');
-
-			if (colon && strcmp(colon, ":0") == 0)
-				continue;	/* each asks for a port of its own */
-			s->refs++;
+	LIST_FOREACH(s, &b->sets, entry)
+		if (!((s->flags ^ flags) & LISTEN_UDP) && strcmp(s->addr, addr) == 0)
 			return s;
-		}
-	}
-	if (adit_hostport_split(addr, host, sizeof(host), &port) < 0) {
-		adit_err_set(e, -EINVAL, "listen %s: not host:port", addr);
-		return NULL;
-	}
-	s = calloc(1, sizeof(*s) + b->workers * sizeof(*s->fds));
+	return NULL;
+}
+
+static struct listen_set *
+set_new(const char *addr, unsigned flags, unsigned workers)
+{
+	struct listen_set *s = calloc(1, sizeof(*s) + workers * sizeof(*s->fds));
+
 	if (s)
 		s->addr = strdup(addr);
 	if (!s || !s->addr) {
 		free(s);
+		return NULL;
+	}
+	s->flags = flags;
+	s->refs = 1;
+	s->n = workers;
+	for (unsigned i = 0; i < s->n; i++)
+		s->fds[i] = -1;
+	return s;
+}
+
+struct listen_set *
+listen_get(struct listen_book *b, const char *addr, unsigned flags, struct adit_err *e)
+{
+	struct listen_set *s = NULL;
+	char host[256];
+	uint16_t port;
+
+	if (adit_hostport_split(addr, host, sizeof(host), &port) < 0) {
+		adit_err_set(e, -EINVAL, "listen %s: not host:port", addr);
+		return NULL;
+	}
+	if (port)		/* else each asks for a port of its own */
+		s = set_find(b, addr, flags);
+	if (s) {
+		s->refs++;
+		return s;
+	}
+	s = set_new(addr, flags, b->workers);
+	if (!s) {
 		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	s->udp = udp;
-	s->refs = 1;
-	s->n = b->workers;
-	for (unsigned i = 0; i < s->n; i++)
-		s->fds[i] = -1;
 	if (set_resolve(s, host, port, e) < 0) {
-		adit_err_context(e, "listen %s %s: bind", udp ? "udp" : "tcp", addr);
+		adit_err_context(e, "listen %s %s: bind", flags & LISTEN_UDP ? "udp" : "tcp", addr);
 		set_free(s);
 		return NULL;
 	}
@@ -230,6 +264,7 @@ struct acceptor {
 	struct adit_worker	*worker;
 	struct event		 event;
 	struct adit_timer	*pause;
+	uint64_t		 warned;	/* when it last said that it pauses */
 	void			(*accepted)(void *arg, int fd);
 	void			*arg;
 };
@@ -245,8 +280,13 @@ acceptor_resume(void *arg)
 static void
 acceptor_pause(struct acceptor *a, int err)
 {
-	adit_log(adit_worker_log(a->worker), ADIT_LOG_WARN, NULL, "accept: %s, retrying in 100ms",
-		 adit_strerror(err));
+	uint64_t now = adit_now();
+
+	if (!a->warned || now - a->warned >= WARN_NS) {
+		a->warned = now;
+		adit_log(adit_worker_log(a->worker), ADIT_LOG_WARN, NULL,
+			 "accept: %s, trying again each 100ms", adit_strerror(err));
+	}
 	event_del(&a->event);
 	adit_timer_set(a->pause, PAUSE_NS);
 }

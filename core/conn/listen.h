@@ -14,11 +14,18 @@ struct listen_set;
 struct listen_book *listen_book_new(unsigned workers);
 void listen_book_free(struct listen_book *b);	/* all sets must have been put back */
 
+enum listen_flag {
+	LISTEN_UDP = 1,		/* datagram sockets */
+	LISTEN_SHARED = 2,	/* another process may listen there too (SO_REUSEPORT) */
+	LISTEN_MPTCP = 4,	/* Multipath TCP (RFC 8684), where the kernel has it */
+};
+
 /*
  * The set of that address (":80": all addresses, both families; "host:port"; "[v6]:port"; port 0: the kernel's choice,
- * the same for all workers), opened if it is not open yet. udp: datagram sockets. Counted. NULL with e.
+ * the same for all workers), opened if it is not open yet; one that is open stays as it was opened. Counted. NULL
+ * with e.
  */
-struct listen_set *listen_get(struct listen_book *b, const char *addr, bool udp, struct adit_err *e);
+struct listen_set *listen_get(struct listen_book *b, const char *addr, unsigned flags, struct adit_err *e);
 void listen_put(struct listen_book *b, struct listen_set *s);
 
 /* Where it listens really (the port that the kernel chose). */

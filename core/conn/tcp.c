@@ -14,6 +14,7 @@
 
 #include "core/conn/conn.h"
 #include "core/conn/tcp.h"
+#include "core/conn/tcp_keepalive.h"
 
 /* Unsent bytes the kernel keeps beyond what is in flight: enough for a wake-up's delay, not a hidden queue. */
 #define NOTSENT_LOWAT (128 * 1024)
@@ -298,20 +299,18 @@ static const struct adit_conn_ops tcp_ops = {
 
 /* ---- making them -------------------------------------------------------------------- */
 
-static void
-tcp_set_options(int fd, int family)
+void
+tcp_tune(int fd, int family)
 {
-	static const int on = 1, lowat = NOTSENT_LOWAT, idle = 15, count = 9;
+	static const int on = 1, lowat = NOTSENT_LOWAT;
+	static const struct tcp_keepalive keepalive = { .on = true };
 
 	/* None of these is worth refusing a connection for. */
 	if (family != AF_INET && family != AF_INET6)
 		return;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof(idle));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	tcp_keepalive_set(fd, &keepalive);
 }
 
 int
@@ -321,7 +320,7 @@ tcp_socket(int family)
 
 	if (fd < 0)
 		return -errno;
-	tcp_set_options(fd, family);
+	tcp_tune(fd, family);
 	return fd;
 }
 
@@ -368,8 +367,6 @@ tcp_conn(struct adit_worker *w, int fd, bool connecting)
 {
 	struct adit_conn *c = tcp_dialing(w);
 	struct tcp *t;
-	int domain = 0;
-	socklen_t len = sizeof(domain);
 
 	if (!c) {
 		close(fd);
@@ -378,8 +375,6 @@ tcp_conn(struct adit_worker *w, int fd, bool connecting)
 	t = tcp_of(c);
 	t->fd = fd;
 	t->connecting = connecting;
-	if (!connecting && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0)
-		tcp_set_options(fd, domain);
 	if (tcp_register(t, w) < 0) {
 		close(fd);
 		t->fd = -1;

@@ -13,7 +13,8 @@
 
 /*
  * A conn on a connected (connecting: still being connected) non-blocking stream socket, whose descriptor it owns from
- * now on, also on failure (NULL: out of memory). Addresses are asked of the kernel.
+ * now on, also on failure (NULL: out of memory). Addresses are asked of the kernel; options are left as they are
+ * (tcp_socket sets them, and what is accepted inherits them from the listening socket).
  */
 struct adit_conn *tcp_conn(struct adit_worker *w, int fd, bool connecting);
 
@@ -26,6 +27,9 @@ struct adit_conn *unix_connect(struct adit_worker *w, const char *path, struct a
 
 /* A non-blocking socket with our options set (no delay, keepalive, TCP_NOTSENT_LOWAT), or -errno. */
 int tcp_socket(int family);
+
+/* Sets those options; a listening socket passes them on to what it accepts. */
+void tcp_tune(int fd, int family);
 
 /* An opening conn on no descriptor yet; tcp_adopt gives it one that is connected, and opens it. */
 struct adit_conn *tcp_dialing(struct adit_worker *w);
