@@ -153,6 +153,8 @@ struct adit_listener_ops {
 	/* optional */
 	int	(*init)(struct adit_listener *l, struct adit_err *e);
 	void	(*fini)(struct adit_listener *l);
+	/* Where it really listens, between open and close: the log says it. NULL: nowhere of its own. Any thread. */
+	const struct adit_addr *(*local)(const struct adit_listener *l);
 };
 
 struct adit_listener {				/* first member of every instance */
