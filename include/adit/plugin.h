@@ -121,6 +121,8 @@ struct adit_layer_ops {
 struct adit_layer {				/* first member of every instance */
 	const struct adit_layer_ops	*ops;
 	struct adit_component		*component;
+	bool				 server;	/* whether server or client will be called; set
+							 * before init, which may fail for one and not the other */
 };
 
 /*
