@@ -249,6 +249,28 @@ queue_drop(struct queue *q, size_t len)
 	}
 }
 
+void
+queue_truncate(struct queue *q, size_t len)
+{
+	struct queue rest = *q;
+	struct chunk *c = q->first;
+
+	if (len >= q->len)
+		return;
+	if (!len) {
+		queue_fini(q);
+		return;
+	}
+	q->len = len;
+	for (; len > c->end - c->start; c = c->next)
+		len -= c->end - c->start;
+	c->end = c->start + (uint32_t)len;
+	rest.first = c->next;
+	c->next = NULL;
+	q->last = c;
+	queue_fini(&rest);
+}
+
 size_t
 queue_copy(const struct queue *q, size_t offset, void *buf, size_t len)
 {

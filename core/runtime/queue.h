@@ -51,6 +51,9 @@ int queue_peek(const struct queue *q, size_t offset, struct iovec *iov, int n);
 /* Drops len bytes from the front (len <= q->len). */
 void queue_drop(struct queue *q, size_t len);
 
+/* Keeps the first len bytes only. */
+void queue_truncate(struct queue *q, size_t len);
+
 /* Copies out and drops; returns how much. */
 size_t queue_take(struct queue *q, void *buf, size_t len);
 
