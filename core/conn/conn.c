@@ -36,10 +36,31 @@ conn_run(struct io *io, unsigned events)
 }
 
 static void
+conn_tell_watch(struct adit_conn_core *core, int err)
+{
+	void (*watch)(void *arg, int err) = core->watch;
+
+	core->watch = NULL;
+	if (watch)
+		watch(core->watch_arg, err);
+}
+
+void
+conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *arg)
+{
+	assert(!c->core->watch);
+	c->core->watch = watch;
+	c->core->watch_arg = arg;
+	if (c->core->err || (c->core->io.ready & ADIT_OPEN))
+		conn_tell_watch(c->core, c->core->err);
+}
+
+static void
 conn_free(struct io *io)
 {
 	struct adit_conn_core *core = conn_of_io(io);
 
+	conn_tell_watch(core, -ECANCELED);
 	core->conn->ops->free(core->conn);
 	adit_timer_free(core->deadline);
 	adit_component_put(core->component);
@@ -95,6 +116,8 @@ void
 adit_conn_ready(struct adit_conn *c, unsigned events)
 {
 	io_ready(&c->core->io, events);
+	if ((events & ADIT_OPEN) && c->core->watch)
+		conn_tell_watch(c->core, 0);
 }
 
 void
@@ -103,6 +126,7 @@ adit_conn_fail(struct adit_conn *c, int err)
 	assert(err < 0);
 	if (!c->core->err)
 		c->core->err = err;
+	conn_tell_watch(c->core, err);
 	adit_timer_stop(c->core->deadline);
 	io_ready(&c->core->io, ADIT_READ | ADIT_WRITE | ADIT_OPEN | ADIT_HEAD);
 }

@@ -25,9 +25,18 @@ struct adit_conn_core {
 	struct adit_timer	*deadline;
 	struct adit_component	*component;	/* referenced */
 	const char		*service;	/* borrowed */
+	void			(*watch)(void *arg, int err);	/* see conn_watch_open */
+	void			*watch_arg;
 	uint64_t		 code, id;
 	struct adit_addr	 local, remote;
 };
+
+/*
+ * Tells once how the opening of c ended: 0, why it failed, or -ECANCELED (c was closed before). For bookkeeping only: watch
+ * is called from inside, in the middle of anything, and must touch no conn. One watch a
+ * conn; of one that is open or has failed it is called at once.
+ */
+void conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *arg);
 
 /* For implementers in core: an operation that got less than it asked for knows that no more is there. */
 static inline void

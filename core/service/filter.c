@@ -1,0 +1,50 @@
+#include <string.h>
+#include <strings.h>
+
+#include "core/service/filter.h"
+
+static bool
+host_matches(const char *pattern, const char *host)
+{
+	size_t len, below;
+
+	if (!host)
+		return false;
+	if (*pattern == '*')
+		pattern++;
+	if (*pattern != '.')
+		return strcasecmp(pattern, host) == 0;
+	if (strcasecmp(pattern + 1, host) == 0)
+		return true;
+	len = strlen(host);
+	below = strlen(pattern);
+	return len > below && strcasecmp(host + len - below, pattern) == 0;
+}
+
+bool
+filter_matches(const struct filter_conf *f, const struct filter_request *req)
+{
+	if (!f)
+		return true;
+	if (f->host && !host_matches(f->host, req->host))
+		return false;
+	if (f->protocol && (!req->protocol || strcasecmp(f->protocol, req->protocol) != 0))
+		return false;
+	return !f->path || (req->path && strncmp(f->path, req->path, strlen(f->path)) == 0);
+}
+
+size_t
+filter_nodes(const struct node_list *nodes, const struct filter_request *req, size_t *out)
+{
+	size_t n = 0;
+
+	for (int with_host = 1; !n && with_host >= 0; with_host--) {
+		for (size_t i = 0; i < nodes->n; i++) {
+			const struct filter_conf *f = nodes->v[i].filter;
+
+			if ((f && f->host) == (with_host == 1) && filter_matches(f, req))
+				out[n++] = i;
+		}
+	}
+	return n;
+}
