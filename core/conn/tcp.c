@@ -186,6 +186,9 @@ tcp_read(struct adit_conn *c, void *buf, size_t len)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	/* A socket tells of its reset once, be it to a write, and looks like an ended one then. */
+	if (n == 0 && len && c->core->err && !t->ended)
+		return -EAGAIN;
 	if (n == 0 && len)
 		t->ended = true;
 	/* Less than asked for: the socket was empty then, and an edge tells of more. The edge of an end
