@@ -129,7 +129,8 @@ static void
 print_window(FILE *f, const char *line, size_t len, const struct tree_pos *pos)
 {
 	const char *end = line + len, *from, *to, *p;
-	unsigned first = pos->column > BEFORE ? pos->column - BEFORE : 1;
+	bool fits = skip_characters(line, end, MAX_LINE) == end;
+	unsigned first = !fits && pos->column > BEFORE ? pos->column - BEFORE : 1;
 
 	from = skip_characters(line, end, first - 1);
 	to = skip_characters(from, end, MAX_LINE);

@@ -9,6 +9,7 @@
 #ifndef CONFIG_MODEL_H
 #define CONFIG_MODEL_H
 
+#include <adit/log.h>
 #include <adit/opt.h>
 #include <adit/plugin.h>
 
@@ -129,6 +130,7 @@ struct node_conf {
 	struct filter_conf	*filter;
 	struct matcher_conf	*matcher;
 	struct http_conf	*http;
+	struct auth_conf	*auth;			/* of a forwarder: the old place of http->auth */
 	struct tls_conf		*tls;
 	const struct adit_tree	*probe, *metadata;
 
@@ -245,12 +247,11 @@ struct rotation_conf {
 	bool			 local_time, compress;
 };
 
-enum config_log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_FATAL };
-enum config_log_format { LOG_JSON, LOG_TEXT };
+enum config_log_format { CONFIG_LOG_JSON, CONFIG_LOG_TEXT };
 
-struct log_conf {
+struct config_log {
 	const struct adit_tree	*node;
-	enum config_log_level	 level;			/* info when absent */
+	enum adit_log_level	 level;			/* info when absent */
 	enum config_log_format	 format;		/* json when absent */
 	const char		*output;		/* NULL: stderr */
 	struct rotation_conf	*rotation;		/* or NULL */
@@ -302,7 +303,7 @@ struct config {
 	struct ingress_list	 ingresses;
 	struct object_list	 objects[CONFIG_LISTS];	/* the other lists; empty for those above */
 	struct tls_conf		*tls;			/* default server certificate, or NULL */
-	struct log_conf		*log;			/* never NULL */
+	struct config_log		*log;			/* never NULL */
 	struct endpoint_conf	*api, *metrics;		/* or NULL */
 	const struct adit_tree	*profiling;
 	struct config_index	*index;			/* model.c's own */

@@ -8,13 +8,23 @@
 #include "core/config/opts.h"
 #include "core/config/scalar.h"
 
+/* What a command line says wrongly forbids to start, not to print it. */
+static struct config_problem
+problem_at(const struct adit_tree *node, const struct tree_path *path)
+{
+	struct config_problem problem = { .pos = tree_pos(node), .path = path };
+
+	problem.start_only = problem.pos.source && problem.pos.source->argument;
+	return problem;
+}
+
 /* ---- one value ------------------------------------------------------------ */
 
 static int
 wrong(const struct adit_tree *value, const struct tree_path *path, struct config_errors *errs,
       const struct adit_err *e)
 {
-	struct config_problem problem = { .pos = tree_pos(value), .path = path };
+	struct config_problem problem = problem_at(value, path);
 
 	config_errors_add(errs, &problem, "%s", e->text);
 	return ADIT_ECONFIG;
@@ -154,7 +164,7 @@ check_unknown(const struct adit_opt *rows, const struct opts_src *src, struct co
 	for (size_t i = 0; i < tree_len(src->node); i++) {
 		const struct adit_tree *key = tree_key(src->node, i);
 		struct tree_path path = { .up = src->path, .key = tree_text(key) };
-		struct config_problem problem = { .pos = tree_pos(key), .path = &path };
+		struct config_problem problem = problem_at(key, &path);
 		struct nearest n;
 
 		if (adit_opt_find(rows, tree_text(key)))
@@ -171,7 +181,7 @@ check_unknown(const struct adit_opt *rows, const struct opts_src *src, struct co
 static int
 missing(const struct adit_opt *row, const struct opts_src *src, struct config_errors *errs)
 {
-	struct config_problem problem = { .pos = tree_pos(src->node), .path = src->path };
+	struct config_problem problem = problem_at(src->node, src->path);
 
 	config_errors_add(errs, &problem, "key \"%s\" is missing", row->name);
 	return ADIT_ECONFIG;
@@ -206,7 +216,7 @@ static int
 take_rows(const struct adit_opt *rows, void *instance, const struct opts_src *src,
 	  struct config_errors *errs)
 {
-	struct config_problem problem = { .pos = tree_pos(src->node), .path = src->path };
+	struct config_problem problem = problem_at(src->node, src->path);
 	int err = 0;
 
 	if (!tree_is_null(src->node) && tree_type(src->node) != TREE_MAP) {

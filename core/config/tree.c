@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/config/scalar.h"
 #include "core/config/tree.h"
 
 struct entry {
@@ -132,7 +133,9 @@ scalar_equal(const struct adit_tree *a, const struct adit_tree *b)
 {
 	if (tree_is_null(a) || tree_is_null(b))
 		return tree_is_null(a) && tree_is_null(b);
-	return a->quoted == b->quoted && strcmp(tree_text(a), tree_text(b)) == 0;
+	if (strcmp(tree_text(a), tree_text(b)) != 0)
+		return false;
+	return a->quoted == b->quoted || scalar_kind(tree_text(a)) == SCALAR_TEXT;
 }
 
 static bool

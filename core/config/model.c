@@ -1,0 +1,426 @@
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/config/schema.h"
+
+/* ---- the named objects ---------------------------------------------------- */
+
+struct named {
+	const char	*name;
+	size_t		 i;			/* its place in the list */
+};
+
+struct refs {
+	struct schema_ref	*v;
+	size_t			 n;
+};
+
+/* All objects of one list. */
+struct index_list {
+	size_t				 n;
+	const struct adit_tree		**nodes;	/* in the order of the list */
+	struct refs			*refs;		/* same: what each of them names */
+	struct named			*names;		/* by name; objects without one are left out */
+	size_t				 n_names;
+};
+
+struct config_index {
+	struct arena		*arena;		/* of the whole configuration */
+	atomic_uint		 count;		/* of references to it */
+	struct index_list	 lists[CONFIG_LISTS];
+};
+
+static const struct {
+	const char	*name, *singular;
+	size_t		 offset, size;		/* of the list in struct config and of an item */
+} lists[] = {
+#define LIST(id, plural, one, field, type) \
+	[id] = { plural, one, offsetof(struct config, field), sizeof(struct type) }
+#define OBJECTS(id, plural, one) LIST(id, plural, one, objects[id], object_conf)
+	LIST(CONFIG_SERVICES, "services", "service", services, service_conf),
+	LIST(CONFIG_CHAINS, "chains", "chain", chains, chain_conf),
+	LIST(CONFIG_HOPS, "hops", "hop", hops, hop_conf),
+	LIST(CONFIG_AUTHERS, "authers", "auther", authers, auther_conf),
+	OBJECTS(CONFIG_ADMISSIONS, "admissions", "admission"),
+	OBJECTS(CONFIG_BYPASSES, "bypasses", "bypass"),
+	OBJECTS(CONFIG_RESOLVERS, "resolvers", "resolver"),
+	OBJECTS(CONFIG_HOSTS, "hosts", "hosts"),
+	LIST(CONFIG_INGRESSES, "ingresses", "ingress", ingresses, ingress_conf),
+	OBJECTS(CONFIG_ROUTERS, "routers", "router"),
+	OBJECTS(CONFIG_SDS, "sds", "sd"),
+	OBJECTS(CONFIG_RECORDERS, "recorders", "recorder"),
+	OBJECTS(CONFIG_REWRITERS, "rewriters", "rewriter"),
+	OBJECTS(CONFIG_CACHES, "caches", "cache"),
+	OBJECTS(CONFIG_LIMITERS, "limiters", "limiter"),
+	OBJECTS(CONFIG_CLIMITERS, "climiters", "climiter"),
+	OBJECTS(CONFIG_RLIMITERS, "rlimiters", "rlimiter"),
+	OBJECTS(CONFIG_QUOTAS, "quotas", "quota"),
+	OBJECTS(CONFIG_OBSERVERS, "observers", "observer"),
+	OBJECTS(CONFIG_LOGGERS, "loggers", "logger"),
+};
+
+const char *
+config_list_name(enum config_list list)
+{
+	return lists[list].name;
+}
+
+const char *
+schema_list_singular(enum config_list list)
+{
+	return lists[list].singular;
+}
+
+int
+schema_list_by_name(const char *name)
+{
+	for (int i = 0; i < CONFIG_LISTS; i++)
+		if (strcmp(lists[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const struct named *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	if (order)
+		return order;
+	return x->i < y->i ? -1 : x->i > y->i;
+}
+
+/* A service may go without a name and gets one by its place. */
+static const char *
+name_of(struct arena *a, enum config_list list, const struct adit_tree *node, size_t i)
+{
+	const char *name = tree_text(tree_get(node, "name"));
+
+	if (*name)
+		return name;
+	return list == CONFIG_SERVICES ? arena_printf(a, "service-%zu", i) : NULL;
+}
+
+static void
+check_unique(struct walk *w, enum config_list list)
+{
+	const struct index_list *l = &w->config->index->lists[list];
+	struct tree_path top = { .key = lists[list].name };
+
+	for (size_t i = 1; i < l->n_names; i++) {
+		struct tree_path item = { .up = &top, .index = l->names[i].i };
+		struct tree_path at = { .up = &item, .key = "name" };
+		const struct adit_tree *node = l->nodes[l->names[i].i], *name;
+		size_t first = l->names[i - 1].i;
+
+		if (strcmp(l->names[i - 1].name, l->names[i].name) != 0)
+			continue;
+		name = tree_get(node, "name");
+		schema_error(w, name ? name : node, &at, NULL, "\"%.60s\" is the name of %s[%zu] too",
+			     l->names[i].name, lists[list].name, first);
+	}
+}
+
+static void
+index_list(struct walk *w, enum config_list list, const struct adit_tree *value)
+{
+	struct index_list *l = &w->config->index->lists[list];
+	bool one = tree_type(value) == TREE_MAP;
+
+	l->n = one ? 1 : tree_type(value) == TREE_LIST ? tree_len(value) : 0;
+	l->nodes = arena_grow(w->arena, NULL, 0, l->n + 1, sizeof(*l->nodes));
+	l->refs = arena_grow(w->arena, NULL, 0, l->n + 1, sizeof(*l->refs));
+	l->names = arena_grow(w->arena, NULL, 0, l->n + 1, sizeof(*l->names));
+	if (!l->nodes || !l->refs || !l->names)
+		return;
+	for (size_t i = 0; i < l->n; i++) {
+		const char *name;
+
+		l->nodes[i] = one ? value : tree_item(value, i);
+		name = name_of(w->arena, list, l->nodes[i], i);
+		if (name)
+			l->names[l->n_names++] = (struct named){ .name = name, .i = i };
+	}
+	qsort(l->names, l->n_names, sizeof(*l->names), compare_names);
+	check_unique(w, list);
+}
+
+ptrdiff_t
+config_index_find(const struct config *c, enum config_list list, const char *name)
+{
+	const struct index_list *l = &c->index->lists[list];
+	size_t low = 0, high = l->n_names;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(l->names[mid].name, name) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == l->n_names || strcmp(l->names[low].name, name) != 0)
+		return -1;
+	return (ptrdiff_t)l->names[low].i;
+}
+
+void
+config_index_nearest(const struct config *c, enum config_list list, struct nearest *n)
+{
+	const struct index_list *l = &c->index->lists[list];
+
+	for (size_t i = 0; i < l->n_names; i++)
+		nearest_try(n, l->names[i].name);
+}
+
+void
+config_index_keep(struct walk *w, enum config_list list, size_t index)
+{
+	struct index_list *l = &w->config->index->lists[list];
+
+	if (index >= l->n || !w->n_refs)
+		return;
+	l->refs[index] = (struct refs){ .v = w->refs, .n = w->n_refs };
+	w->refs = NULL;
+	w->n_refs = w->room_refs = 0;
+}
+
+/* ---- loading -------------------------------------------------------------- */
+
+static struct config *
+config_new(void)
+{
+	struct arena *a = arena_new();
+	struct config *c = a ? arena_alloc(a, sizeof(*c)) : NULL;
+
+	if (c)
+		c->index = arena_alloc(a, sizeof(*c->index));
+	if (!c || !c->index) {
+		arena_free(a);
+		return NULL;
+	}
+	c->index->arena = a;
+	atomic_init(&c->index->count, 1);
+	return c;
+}
+
+/* Hops that stand for one of the top. */
+static void
+resolve_hops(struct config *c)
+{
+	for (size_t i = 0; i < c->chains.n; i++)
+		for (size_t j = 0; j < c->chains.v[i].hops.n; j++) {
+			struct hop_conf *h = &c->chains.v[i].hops.v[j];
+			ptrdiff_t at = -1;
+
+			if (!h->nodes.n && !h->plugin && !h->loader.file && !h->loader.redis &&
+			    !h->loader.http)
+				at = config_index_find(c, CONFIG_HOPS, h->name);
+			if (at >= 0 && (size_t)at < c->hops.n)
+				h->ref = &c->hops.v[at];
+		}
+}
+
+static void
+build(struct walk *w, const struct adit_tree *root)
+{
+	struct config *c = w->config;
+
+	for (int i = 0; i < CONFIG_LISTS; i++)
+		index_list(w, (enum config_list)i, tree_get(root, lists[i].name));
+	schema_walk(w, &schema_root, c, root, NULL);
+	resolve_hops(c);
+	if (!c->log)
+		c->log = arena_alloc(w->arena, sizeof(*c->log));
+	if (c->log && !c->log->node)
+		c->log->level = ADIT_LOG_INFO;
+}
+
+static bool
+acceptable(const struct config_errors *errs, unsigned flags)
+{
+	return flags & CONFIG_PRINT ? !config_errors_hard(errs) : !config_errors_count(errs);
+}
+
+struct config *
+config_load(const struct config_args *args, const struct config_kinds *kinds, unsigned flags,
+	    struct config_errors *errs)
+{
+	struct walk w = { .errs = errs, .kinds = kinds, .config = config_new() };
+	struct config_problem no_memory = { .path = NULL };
+	const struct adit_tree *root;
+
+	if (!w.config) {
+		config_errors_add(errs, &no_memory, "out of memory");
+		return NULL;
+	}
+	w.arena = w.config->index->arena;
+	root = source_load(w.arena, args, kinds, errs);
+	if (root)
+		build(&w, root);
+	if (root && arena_failed(w.arena))
+		config_errors_add(errs, &no_memory, "out of memory");
+	if (root && acceptable(errs, flags))
+		return w.config;
+	config_put(w.config);
+	return NULL;
+}
+
+struct config *
+config_get(struct config *c)
+{
+	atomic_fetch_add(&c->index->count, 1);
+	return c;
+}
+
+void
+config_put(struct config *c)
+{
+	if (c && atomic_fetch_sub(&c->index->count, 1) == 1)
+		arena_free(c->index->arena);
+}
+
+/* ---- finding -------------------------------------------------------------- */
+
+/* All lists of struct config have the layout { size_t n; T *v; }. */
+static const void *
+find(const struct config *c, enum config_list list, const char *name)
+{
+	ptrdiff_t i = config_index_find(c, list, name);
+	const char *field = (const char *)c + lists[list].offset;
+	const char *items;
+	size_t n;
+
+	if (i < 0)
+		return NULL;
+	memcpy(&n, field + offsetof(struct object_list, n), sizeof(n));
+	memcpy(&items, field + offsetof(struct object_list, v), sizeof(items));
+	return (size_t)i < n ? items + (size_t)i * lists[list].size : NULL;
+}
+
+const struct service_conf *
+config_service(const struct config *c, const char *name)
+{
+	return find(c, CONFIG_SERVICES, name);
+}
+
+const struct chain_conf *
+config_chain(const struct config *c, const char *name)
+{
+	return find(c, CONFIG_CHAINS, name);
+}
+
+const struct hop_conf *
+config_hop(const struct config *c, const char *name)
+{
+	return find(c, CONFIG_HOPS, name);
+}
+
+const struct auther_conf *
+config_auther(const struct config *c, const char *name)
+{
+	return find(c, CONFIG_AUTHERS, name);
+}
+
+const struct ingress_conf *
+config_ingress(const struct config *c, const char *name)
+{
+	return find(c, CONFIG_INGRESSES, name);
+}
+
+const struct object_conf *
+config_object(const struct config *c, enum config_list list, const char *name)
+{
+	bool typed = lists[list].offset < offsetof(struct config, objects);
+
+	return typed ? NULL : find(c, list, name);
+}
+
+/* ---- comparing ------------------------------------------------------------ */
+
+/* Objects that are equal or being compared further up: names may go in circles (chain, resolver, chain). */
+struct comparison {
+	const struct config	*a, *b;
+	bool			*seen[CONFIG_LISTS];	/* by place in a */
+};
+
+static bool same_object(struct comparison *c, enum config_list list, size_t i, size_t j);
+
+static bool
+same_refs(struct comparison *c, enum config_list list, size_t i)
+{
+	const struct refs *refs = &c->a->index->lists[list].refs[i];
+
+	for (size_t k = 0; k < refs->n; k++) {
+		enum config_list to = refs->v[k].list;
+		const struct index_list *l = &c->a->index->lists[to];
+		const char *name = tree_text(tree_get(l->nodes[refs->v[k].index], "name"));
+		ptrdiff_t j = config_index_find(c->b, to, name);
+
+		if (j < 0 || !same_object(c, to, refs->v[k].index, (size_t)j))
+			return false;
+	}
+	return true;
+}
+
+static bool
+same_object(struct comparison *c, enum config_list list, size_t i, size_t j)
+{
+	const struct index_list *a = &c->a->index->lists[list], *b = &c->b->index->lists[list];
+
+	if (c->seen[list] && c->seen[list][i])
+		return true;
+	if (!tree_equal(a->nodes[i], b->nodes[j]))
+		return false;
+	if (!c->seen[list])
+		c->seen[list] = calloc(a->n, sizeof(bool));
+	if (!c->seen[list])
+		return false;
+	c->seen[list][i] = true;
+	return same_refs(c, list, i);
+}
+
+static bool
+compare_objects(const struct config *a, const struct config *b, enum config_list list, size_t i, size_t j)
+{
+	struct comparison c = { .a = a, .b = b };
+	bool same = same_object(&c, list, i, j);
+
+	for (int k = 0; k < CONFIG_LISTS; k++)
+		free(c.seen[k]);
+	return same;
+}
+
+bool
+config_object_equal(const struct config *a, const struct config *b, enum config_list list,
+		    const char *name)
+{
+	ptrdiff_t i = config_index_find(a, list, name), j = config_index_find(b, list, name);
+
+	return i >= 0 && j >= 0 && compare_objects(a, b, list, (size_t)i, (size_t)j);
+}
+
+static bool
+has_certificate(const struct component_conf *c)
+{
+	return c->tls && c->tls->tls.cert_file;
+}
+
+bool
+service_conf_equal(const struct config *a, const struct service_conf *x, const struct config *b,
+		   const struct service_conf *y)
+{
+	const struct adit_tree *tls_a = a->tls ? a->tls->node : NULL;
+	const struct adit_tree *tls_b = b->tls ? b->tls->node : NULL;
+
+	if (strcmp(x->name, y->name) != 0)
+		return false;
+	if (!has_certificate(x->handler) && !has_certificate(x->listener) && !tree_equal(tls_a, tls_b))
+		return false;
+	return compare_objects(a, b, CONFIG_SERVICES, (size_t)(x - a->services.v),
+			       (size_t)(y - b->services.v));
+}

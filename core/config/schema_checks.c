@@ -1,0 +1,489 @@
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/config/scalar.h"
+#include "core/config/schema_checks.h"
+
+static bool
+one_of(const char *name, const char *const *names)
+{
+	for (; *names; names++)
+		if (strcmp(name, *names) == 0)
+			return true;
+	return false;
+}
+
+/* ---- single values -------------------------------------------------------- */
+
+void
+check_is_map(struct walk *w, const struct adit_tree *value, const struct tree_path *path)
+{
+	if (tree_type(value) != TREE_MAP)
+		schema_error(w, value, path, NULL, "expected a map, not %s", tree_describe(value));
+}
+
+void
+check_rule(struct walk *w, const struct adit_tree *value, const struct tree_path *path)
+{
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (w->kinds && w->kinds->check_rule &&
+	    w->kinds->check_rule(w->kinds->arg, tree_text(value), &e) < 0)
+		schema_error(w, value, path, NULL, "%s", e.text);
+}
+
+/* A chain by its name, or a map that says more about it. */
+void
+check_group_chains(struct walk *w, const struct adit_tree *value, const struct tree_path *path)
+{
+	if (tree_type(value) != TREE_LIST) {
+		schema_error(w, value, path, NULL, "expected a list, not %s", tree_describe(value));
+		return;
+	}
+	for (size_t i = 0; i < tree_len(value); i++) {
+		const struct adit_tree *item = tree_item(value, i);
+		struct tree_path at = { .up = path, .index = i };
+
+		if (tree_type(item) == TREE_SCALAR && !tree_is_null(item))
+			schema_refer(w, CONFIG_CHAINS, item, &at);
+		else
+			schema_walk(w, &schema_group_chain, NULL, item, &at);
+	}
+}
+
+void
+check_ip(struct walk *w, const struct adit_tree *value, const struct tree_path *path)
+{
+	struct in6_addr addr;
+	const char *text = tree_text(value);
+
+	if (inet_pton(AF_INET, text, &addr) != 1 && inet_pton(AF_INET6, text, &addr) != 1)
+		schema_error(w, value, path, NULL, "expected an IP address, not \"%.60s\"", text);
+}
+
+/* The caret goes to the bad part, as far as that can be told. */
+static void
+check_addr(struct walk *w, const struct adit_tree *value, const struct tree_path *path, unsigned flags)
+{
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (scalar_addr(tree_text(value), flags, NULL, &e) < 0)
+		schema_error(w, value, path, NULL, "%s", e.text);
+}
+
+void
+check_endpoint_addr(struct walk *w, const struct adit_tree *value, const struct tree_path *path)
+{
+	if (strncmp(tree_text(value), "unix://", 7) != 0 || !tree_text(value)[7])
+		check_addr(w, value, path, 0);
+}
+
+/* ---- small maps ----------------------------------------------------------- */
+
+void
+check_selector(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	struct selector_conf *s = base;
+
+	(void)w;
+	(void)node;
+	(void)path;
+	if (!s)
+		return;
+	if (s->max_fails <= 0)
+		s->max_fails = 1;
+	if (s->fail_timeout <= 0)
+		s->fail_timeout = INT64_C(10000000000);
+}
+
+void
+check_rotation(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	struct rotation_conf *r = base;
+
+	(void)w;
+	(void)node;
+	(void)path;
+	if (r && r->max_size <= 0)
+		r->max_size = 100;
+}
+
+void
+check_log(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	struct config_log *l = base;
+
+	(void)w;
+	(void)path;
+	if (l && tree_is_null(tree_get(node, "level")))
+		l->level = ADIT_LOG_INFO;
+}
+
+/* ---- tls ------------------------------------------------------------------ */
+
+static struct adit_strings
+texts_of(struct walk *w, const struct adit_tree *value)
+{
+	struct adit_strings list = { .n = 0 };
+	bool many = tree_type(value) == TREE_LIST;
+	size_t n = tree_is_null(value) ? 0 : many ? tree_len(value) : 1;
+
+	list.v = arena_grow(w->arena, NULL, 0, n + 1, sizeof(*list.v));
+	for (size_t i = 0; list.v && i < n; i++)
+		list.v[list.n++] =
+			arena_strdup(w->arena, tree_text(many ? tree_item(value, i) : value));
+	return list;
+}
+
+static const char *
+text_of(const struct adit_tree *map, const char *key)
+{
+	const struct adit_tree *value = tree_get(map, key);
+
+	return tree_is_null(value) ? NULL : tree_text(value);
+}
+
+void
+check_tls(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	const struct adit_tree *options = tree_get(node, "options");
+	struct tls_conf *t = base;
+
+	if (!t)
+		return;
+	t->tls.min_version = text_of(options, "minVersion");
+	t->tls.max_version = text_of(options, "maxVersion");
+	t->tls.cipher_suites = texts_of(w, tree_get(options, "cipherSuites"));
+	t->tls.alpn = texts_of(w, tree_get(options, "alpn"));
+	if (t->tls.min_version && t->tls.max_version &&
+	    strcasecmp(t->tls.min_version, t->tls.max_version) > 0)
+		schema_error(w, options, path, NULL, "minVersion is above maxVersion");
+	if (t->tls.cert_file && !t->tls.key_file)
+		schema_error(w, node, path, NULL, "certFile needs a keyFile");
+	if (t->tls.key_file && !t->tls.cert_file)
+		schema_error(w, node, path, NULL, "keyFile needs a certFile");
+}
+
+/* Without a certificate gost ignores the CA, and lets in who has none: better said. */
+static void
+check_server_tls(struct walk *w, const struct component_conf *c, const struct tree_path *path)
+{
+	struct tree_path at = { .up = path, .key = "tls" };
+
+	if (c->tls && c->tls->tls.ca_file && !c->tls->tls.cert_file)
+		schema_error(w, c->tls->node, &at, NULL,
+			     "caFile asks for client certificates and needs certFile and keyFile");
+}
+
+/* ---- components ----------------------------------------------------------- */
+
+static void
+finish_component(struct walk *w, struct component_conf *c, enum adit_kind kind,
+		 const struct tree_path *path)
+{
+	static const char *const defaults[] = {
+		[ADIT_HANDLER] = "auto",
+		[ADIT_LISTENER] = "tcp",
+		[ADIT_CONNECTOR] = "http",
+		[ADIT_DIALER] = "tcp",
+	};
+
+	c->kind = kind;
+	if (!c->type || !*c->type)
+		c->type = defaults[kind];
+	if (c->metadata && tree_type(c->metadata) != TREE_MAP)
+		c->metadata = NULL;
+	metadata_check_type(w, kind, c->node, c->type, path);
+	if (kind == ADIT_HANDLER || kind == ADIT_LISTENER)
+		check_server_tls(w, c, path);
+}
+
+void
+check_handler(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	struct component_conf *c = base;
+
+	finish_component(w, c, ADIT_HANDLER, path);
+	if (c->retries < 0)
+		schema_error(w, tree_get(node, "retries"), path, NULL, "retries cannot be negative");
+}
+
+void
+check_listener(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	(void)node;
+	finish_component(w, base, ADIT_LISTENER, path);
+}
+
+void
+check_connector(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	(void)node;
+	finish_component(w, base, ADIT_CONNECTOR, path);
+}
+
+void
+check_dialer(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	(void)node;
+	finish_component(w, base, ADIT_DIALER, path);
+}
+
+static const char *
+type_or(const struct adit_tree *node, const char *otherwise)
+{
+	const char *type = tree_text(tree_get(node, "type"));
+
+	return *type ? type : otherwise;
+}
+
+const char *
+place_handler(struct walk *w, const struct adit_tree *node, const char *key)
+{
+	return metadata_place(w, ADIT_HANDLER, type_or(node, "auto"), key);
+}
+
+const char *
+place_listener(struct walk *w, const struct adit_tree *node, const char *key)
+{
+	return metadata_place(w, ADIT_LISTENER, type_or(node, "tcp"), key);
+}
+
+const char *
+place_connector(struct walk *w, const struct adit_tree *node, const char *key)
+{
+	return metadata_place(w, ADIT_CONNECTOR, type_or(node, "http"), key);
+}
+
+const char *
+place_dialer(struct walk *w, const struct adit_tree *node, const char *key)
+{
+	return metadata_place(w, ADIT_DIALER, type_or(node, "tcp"), key);
+}
+
+static struct component_conf *
+default_component(struct walk *w, enum adit_kind kind, const struct tree_path *path)
+{
+	struct component_conf *c = arena_alloc(w->arena, sizeof(*c));
+
+	if (c)
+		finish_component(w, c, kind, path);
+	return c;
+}
+
+/* ---- nodes ---------------------------------------------------------------- */
+
+static void
+finish_node(struct walk *w, struct node_conf *n, const struct tree_path *path)
+{
+	if (!n->name)
+		n->name = arena_printf(w->arena, "node-%zu", path->index);
+	if (!n->addr)
+		n->addr = "";
+	if (n->metadata && tree_type(n->metadata) != TREE_MAP)
+		n->metadata = NULL;
+}
+
+void
+check_chain_node(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	/* Dialers of something else than host:port. */
+	static const char *const other[] = { "unix", "serial", "direct", "virtual", NULL };
+	struct tree_path at = { .up = path, .key = "addr" };
+	struct node_conf *n = base;
+
+	finish_node(w, n, path);
+	if (!n->connector)
+		n->connector = default_component(w, ADIT_CONNECTOR, path);
+	if (!n->dialer)
+		n->dialer = default_component(w, ADIT_DIALER, path);
+	if (!n->connector || !n->dialer)
+		return;
+	if (!one_of(n->dialer->type, other)) {
+		if (*n->addr)
+			check_addr(w, tree_get(node, "addr"), &at, 0);
+		else if (tree_type(tree_get(node, "addr")) == TREE_SCALAR)
+			schema_error(w, node, path, NULL, "key \"addr\" is missing");
+	}
+	metadata_check_node(w, n, path);
+}
+
+/* protocol, host and path at the node itself are the filter's old place. */
+static void
+merge_old_filter(struct walk *w, struct node_conf *n, const struct tree_path *path)
+{
+	static const char *const keys[] = { "host", "protocol", "path", NULL };
+	bool old = false;
+
+	for (size_t i = 0; keys[i]; i++) {
+		struct tree_path at = { .up = path, .key = keys[i] };
+
+		if (!text_of(n->node, keys[i]))
+			continue;
+		if (n->filter)
+			schema_error(w, tree_get(n->node, keys[i]), &at, NULL,
+				     "the old name of \"filter.%s\", and there is a filter too", keys[i]);
+		old = true;
+	}
+	if (!old || n->filter)
+		return;
+	n->filter = arena_alloc(w->arena, sizeof(*n->filter));
+	if (!n->filter)
+		return;
+	n->filter->node = n->node;
+	n->filter->host = text_of(n->node, "host");
+	n->filter->protocol = text_of(n->node, "protocol");
+	n->filter->path = text_of(n->node, "path");
+}
+
+static void
+merge_old_auth(struct walk *w, struct node_conf *n, const struct tree_path *path)
+{
+	struct tree_path at = { .up = path, .key = "auth" };
+
+	if (!n->auth)
+		return;
+	if (n->http && n->http->auth) {
+		schema_error(w, n->auth->node, &at, NULL,
+			     "the old name of \"http.auth\", which is set too");
+		return;
+	}
+	if (!n->http)
+		n->http = arena_alloc(w->arena, sizeof(*n->http));
+	if (n->http) {
+		n->http->node = n->http->node ? n->http->node : n->node;
+		n->http->auth = n->auth;
+	}
+}
+
+void
+check_forward_node(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	struct tree_path at = { .up = path, .key = "addr" };
+	struct node_conf *n = base;
+
+	finish_node(w, n, path);
+	merge_old_filter(w, n, path);
+	merge_old_auth(w, n, path);
+	/* A name alone is for a tunnel, an empty one for the host that was sniffed. */
+	if (!(n->network && strcmp(n->network, "unix") == 0) && n->addr[0] != '/')
+		check_addr(w, tree_get(node, "addr"), &at, ADDR_NO_PORT | ADDR_EMPTY);
+	metadata_check_node(w, n, path);
+}
+
+/* ---- hops ----------------------------------------------------------------- */
+
+void
+check_top_hop(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	struct hop_conf *h = base;
+
+	if (!h->name || !*h->name)
+		schema_error(w, node, path, NULL, "key \"name\" is missing");
+	if (h->metadata && tree_type(h->metadata) != TREE_MAP)
+		h->metadata = NULL;
+	metadata_check_hop(w, h, path);
+}
+
+static bool
+is_reference(const struct hop_conf *h)
+{
+	return !h->nodes.n && !h->plugin && !h->loader.file && !h->loader.redis && !h->loader.http;
+}
+
+void
+check_chain_hop(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	const struct adit_tree *name = tree_get(node, "name");
+	struct tree_path at = { .up = path, .key = "name" };
+	struct hop_conf *h = base;
+	struct tree_pos pos = tree_pos(node);
+
+	if (!h->name || !*h->name)
+		h->name = arena_printf(w->arena, "hop-%zu", path->index);
+	if (h->metadata && tree_type(h->metadata) != TREE_MAP)
+		h->metadata = NULL;
+	metadata_check_hop(w, h, path);
+	/* direct:// on a command line is a hop without nodes: no hop at all. */
+	if (!is_reference(h) || (pos.source && pos.source->argument))
+		return;
+	if (tree_is_null(name))
+		schema_error(w, node, path, NULL, "a hop needs nodes, or the name of one in hops");
+	else
+		schema_refer(w, CONFIG_HOPS, name, &at);
+}
+
+/* ---- services ------------------------------------------------------------- */
+
+static void
+check_listen_addr(struct walk *w, const struct service_conf *s, const struct tree_path *path)
+{
+	static const char *const other[] = {
+		"unix", "runix", "serial", "stdio", "tun", "tap", "tungo", NULL,
+	};
+	struct tree_path at = { .up = path, .key = "addr" };
+	const struct adit_tree *addr = tree_get(s->node, "addr");
+
+	if (one_of(s->listener->type, other))
+		return;
+	if (*s->addr)
+		check_addr(w, addr, &at, 0);
+	else if (tree_type(addr) == TREE_SCALAR)
+		schema_error(w, s->node, path, NULL, "key \"addr\" is missing");
+}
+
+void
+check_service(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	struct tree_path handler = { .up = path, .key = "handler" };
+	struct tree_path listener = { .up = path, .key = "listener" };
+	struct service_conf *s = base;
+
+	(void)node;
+	if (!s->name || !*s->name)
+		s->name = arena_printf(w->arena, "service-%zu", path->index);
+	if (!s->addr)
+		s->addr = "";
+	if (s->metadata && tree_type(s->metadata) != TREE_MAP)
+		s->metadata = NULL;
+	if (!s->handler)
+		s->handler = default_component(w, ADIT_HANDLER, &handler);
+	if (!s->listener)
+		s->listener = default_component(w, ADIT_LISTENER, &listener);
+	if (!s->handler || !s->listener)
+		return;
+	check_listen_addr(w, s, path);
+	metadata_check_service(w, s, path);
+}
+
+/* ---- ingresses ------------------------------------------------------------ */
+
+void
+check_ingress_rule(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	const struct adit_tree *endpoint = tree_get(node, "endpoint");
+	struct tree_path at = { .up = path, .key = "endpoint" };
+	struct rule_conf *r = base;
+	const char *text = tree_text(endpoint);
+
+	if (tree_is_null(endpoint))
+		return;
+	r->private_ = *text == '$';
+	if (adit_uuid_parse(text + r->private_, false, &r->endpoint) < 0)
+		schema_error(w, endpoint, &at, NULL, "expected a UUID, or $ and a UUID, not \"%.60s\"",
+			     text);
+}
+
+void
+check_ingress(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+{
+	struct ingress_conf *i = base;
+
+	if (i->metadata && tree_type(i->metadata) != TREE_MAP)
+		i->metadata = NULL;
+	if (i->type)
+		metadata_check_type(w, ADIT_INGRESS, node, i->type, path);
+	metadata_check_ingress(w, i, path);
+}
