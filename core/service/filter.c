@@ -3,22 +3,34 @@
 
 #include "core/service/filter.h"
 
+/* A trailing dot only says that the name is complete. */
+static size_t
+host_len(const char *host)
+{
+	size_t len = strlen(host);
+
+	return len && host[len - 1] == '.' ? len - 1 : len;
+}
+
 static bool
 host_matches(const char *pattern, const char *host)
 {
-	size_t len, below;
+	bool below = *pattern == '*' || *pattern == '.';
+	size_t len, skip;
 
-	if (!host)
-		return false;
-	if (*pattern == '*')
-		pattern++;
-	if (*pattern != '.')
-		return strcasecmp(pattern, host) == 0;
-	if (strcasecmp(pattern + 1, host) == 0)
+	if (strcmp(pattern, "*") == 0)
 		return true;
-	len = strlen(host);
-	below = strlen(pattern);
-	return len > below && strcasecmp(host + len - below, pattern) == 0;
+	pattern += *pattern == '*';
+	if (below)
+		pattern += *pattern == '.';
+	len = host_len(pattern);
+	skip = host_len(host);
+	if (!len || skip < len)
+		return false;
+	skip -= len;
+	if (skip && (!below || host[skip - 1] != '.'))
+		return false;
+	return strncasecmp(host + skip, pattern, len) == 0;
 }
 
 bool
@@ -26,7 +38,7 @@ filter_matches(const struct filter_conf *f, const struct filter_request *req)
 {
 	if (!f)
 		return true;
-	if (f->host && !host_matches(f->host, req->host))
+	if (f->host && !(req->host && *req->host && host_matches(f->host, req->host)))
 		return false;
 	if (f->protocol && (!req->protocol || strcasecmp(f->protocol, req->protocol) != 0))
 		return false;

@@ -13,7 +13,7 @@ struct filter_request {
 	const char	*path;		/* of a URL; NULL: none */
 };
 
-/* Whether f lets req by; f NULL: always. Without case; ".x", "*.x" match x and all below it. */
+/* Whether f lets req by; f NULL: always. Without case; ".x", "*.x" and "*x" match x and all below it, "*" any host. */
 bool filter_matches(const struct filter_conf *f, const struct filter_request *req);
 
 /* Puts the indexes of the nodes to choose from into out (n entries); returns how many. */

@@ -22,9 +22,13 @@ is_marked(const struct selector *s, const struct candidate *c, uint64_t now)
 	unsigned max = c->conf->max_fails > 0 ? (unsigned)c->conf->max_fails : s->max_fails;
 	uint64_t timeout = c->conf->fail_timeout ? c->conf->fail_timeout : s->fail_timeout;
 
-	if (atomic_load_explicit(&c->state->fails, memory_order_relaxed) < max)
+	uint64_t failed_at;
+
+	if (atomic_load_explicit(&c->state->fails, memory_order_acquire) < max)
 		return false;
-	return now - atomic_load_explicit(&c->state->failed_at, memory_order_relaxed) < timeout;
+	/* Another worker may have set it a moment after our now. */
+	failed_at = atomic_load_explicit(&c->state->failed_at, memory_order_relaxed);
+	return now < failed_at || now - failed_at < timeout;
 }
 
 enum { WELL = 1, PRIMARY = 2 };
@@ -64,6 +68,36 @@ pick_weighted(const struct candidate *const *v, size_t n)
 	return v[n - 1];
 }
 
+/* The finalizer of MurmurHash3: every bit of x decides on every bit of the result. */
+static uint64_t
+mix(uint64_t x)
+{
+	x = (x ^ x >> 33) * 0xff51afd7ed558ccdu;
+	x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53u;
+	return x ^ x >> 33;
+}
+
+/*
+ * Rendezvous hashing: each candidate draws a number for this client and the highest wins. So a node that fails or comes
+ * back moves only the clients that are its own.
+ */
+static const struct candidate *
+pick_hashed(const struct candidate *const *v, size_t n, uint64_t hash)
+{
+	const struct candidate *best = v[0];
+	uint64_t highest = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t number = mix(hash ^ mix((uint64_t)v[i]->index + 1));
+
+		if (number >= highest) {
+			highest = number;
+			best = v[i];
+		}
+	}
+	return best;
+}
+
 const struct candidate *
 selector_pick(struct selector *s, const struct candidate *v, size_t n, uint64_t hash, uint64_t now)
 {
@@ -81,7 +115,7 @@ selector_pick(struct selector *s, const struct candidate *v, size_t n, uint64_t 
 	case SELECT_RANDOM:
 		return pick_weighted(from, found);
 	case SELECT_HASH:
-		return from[hash % found];
+		return pick_hashed(from, found, hash);
 	case SELECT_ROUND:
 	case SELECT_PARALLEL:
 	case SELECT_LATENCY:
@@ -94,9 +128,11 @@ void
 node_state_report(struct node_state *state, int err, uint64_t now)
 {
 	if (!err) {
-		atomic_store_explicit(&state->fails, 0, memory_order_relaxed);
+		/* Most of the time there is nothing to clear, and the cache line stays shared. */
+		if (atomic_load_explicit(&state->fails, memory_order_relaxed))
+			atomic_store_explicit(&state->fails, 0, memory_order_relaxed);
 		return;
 	}
 	atomic_store_explicit(&state->failed_at, now, memory_order_relaxed);
-	atomic_fetch_add_explicit(&state->fails, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&state->fails, 1, memory_order_release);
 }
