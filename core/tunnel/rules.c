@@ -116,26 +116,59 @@ rules_put(struct rules *r, const char *name, const struct adit_rule *value)
 	return 0;
 }
 
-int
-rules_add(struct rules *r, const char *host, const char *endpoint, struct adit_err *e)
+/* The name of a rule as it is kept: normalised, a wildcard with its dot. 0 or -EINVAL. */
+static int
+rule_name(const char *host, char name[HOSTNAME_MAX + 2])
 {
-	struct adit_rule rule = { .private_ = *endpoint == '$' };
-	char text[HOSTNAME_MAX + 2] = ".";
+	struct hostname ip;
 	bool wild;
 
+	if (*host == '[') {
+		if (hostname_parse(host, strlen(host), &ip) < 0 || ip.has_port)
+			return -EINVAL;
+		strcpy(name, ip.text);
+		return 0;
+	}
 	if (*host == '*')
 		host++;
 	wild = *host == '.';
-	if (hostname_normalise(host + wild, strlen(host + wild), text + wild) < 0)
+	name[0] = '.';
+	return hostname_normalise(host + wild, strlen(host + wild), name + wild) < 0 ? -EINVAL : 0;
+}
+
+int
+rules_set(struct rules *r, const char *host, const struct adit_rule *rule, struct adit_err *e)
+{
+	char name[HOSTNAME_MAX + 2];
+
+	if (rule_name(host, name) < 0)
 		return adit_err_set(e, -EINVAL, "not a host name: \"%s\"", host);
-	if (adit_uuid_parse(endpoint + rule.private_, false, &rule.tunnel) < 0)
-		return adit_err_set(e, -EINVAL, "not a tunnel id (a UUID): \"%s\"", endpoint);
-	if (rules_put(r, text, &rule) < 0)
+	if (rules_put(r, name, rule) < 0)
 		return adit_err_set(e, -ENOMEM, "out of memory");
 	return 0;
 }
 
-/* "host:uuid": the id is behind the last colon, so that nothing hangs on what a host may contain. */
+int
+rules_add(struct rules *r, const char *host, const char *endpoint, struct adit_err *e)
+{
+	struct adit_rule rule = { .private_ = *endpoint == '$' };
+
+	if (adit_uuid_parse(endpoint + rule.private_, false, &rule.tunnel) < 0)
+		return adit_err_set(e, -EINVAL, "not a tunnel id (a UUID): \"%s\"", endpoint);
+	return rules_set(r, host, &rule, e);
+}
+
+int
+rules_merge(struct rules *r, const struct rules *from)
+{
+	for (size_t i = 0; i < from->size; i++)
+		for (const struct rule *rule = from->buckets[i]; rule; rule = rule->next)
+			if (rules_put(r, rule->name, &rule->rule) < 0)
+				return -ENOMEM;
+	return 0;
+}
+
+/* "host:uuid"; a host has no colon, and what is behind the first one must be the id. */
 static int
 rules_add_pair(struct rules *r, char *pair, struct adit_err *e)
 {

@@ -12,8 +12,11 @@ struct rules;
 struct rules *rules_new(void);
 void rules_free(struct rules *r);
 
-/* Adds "host" or ".host" -> endpoint (a UUID, "$" in front: private). A later rule for the same name replaces the
- * earlier one. 0, -EINVAL with e filled, -ENOMEM. */
+/* Adds a rule for "host", ".host", "*.host" or "[v6]". A later rule for the same name replaces the earlier one. 0, -EINVAL
+ * with e filled, -ENOMEM. */
+int rules_set(struct rules *r, const char *host, const struct adit_rule *rule, struct adit_err *e);
+
+/* The same, the rule as text: "host" -> endpoint (a UUID, "$" in front: private). */
 int rules_add(struct rules *r, const char *host, const char *endpoint, struct adit_err *e);
 
 /* Adds "host:uuid,host:uuid" (the option `tunnel`). */
@@ -21,6 +24,9 @@ int rules_add_list(struct rules *r, const char *list, struct adit_err *e);
 
 /* Adds lines "host endpoint", "#" comments and blank lines; a bad line is refused with its number. */
 int rules_add_text(struct rules *r, const char *text, struct adit_err *e);
+
+/* Adds all of another set's, over what r has. 0 or -ENOMEM: some of them. */
+int rules_merge(struct rules *r, const struct rules *from);
 
 /* The rule for a normalised host name. 0 or ADIT_ENOROUTE. */
 int rules_find(const struct rules *r, const char *host, struct adit_rule *out);

@@ -1,0 +1,38 @@
+/*
+ * Ingress rules that change while they are used: what the configuration says, and over it what a file says, which is
+ * read again when it changed. Lookups take no lock: they follow one pointer to rules that never change.
+ */
+#ifndef ADIT_CORE_INGRESS_TABLE_H
+#define ADIT_CORE_INGRESS_TABLE_H
+
+#include <adit/log.h>
+#include <adit/plugin.h>
+
+struct ingress_conf;
+struct ingress_table;
+
+#define INGRESS_FILE_MAX (16u << 20)
+
+/*
+ * Reads the file (if one is configured) and keeps looking at it every conf->loader.reload (at least 1 s; 0: never again), on
+ * home and its helper threads. Takes what it needs out of conf. NULL with e filled: the file cannot be read or is wrong.
+ * Later that is no failure: the rules stay as they are, with one warning. Any thread.
+ */
+struct ingress_table *ingress_table_new(struct adit_worker *home, const struct ingress_conf *conf,
+					struct adit_log *log, struct adit_err *e);
+
+/* The rule for a normalised host name: 0 or ADIT_ENOROUTE. Any worker of home's group. */
+int ingress_table_find(const struct ingress_table *t, const char *host, struct adit_rule *out);
+
+size_t ingress_table_count(const struct ingress_table *t);	/* rules; any worker */
+
+/* When nobody looks up any more, before home ends. Any thread; NULL is fine. */
+void ingress_table_free(struct ingress_table *t);
+
+/* An instance of the ingress `rules`. Who makes it sets table, which is its own then, before init. */
+struct rules_ingress {
+	struct adit_ingress	 base;
+	struct ingress_table	*table;
+};
+
+#endif

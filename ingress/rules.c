@@ -1,0 +1,36 @@
+/* ingress rules: host names to tunnels, from the configuration and from a file that may change. */
+#include "core/tunnel/ingress_table.h"
+
+static struct rules_ingress *
+rules_ingress_of(struct adit_ingress *i)
+{
+	return adit_container_of(i, struct rules_ingress, base);
+}
+
+static int
+rules_ingress_lookup(struct adit_ingress *i, struct adit_worker *w, const char *host, struct adit_rule *out)
+{
+	const struct ingress_table *table = rules_ingress_of(i)->table;
+
+	(void)w;
+	return table ? ingress_table_find(table, host, out) : ADIT_ENOROUTE;
+}
+
+static void
+rules_ingress_fini(struct adit_ingress *i)
+{
+	ingress_table_free(rules_ingress_of(i)->table);
+}
+
+const struct adit_ingress_ops ingress_rules = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(ingress_rules),
+		.kind = ADIT_INGRESS,
+		.name = "rules",
+		.help = "rules of the configuration and of a file",
+		.instance = sizeof(struct rules_ingress),
+	},
+	.lookup = rules_ingress_lookup,
+	.fini = rules_ingress_fini,
+};
