@@ -292,7 +292,8 @@ peer_woken(void *owner, struct adit_conn *c, unsigned events)
 		}
 		if (!p->stopped && !p->ended && !p->err)
 			more |= peer_read(p);
-		if (!p->err && adit_conn_is_open(c))
+		/* Who does not read learns of a failure by writing. */
+		if (!p->err && (adit_conn_is_open(c) || (p->stopped && adit_conn_err(c))))
 			more |= peer_write(p);
 		if (!more)
 			break;
