@@ -11,7 +11,7 @@
 #define IN_CAP 65536		/* read ahead of GnuTLS */
 #define OUT_FULL 65536		/* no more records from here on */
 #define OUT_LOW 32768		/* records again */
-#define OUT_CAP (256 * 1024)	/* the last record, a whole flight, answers to key updates: never more */
+#define OUT_CAP (256 * 1024)	/* with the last record, a flight, answers to key updates */
 #define RECORD_MAX 16384	/* RFC 8446, 5.1 */
 #define IDLE_RECORDS_MAX 32	/* without data, one after the other, in one read */
 #define HANDSHAKE_MS 15000
@@ -37,7 +37,7 @@ struct tls {
 	struct adit_conn	*lower;		/* owned; NULL once closed */
 	enum tls_state		 state;
 	bool			 starved;	/* lower had nothing for the last pull */
-	bool			 ended;		/* the peer's close_notify was read */
+	bool			 ended;		/* close_notify was read; closing: lower's end */
 	bool			 alerted;	/* we sent a fatal alert */
 	enum tls_end		 end;		/* our close_notify */
 	int			 lower_err;	/* why reading or writing lower failed */
@@ -54,7 +54,7 @@ tls_of(struct adit_conn *c)
 	return adit_container_of(c, struct tls, base);
 }
 
-/* ---- between GnuTLS and lower ------------------------------------------------------------ */
+/* ---- between GnuTLS and lower ------------------------------------------- */
 
 /* Reads from lower while it fills what it is given. > 0, 0 the end, or an error. */
 static ssize_t
@@ -110,7 +110,10 @@ tls_push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int n)
 	return -1;
 }
 
-/* Sends what is in out as far as lower takes it. Returns 0, also if some is left, or an error. */
+/*
+ * Sends what is in out as far as lower takes it, and tells the owner when there is room again.
+ * Returns 0, also if some is left, or an error.
+ */
 static int
 tls_flush(struct tls *t)
 {
@@ -127,11 +130,15 @@ tls_flush(struct tls *t)
 			return t->lower_err;
 		}
 		queue_drop(&t->out, (size_t)sent);
+		if (t->state == TLS_OPEN && t->out.len <= OUT_LOW)
+			adit_conn_ready(&t->base, ADIT_WRITE);
 	}
 	return 0;
 }
 
-/* Asks of lower what the state, the queues and the owner's wishes need; the only place that does. */
+/*
+ * Asks of lower what the state, the queues and the owner's wishes need; the only place that does.
+ */
 static void
 tls_want_lower(struct tls *t)
 {
@@ -143,11 +150,13 @@ tls_want_lower(struct tls *t)
 		want |= ADIT_READ;
 	else if (t->state == TLS_OPEN && !t->ended)
 		want |= adit_conn_wanted(&t->base) & ADIT_READ;
+	else if (t->state == TLS_CLOSING && !t->ended)
+		want |= ADIT_READ;
 	if (t->lower)
 		adit_conn_want(t->lower, want);
 }
 
-/* ---- failures ------------------------------------------------------------------------------ */
+/* ---- failures ----------------------------------------------------------- */
 
 static void
 tls_send_alert(struct tls *t, gnutls_alert_description_t alert)
@@ -161,7 +170,10 @@ tls_send_alert(struct tls *t, gnutls_alert_description_t alert)
 	tls_flush(t);
 }
 
-/* The code for the owner, the words for the log and the alert for the peer, for what GnuTLS answered. */
+/*
+ * The code for the owner, the words for the log and the alert for the peer, for what GnuTLS
+ * answered.
+ */
 static int
 tls_describe(struct tls *t, int ret)
 {
@@ -197,7 +209,7 @@ tls_fail(struct tls *t, int ret)
 	return err;
 }
 
-/* ---- the handshake ---------------------------------------------------------------------------- */
+/* ---- the handshake ------------------------------------------------------ */
 
 static void
 tls_take_addresses(struct tls *t)
@@ -256,7 +268,8 @@ tls_handshake(struct tls *t)
 	do {
 		t->starved = false;
 		ret = gnutls_handshake(t->session.tls);
-	} while (ret < 0 && !gnutls_error_is_fatal(ret) && !t->starved && ++idle < IDLE_RECORDS_MAX);
+	} while (ret < 0 && !gnutls_error_is_fatal(ret) && !t->starved &&
+		 ++idle < IDLE_RECORDS_MAX);
 	if (ret == 0)
 		tls_opened(t);
 	else if (gnutls_error_is_fatal(ret))
@@ -285,7 +298,7 @@ tls_start(struct tls *t)
 	tls_handshake(t);
 }
 
-/* ---- the end -------------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
 static void
 tls_close_lower(struct tls *t, int why)
@@ -298,16 +311,36 @@ tls_close_lower(struct tls *t, int why)
 	adit_conn_close(lower, why);
 }
 
+/*
+ * Takes what arrives and drops it: two ends that close at the same time, with full pipes both ways,
+ * would wait for each other else. The scratch is free: the owner is gone, and nobody else is in a
+ * callback.
+ */
+static int
+tls_discard(struct tls *t)
+{
+	size_t len;
+	void *scratch = adit_worker_scratch(adit_conn_worker(&t->base), &len);
+	ssize_t n = adit_conn_read(t->lower, scratch, len);
+
+	t->ended |= n == 0;
+	return n < 0 && n != -EAGAIN ? (int)n : 0;
+}
+
 /* Closed by its owner, with bytes or an alert still to send. */
 static void
 tls_drain(struct tls *t)
 {
 	int err = tls_flush(t);
 
+	if (!err && t->out.len && !t->ended)
+		err = tls_discard(t);
 	if (!err)
 		err = adit_conn_err(t->lower);		/* the limit passed */
-	if (!err && t->out.len)
+	if (!err && t->out.len) {
+		tls_want_lower(t);
 		return;
+	}
 	tls_close_lower(t, err);
 	adit_conn_release(&t->base);
 }
@@ -331,8 +364,6 @@ tls_lower_ready(void *owner, struct adit_conn *lower, unsigned events)
 	case TLS_OPEN:
 		if ((events & ADIT_WRITE) && tls_flush(t) < 0)
 			adit_conn_fail(&t->base, t->lower_err);
-		if (t->out.len <= OUT_LOW)
-			adit_conn_ready(&t->base, ADIT_WRITE);
 		if (events & ADIT_READ)
 			adit_conn_ready(&t->base, ADIT_READ);
 		break;
@@ -346,7 +377,7 @@ tls_lower_ready(void *owner, struct adit_conn *lower, unsigned events)
 	tls_want_lower(t);
 }
 
-/* ---- operations --------------------------------------------------------------------------------------- */
+/* ---- operations --------------------------------------------------------- */
 
 /* Bytes, 0 the end, a failure of GnuTLS's, or GNUTLS_E_AGAIN: lower has no more. */
 static ssize_t
@@ -357,9 +388,12 @@ tls_recv(struct tls *t, void *buf, size_t len)
 
 		t->starved = false;
 		n = gnutls_record_recv(t->session.tls, buf, len);
-		if (n >= 0 || t->starved || n == GNUTLS_E_REHANDSHAKE || gnutls_error_is_fatal((int)n))
+		if (n >= 0 || t->starved || n == GNUTLS_E_REHANDSHAKE ||
+		    gnutls_error_is_fatal((int)n))
 			return n;
-		/* An empty record, a key update, a warning: GnuTLS says "again" and more is there. */
+		/*
+		 * An empty record, a key update, a warning: GnuTLS says "again" and more is there.
+		 */
 	}
 	return GNUTLS_E_TOO_MANY_EMPTY_PACKETS;
 }
@@ -394,7 +428,10 @@ tls_read(struct adit_conn *c, void *buf, size_t len)
 	return n < 0 ? -EAGAIN : 0;	/* if it failed: as above */
 }
 
-/* Makes one record of what is left of iov from *at in *i on. Returns the bytes in it or a GnuTLS error. */
+/*
+ * Makes one record of what is left of iov from *at in *i on. Returns the bytes in it or a GnuTLS
+ * error.
+ */
 static ssize_t
 tls_record(struct tls *t, const struct iovec *iov, int n, int *i, size_t *at)
 {
@@ -506,6 +543,8 @@ tls_close(struct adit_conn *c, int why)
 		return;
 	}
 	t->state = TLS_CLOSING;
+	t->ended = false;		/* of lower, from here on */
+	queue_fini(&t->in);
 	adit_conn_hold(c);
 	adit_conn_deadline(t->lower, CLOSE_MS);
 	tls_want_lower(t);
@@ -537,7 +576,7 @@ static const struct adit_conn_ops tls_ops = {
 	.want = tls_want,
 };
 
-/* ---- making them ---------------------------------------------------------------------------------------- */
+/* ---- making them -------------------------------------------------------- */
 
 static struct adit_conn *
 tls_new(struct adit_conn *lower, struct tls_creds *creds, const char *host, struct adit_err *e)
@@ -595,7 +634,7 @@ tls_set_handshake_limit(struct adit_conn *c, unsigned ms)
 	tls_of(c)->handshake_ms = ms;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------------ */
+/* ---- asking ------------------------------------------------------------- */
 
 static const struct tls *
 tls_or_null(const struct adit_conn *c)
@@ -630,5 +669,7 @@ tls_sni(const struct adit_conn *c)
 const struct tls_peer *
 tls_peer(struct adit_conn *c)
 {
-	return tls_or_null(c) && tls_of(c)->state == TLS_OPEN ? tls_session_peer(&tls_of(c)->session) : NULL;
+	if (!tls_or_null(c) || tls_of(c)->state != TLS_OPEN)
+		return NULL;
+	return tls_session_peer(&tls_of(c)->session);
 }

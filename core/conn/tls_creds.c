@@ -20,7 +20,10 @@
 
 enum { FILE_CERT, FILE_KEY, FILE_CA, FILES };
 
-/* What tells one state of a file from another, also where it was replaced by rename or behind a symbolic link. */
+/*
+ * What tells one state of a file from another, also where it was replaced by rename or behind a
+ * symbolic link.
+ */
 struct stamp {
 	int		 err;		/* why it cannot be looked at */
 	dev_t		 dev;
@@ -35,12 +38,12 @@ struct tls_source {
 	pthread_mutex_t		 lock;		/* guards what follows */
 	struct tls_creds	*current;	/* a reference */
 	uint64_t		 next_look;
-	bool			 looking;	/* a worker is at the files; it alone uses the rest */
+	bool			 looking;	/* a worker is at the files and uses the rest */
 	struct stamp		 stamps[FILES];	/* of the last attempt, good or not */
-	struct adit_err		 broken;	/* what was wrong with it; code 0: nothing, or told */
+	struct adit_err		 broken;	/* what was wrong with it; 0: nothing, or told */
 };
 
-/* ---- files --------------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------- */
 
 static const char *
 source_path(const struct tls_source *src, int file)
@@ -88,8 +91,10 @@ source_stat(const struct tls_source *src, struct stamp stamps[FILES])
 		struct stat st;
 
 		stamps[i] = (struct stamp){ 0 };
-		if (path)
-			stamps[i] = stat(path, &st) < 0 ? (struct stamp){ .err = errno } : stamp_of(&st);
+		if (path && stat(path, &st) < 0)
+			stamps[i].err = errno;
+		else if (path)
+			stamps[i] = stamp_of(&st);
 	}
 }
 
@@ -163,14 +168,14 @@ text_read(const char *path, gnutls_datum_t *text, struct stamp *stamp, struct ad
 	return err < 0 ? adit_err_set(e, err, "tls: %s: %s", path, adit_strerror(err)) : 0;
 }
 
-/* ---- loading ------------------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------ */
 
 static int
 load_fail(struct adit_err *e, const char *path, int ret)
 {
 	if (ret == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-		return adit_err_set(e, ADIT_ETLS, "tls: %s: the key does not belong to the certificate",
-				    path);
+		return adit_err_set(e, ADIT_ETLS,
+				    "tls: %s: the key does not belong to the certificate", path);
 	return adit_err_set(e, ADIT_ETLS, "tls: %s: %s", path, gnutls_strerror(ret));
 }
 
@@ -238,7 +243,9 @@ load_roots(struct tls_source *src, struct tls_creds *c, struct adit_err *e)
 
 	if (!path) {
 		ret = gnutls_certificate_set_x509_system_trust(c->certificate);
-		return ret > 0 ? 0 : adit_err_set(e, ADIT_ETLS, "tls: the system has no root certificates");
+		if (ret > 0)
+			return 0;
+		return adit_err_set(e, ADIT_ETLS, "tls: the system has no root certificates");
 	}
 	ret = text_read(path, &text, &src->stamps[FILE_CA], e);
 	if (ret < 0)
@@ -288,7 +295,7 @@ source_load(struct tls_source *src, struct adit_err *e)
 	return c;
 }
 
-/* ---- references ------------------------------------------------------------------------ */
+/* ---- references --------------------------------------------------------- */
 
 struct tls_creds *
 tls_creds_get(struct tls_creds *c)
@@ -315,7 +322,7 @@ tls_creds_put(struct tls_creds *c)
 		creds_free(c);
 }
 
-/* ---- the source ------------------------------------------------------------------------ */
+/* ---- the source --------------------------------------------------------- */
 
 struct tls_source *
 tls_source_new(const struct adit_tls_conf *conf, enum tls_side side, struct adit_log *log,
@@ -358,12 +365,15 @@ source_complain(struct tls_source *src)
 {
 	if (!src->broken.code)
 		return;
-	adit_log(src->log, ADIT_LOG_WARN, NULL, "a changed file is not used, the old certificate stays: %s",
-		 src->broken.text);
+	adit_log(src->log, ADIT_LOG_WARN, NULL,
+		 "a changed file is not used, the old certificate stays: %s", src->broken.text);
 	src->broken = (struct adit_err)ADIT_ERR_INIT;
 }
 
-/* By the one worker that is looking, without the lock. Returns new credentials, or NULL: nothing new. */
+/*
+ * By the one worker that is looking, without the lock. Returns new credentials, or NULL: nothing
+ * new.
+ */
 static struct tls_creds *
 source_look(struct tls_source *src, time_t renew)
 {

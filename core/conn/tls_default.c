@@ -50,11 +50,12 @@ subject_check(const struct tls_subject *s, struct adit_err *e)
 		if (!isalnum((unsigned char)name[i]) && !strchr(".-:*_", name[i]))
 			len = NAME_MAX_LEN + 1;
 	if (len > NAME_MAX_LEN || name[0] == '.')
-		return adit_err_set(e, ADIT_ECONFIG, "tls: commonName \"%s\" is no host name", name);
+		return adit_err_set(e, ADIT_ECONFIG, "tls: commonName \"%s\" is no host name",
+				    name);
 	return 0;
 }
 
-/* ---- the pair ------------------------------------------------------------------------ */
+/* ---- the pair ----------------------------------------------------------- */
 
 static void
 datum_wipe(gnutls_datum_t *d)
@@ -198,8 +199,8 @@ tls_pair_make(const struct tls_subject *subject, time_t now, const gnutls_datum_
 	if (ret == 0)
 		ret = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &out->cert);
 	if (ret == 0)
-		ret = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN,
-							&out->key);
+		ret = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL,
+							GNUTLS_PKCS_PLAIN, &out->key);
 	if (ret < 0) {
 		tls_pair_free(out);
 		adit_err_set(e, ADIT_ETLS, "making a certificate for %s: %s", subject_name(subject),
@@ -212,9 +213,12 @@ tls_pair_make(const struct tls_subject *subject, time_t now, const gnutls_datum_
 	return ret < 0 ? ADIT_ETLS : 0;
 }
 
-/* ---- kept in a folder ------------------------------------------------------------------ */
+/* ---- kept in a folder --------------------------------------------------- */
 
-/* The file holds the key first, then the certificate: one file, so that both always belong together. */
+/*
+ * The file holds the key first, then the certificate: one file, so that both always belong
+ * together.
+ */
 static const char CERT_BEGIN[] = "-----BEGIN CERTIFICATE-----";
 
 static void
@@ -258,7 +262,9 @@ file_read(const char *path, gnutls_datum_t *out)
 	return err;
 }
 
-/* Takes the key and the certificate out of one text. False: not both are there, or they are broken. */
+/*
+ * Takes the key and the certificate out of one text. False: not both are there, or they are broken.
+ */
 static bool
 pair_parse(const gnutls_datum_t *text, struct tls_pair *out)
 {
@@ -278,7 +284,8 @@ pair_parse(const gnutls_datum_t *text, struct tls_pair *out)
 		goto out;
 	if (gnutls_certificate_allocate_credentials(&check) < 0 || gnutls_x509_crt_init(&crt) < 0)
 		goto out;
-	if (gnutls_certificate_set_x509_key_mem(check, &out->cert, &out->key, GNUTLS_X509_FMT_PEM) < 0 ||
+	if (gnutls_certificate_set_x509_key_mem(check, &out->cert, &out->key,
+						GNUTLS_X509_FMT_PEM) < 0 ||
 	    gnutls_x509_crt_import(crt, &out->cert, GNUTLS_X509_FMT_PEM) < 0)
 		goto out;
 	out->expires = gnutls_x509_crt_get_expiration_time(crt);
@@ -308,8 +315,8 @@ write_all(int fd, const gnutls_datum_t *d)
 }
 
 /*
- * Puts the pair at path at once or not at all. replace: also over a file that is there; else -EEXIST. A process that
- * dies here leaves its temporary file.
+ * Puts the pair at path at once or not at all. replace: also over a file that is there; else
+ * -EEXIST. A process that dies here leaves its temporary file.
  */
 static int
 pair_store(const char *path, const struct tls_pair *p, bool replace)
@@ -398,7 +405,7 @@ tls_pair_load(const char *dir, const struct tls_subject *subject, time_t now, st
 	return err;
 }
 
-/* ---- of the process ---------------------------------------------------------------------- */
+/* ---- of the process ----------------------------------------------------- */
 
 struct kept {
 	struct kept	*next;

@@ -39,7 +39,8 @@ tls_layer_init(struct adit_layer *l, struct adit_err *e)
 	if (!t->source)
 		return e && e->code ? e->code : ADIT_ECONFIG;
 	if (!l->server && !conf->secure && !conf->ca_file)
-		adit_log(log, ADIT_LOG_WARN, ADIT_FIELDS(ADIT_STR("node", adit_component_name(l->component))),
+		adit_log(log, ADIT_LOG_WARN,
+			 ADIT_FIELDS(ADIT_STR("node", adit_component_name(l->component))),
 			 "the server's certificate is not verified: set tls.secure, or tls.caFile");
 	return 0;
 }
@@ -59,7 +60,8 @@ tls_layer_limit(struct tls_layer *t, struct adit_conn *c)
 }
 
 static struct adit_conn *
-tls_layer_client(struct adit_layer *l, struct adit_conn *lower, const char *host, struct adit_err *e)
+tls_layer_client(struct adit_layer *l, struct adit_conn *lower, const char *host,
+		 struct adit_err *e)
 {
 	struct tls_layer *t = layer_of(l);
 	struct tls_creds *creds = tls_creds_current(t->source);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- versions and cipher suites -------------------------------------------------- */
+/* ---- versions and cipher suites ----------------------------------------- */
 
 enum { TLS10, TLS11, TLS12, TLS13, VERSIONS };
 
@@ -81,7 +81,8 @@ policy_version(const char *key, const char *name, int unset, struct adit_err *e)
 		if (strcasecmp(versions[v].name, name) == 0)
 			return v;
 	return adit_err_set(e, ADIT_ECONFIG,
-			    "tls: %s: expected VersionTLS10 to VersionTLS13, not \"%s\"", key, name);
+			    "tls: %s: expected VersionTLS10 to VersionTLS13, not \"%s\"", key,
+			    name);
 }
 
 /* The parts of the suites that were named, or of the usual ones; 0 with e filled. */
@@ -99,7 +100,8 @@ policy_parts(const struct adit_strings *names, int min, struct adit_err *e)
 			s++;
 		if (s == COUNT(suites)) {
 			adit_err_set(e, ADIT_ECONFIG,
-				     "tls: cipherSuites: \"%s\" is unknown, or insecure", names->v[i]);
+				     "tls: cipherSuites: \"%s\" is unknown, or insecure",
+				     names->v[i]);
 			return 0;
 		}
 		found |= suites[s].parts;
@@ -158,12 +160,13 @@ tls_priority_text(const struct adit_tls_conf *conf, bool quic, char out[TLS_PRIO
 		priority_add(out, "%DISABLE_TLS13_COMPAT_MODE");
 	priority_add(out, "-KX-ALL:-CIPHER-ALL:-MAC-ALL");
 	priority_add_parts(out, set);
-	priority_add(out, "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1");
+	priority_add(out, "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1");
+	priority_add(out, "+GROUP-SECP521R1");
 	priority_add(out, "%SERVER_PRECEDENCE");
 	return 0;
 }
 
-/* ---- the copy of the configuration ------------------------------------------------- */
+/* ---- the copy of the configuration -------------------------------------- */
 
 static bool
 copy_text(const char **to, const char *from)
@@ -244,7 +247,7 @@ policy_free(struct tls_policy *p)
 	free(p);
 }
 
-/* ---- life ---------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 static int
 policy_check(const struct adit_tls_conf *conf, enum tls_side side, struct adit_err *e)
@@ -255,8 +258,8 @@ policy_check(const struct adit_tls_conf *conf, enum tls_side side, struct adit_e
 				    conf->cert_file ? "keyFile" : "certFile");
 	if (side == TLS_SERVER && conf->ca_file && !conf->cert_file)
 		return adit_err_set(e, ADIT_ECONFIG,
-				    "tls: caFile asks for client certificates, which needs a server "
-				    "certificate: set certFile and keyFile too");
+				    "tls: caFile asks for client certificates, which needs a "
+				    "server certificate: set certFile and keyFile too");
 	for (size_t i = 0; i < conf->alpn.n; i++) {
 		size_t len = strlen(conf->alpn.v[i]);
 

@@ -14,7 +14,10 @@
 #define NAMES_MAX 64		/* alternative names looked at */
 #define ALPN_MAX 8		/* GnuTLS keeps no more */
 
-/* Of the handshake of a server that asks for no certificate: a ClientHello, and what it sends itself. */
+/*
+ * Of the handshake of a server that asks for no certificate: a ClientHello, and what it sends
+ * itself.
+ */
 #define HANDSHAKE_MAX 65536
 
 static struct tls_session *
@@ -31,7 +34,7 @@ is_literal(const char *host)
 	return adit_addr_parse(host, 0, &ip) == 0;
 }
 
-/* ---- the peer's certificate ------------------------------------------------------------ */
+/* ---- the peer's certificate --------------------------------------------- */
 
 static int
 session_verify(gnutls_session_t tls)
@@ -218,7 +221,7 @@ tls_session_peer(struct tls_session *s)
 	return p;
 }
 
-/* ---- SNI and ALPN ------------------------------------------------------------------------ */
+/* ---- SNI and ALPN ------------------------------------------------------- */
 
 /* The ClientHello is read, nothing was answered yet. */
 static int
@@ -281,7 +284,7 @@ tls_session_sni(const struct tls_session *s)
 	return s->sni;
 }
 
-/* ---- failures ----------------------------------------------------------------------------- */
+/* ---- failures ----------------------------------------------------------- */
 
 gnutls_alert_description_t
 tls_session_alert(const struct tls_session *s, int ret)
@@ -312,7 +315,8 @@ tls_session_explain(struct tls_session *s, int ret, char *out, size_t size)
 		break;
 	case GNUTLS_E_UNRECOGNIZED_NAME:
 		if (s->sni)
-			snprintf(out, size, "the client asked for \"%s\", which is not served", s->sni);
+			snprintf(out, size, "the client asked for \"%s\", which is not served",
+				 s->sni);
 		else
 			snprintf(out, size, "the client asked for no name");
 		break;
@@ -328,7 +332,7 @@ tls_session_explain(struct tls_session *s, int ret, char *out, size_t size)
 	return out;
 }
 
-/* ---- setting it up --------------------------------------------------------------------------- */
+/* ---- setting it up ------------------------------------------------------ */
 
 static int
 session_fail(struct adit_err *e, int ret)
@@ -371,7 +375,8 @@ session_init_client(struct tls_session *s, const char *host, struct adit_err *e)
 	if (s->host && !is_literal(s->host)) {
 		ret = gnutls_server_name_set(s->tls, GNUTLS_NAME_DNS, s->host, strlen(s->host));
 		if (ret < 0)
-			return adit_err_set(e, ADIT_ETLS, "tls: \"%s\": %s", s->host, gnutls_strerror(ret));
+			return adit_err_set(e, ADIT_ETLS, "tls: \"%s\": %s", s->host,
+					    gnutls_strerror(ret));
 	}
 	return 0;
 }
@@ -423,8 +428,11 @@ tls_session_init(struct tls_session *s, struct tls_creds *creds, unsigned flags,
 	int ret;
 
 	*s = (struct tls_session){ 0 };
-	/* A client resumes nothing, so it does not ask for tickets; it sends its certificate also where
-	 * the server's list of issuers does not have it, so that the server can say why it is refused. */
+	/*
+	 * A client resumes nothing, so it does not ask for tickets; it sends its certificate also
+	 * where the server's list of issuers does not have it, so that the server can say why it is
+	 * refused.
+	 */
 	if (server)
 		init |= GNUTLS_SERVER;
 	else
