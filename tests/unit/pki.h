@@ -1,6 +1,6 @@
 /*
- * Certificates for tests, made at run time so that none expires in the tree, and a folder for files that goes with the
- * test. Everything here aborts when it cannot do its work.
+ * Certificates for tests, made at run time so that none expires in the tree, and a folder for files
+ * that goes with the test. Everything here aborts when it cannot do its work.
  */
 #ifndef ADIT_TEST_PKI_H
 #define ADIT_TEST_PKI_H
@@ -17,10 +17,10 @@ struct pki_cert {
 
 struct pki_want {
 	const char		*name;		/* common name and DNS alternative name */
-	const char		*ip;		/* an alternative name more: 4 bytes of IPv4, or NULL */
+	const char		*ip;		/* a name more: 4 bytes of IPv4, or NULL */
 	const struct pki_cert	*issuer;	/* NULL: signed by itself */
 	bool			 ca;
-	long			 begins, ends;	/* seconds from now; both 0: one hour ago, in one hour */
+	long			 begins, ends;	/* seconds from now; 0: an hour ago, in an hour */
 	const char		*purpose;	/* a GNUTLS_KP_*, or NULL */
 };
 

@@ -95,7 +95,7 @@ replace(struct files *f, const char *name, const char *text)
 	free(pki_write(f->dir, name, text));
 }
 
-/* ---- loading -------------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------ */
 
 static void
 files_are_loaded(void **state)
@@ -166,7 +166,7 @@ a_client_needs_no_certificate(void **state)
 	tls_source_free(src);
 }
 
-/* ---- files that change -------------------------------------------------------------- */
+/* ---- files that change -------------------------------------------------- */
 
 static struct tls_source *
 source(struct files *f)
@@ -317,7 +317,7 @@ workers_may_ask_at_the_same_time(void **state)
 	tls_source_free(src);
 }
 
-/* ---- the generated pair -------------------------------------------------------------- */
+/* ---- the generated pair ------------------------------------------------- */
 
 static gnutls_x509_crt_t
 parsed(const struct tls_pair *p)
@@ -477,7 +477,7 @@ a_server_without_files_generates(void **state)
 	tls_default_set_dir(NULL);
 }
 
-/* ---- versions and suites --------------------------------------------------------------- */
+/* ---- versions and suites ------------------------------------------------ */
 
 static void
 priority(const struct adit_tls_conf *conf, bool quic, const char *has, const char *lacks)
@@ -496,7 +496,8 @@ priority(const struct adit_tls_conf *conf, bool quic, const char *has, const cha
 static void
 versions_and_suites_become_priorities(void **state)
 {
-	char gcm[] = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", cbc[] = "tls_rsa_with_aes_128_cbc_sha";
+	char gcm[] = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384";
+	char cbc[] = "tls_rsa_with_aes_128_cbc_sha";
 	char *list[] = { gcm, cbc };
 	struct adit_tls_conf conf = { 0 };
 
@@ -525,7 +526,8 @@ contradictions_are_told(void **state)
 
 	(void)state;
 	refuses(&conf, TLS_CLIENT, ADIT_ECONFIG, "minVersion: expected VersionTLS10");
-	conf = (struct adit_tls_conf){ .min_version = "VersionTLS13", .max_version = "VersionTLS12" };
+	conf = (struct adit_tls_conf){ .min_version = "VersionTLS13",
+				       .max_version = "VersionTLS12" };
 	refuses(&conf, TLS_CLIENT, ADIT_ECONFIG, "below");
 	conf = (struct adit_tls_conf){ .cipher_suites = { .n = 1, .v = v } };
 	refuses(&conf, TLS_CLIENT, ADIT_ECONFIG, "RC4");
