@@ -354,6 +354,10 @@ tcp_adopt(struct adit_conn *c, int fd)
 
 	assert(t->fd < 0 && !c->core->io.closed);
 	t->cancel = NULL;
+	if (c->core->err) {	/* its deadline has passed, and its owner not closed it yet */
+		close(fd);
+		return;
+	}
 	t->fd = fd;
 	if (tcp_register(t, adit_conn_worker(c)) < 0) {
 		close(fd);
