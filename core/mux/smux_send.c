@@ -147,7 +147,7 @@ smux_due(struct smux *m, struct smux_stream *s, enum smux_due due)
 	if (s->finished)
 		return;
 	if (due == DUE_FIN)
-		due_clear(m, s, DUE_UPD | DUE_END);
+		due_clear(m, s, s->out.len ? DUE_END : DUE_UPD | DUE_END);
 	s->due |= (uint8_t)due;
 	if (due & (DUE_END | DUE_FIN))
 		smux_place(m, s);

@@ -17,15 +17,19 @@ stream_uncount(struct smux *m, struct smux_stream *s)
 }
 
 /*
- * gost's rule: tell what was read after the very first read, then each time half the window was.
- * Toward a stream that nobody writes any more there is nothing to tell.
+ * Counts bytes as read. gost's rule for telling the peer: after the very first read, then each time
+ * half the window was read. Where nobody writes any more there is nothing to tell.
  */
-static bool
-stream_owes_update(const struct smux *m, const struct smux_stream *s, bool first)
+static void
+stream_consume(struct smux *m, struct smux_stream *s, size_t len)
 {
-	if (m->conf.version < 2 || s->in_ended)
-		return false;
-	return first || s->read - s->reported >= s->granted / 2;
+	bool first = s->read == 0;
+
+	s->read += (uint32_t)len;
+	if (m->conf.version < 2 || s->in_ended || s->finished)
+		return;
+	if (first || s->read - s->reported >= s->granted / 2)
+		smux_due(m, s, DUE_UPD);
 }
 
 static ssize_t
@@ -33,7 +37,6 @@ stream_read(struct adit_conn *c, void *buf, size_t len)
 {
 	struct smux_stream *s = stream_of(c);
 	struct smux *m = s->session;
-	bool first = s->read == 0;
 	size_t n;
 
 	if (!len)
@@ -41,13 +44,11 @@ stream_read(struct adit_conn *c, void *buf, size_t len)
 	n = queue_take(&s->in, buf, len);
 	if (!n)
 		return s->in_ended ? 0 : -EAGAIN;
-	s->read += (uint32_t)n;
 	if (!m)
 		return (ssize_t)n;
 	m->unread -= n;
 	m->holding -= !s->in.len;
-	if (stream_owes_update(m, s, first))
-		smux_due(m, s, DUE_UPD);
+	stream_consume(m, s, n);
 	smux_relax(m);
 	return (ssize_t)n;
 }
@@ -120,11 +121,23 @@ stream_leave_lingering(struct smux *m, struct smux_stream *s)
 	s->lingering = false;
 }
 
+/*
+ * Nobody reads what has come and still comes. It counts as read as long as we have something to
+ * send: two ends that close with full windows would else wait for each other.
+ */
+static void
+stream_discard(struct smux *m, struct smux_stream *s, size_t len)
+{
+	if (len && s->out.len)
+		stream_consume(m, s, len);
+}
+
 static void
 stream_close(struct adit_conn *c, int why)
 {
 	struct smux_stream *s = stream_of(c);
 	struct smux *m = s->session;
+	size_t unread = s->in.len;
 
 	if (!m)
 		return;
@@ -140,6 +153,7 @@ stream_close(struct adit_conn *c, int why)
 	TAILQ_INSERT_TAIL(&m->lingering, s, wait);
 	if (why)
 		smux_drop_queued(m, s);
+	stream_discard(m, s, unread);
 	if ((s->due & DUE_SYN) && !s->out.len) {
 		smux_stream_forget(s);		/* the peer has never heard of it */
 	} else {
@@ -214,8 +228,12 @@ smux_stream_receive(struct smux_stream *s, const void *buf, size_t len)
 	struct smux *m = s->session;
 	bool was_empty = !s->in.len;
 
-	if (s->closed || s->in_ended || !len)
+	if (s->in_ended || !len)
 		return 0;
+	if (s->closed) {
+		stream_discard(m, s, len);
+		return 0;
+	}
 	if (queue_add(&s->in, buf, len) < len)
 		return -ENOMEM;
 	m->unread += len;

@@ -100,6 +100,36 @@ close_after_a_fin_does_not_wait(void **state)
 	rig_end(&r);
 }
 
+/*
+ * What arrives for a stream that is closed and still sending counts as read: the peer may be
+ * closing too.
+ */
+static void
+closed_streams_return_their_window(void **state)
+{
+	struct smux_conf conf = quiet(true, 2);
+	struct rig r = rig_new(*state, &conf, 8 * MIB);
+	struct adit_conn *c;
+	uint8_t *buf = pattern(32768, 0);
+
+	rig_start(&r);
+	c = rig_opens(&r, 2, 3);
+	fill(*state, c, MIB);
+	count_data(&r, 2, 3);
+	rig_frame(&r, 2, SMUX_PSH, 3, buf, 32768);
+	adit_conn_close(c, 0);
+	rig_expect_update(&r, 3, 32768, MIB);
+	for (int i = 0; i < 16; i++)
+		rig_frame(&r, 2, SMUX_PSH, 3, buf, 32768);
+	rig_expect_update(&r, 3, 17 * 32768, MIB);
+	rig_update(&r, 3, 262144, MIB);
+	rig_expect(&r, 2, SMUX_PSH, 3, SMUX_FRAME_SIZE);
+	rig_expect(&r, 2, SMUX_PSH, 3, SMUX_FRAME_SIZE);
+	rig_expect(&r, 2, SMUX_FIN, 3, 0);
+	free(buf);
+	rig_end(&r);
+}
+
 static void
 stream_that_said_nothing_is_not_announced(void **state)
 {
@@ -547,6 +577,7 @@ main(void)
 		LOOP_TEST(polite_close_sends_the_rest),
 		LOOP_TEST(abortive_close_drops_the_rest),
 		LOOP_TEST(close_after_a_fin_does_not_wait),
+		LOOP_TEST(closed_streams_return_their_window),
 		LOOP_TEST(stream_that_said_nothing_is_not_announced),
 		LOOP_TEST(session_close_flushes),
 		LOOP_TEST(session_ends_with_the_conn_below),
