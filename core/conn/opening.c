@@ -1,0 +1,179 @@
+#include <errno.h>
+
+#include "core/conn/conn.h"
+#include "core/conn/opening.h"
+
+struct opening {
+	struct adit_conn	 base;
+	struct adit_conn	*lower;		/* owned; NULL until it is there */
+	void			(*cancel)(void *arg);	/* NULL once the maker is done with it */
+	void			*arg;
+};
+
+static struct opening *
+opening_of(struct adit_conn *c)
+{
+	return adit_container_of(c, struct opening, base);
+}
+
+static ssize_t
+opening_read(struct adit_conn *c, void *buf, size_t len)
+{
+	struct opening *o = opening_of(c);
+	ssize_t n;
+
+	if (!o->lower)
+		return -EAGAIN;
+	n = adit_conn_read(o->lower, buf, len);
+	if (n < 0)
+		adit_conn_set_code(c, adit_conn_code(o->lower));
+	return n;
+}
+
+static ssize_t
+opening_writev(struct adit_conn *c, const struct iovec *iov, int n)
+{
+	struct opening *o = opening_of(c);
+	ssize_t took = adit_conn_writev(o->lower, iov, n);
+
+	if (took < 0)
+		adit_conn_set_code(c, adit_conn_code(o->lower));
+	return took;
+}
+
+/* Before it is open there is nobody to tell, and nothing was written. */
+static int
+opening_shutdown(struct adit_conn *c)
+{
+	struct opening *o = opening_of(c);
+
+	return o->lower ? adit_conn_shutdown(o->lower) : -ENOTCONN;
+}
+
+static void
+opening_close(struct adit_conn *c, int why)
+{
+	struct opening *o = opening_of(c);
+	void (*cancel)(void *arg) = o->cancel;
+
+	o->cancel = NULL;
+	if (cancel)
+		cancel(o->arg);
+	if (!o->lower)
+		return;
+	adit_conn_set_code(o->lower, adit_conn_code(c));
+	adit_conn_close(o->lower, why);
+	o->lower = NULL;
+}
+
+static void
+opening_free(struct adit_conn *c)
+{
+	(void)c;
+}
+
+static void
+opening_want(struct adit_conn *c)
+{
+	struct opening *o = opening_of(c);
+
+	if (o->lower && adit_conn_is_open(c))
+		adit_conn_want(o->lower, adit_conn_wanted(c) & (ADIT_READ | ADIT_WRITE));
+}
+
+static int
+opening_splice_fd(struct adit_conn *c, unsigned dir)
+{
+	struct opening *o = opening_of(c);
+
+	return o->lower ? adit_conn_splice_fd(o->lower, dir) : -1;
+}
+
+static const struct adit_conn_ops opening_ops = {
+	.size = sizeof(opening_ops),
+	.name = "opening",
+	.read = opening_read,
+	.writev = opening_writev,
+	.shutdown = opening_shutdown,
+	.close = opening_close,
+	.free = opening_free,
+	.want = opening_want,
+	.splice_fd = opening_splice_fd,
+};
+
+static void
+opening_opened(struct opening *o)
+{
+	struct adit_conn *c = &o->base, *lower = o->lower;
+	uint16_t port;
+	const char *host = adit_conn_asked(lower, &port);
+
+	adit_conn_add_flags(c, adit_conn_flags(lower));
+	adit_conn_set_local(c, adit_conn_local(lower));
+	adit_conn_set_remote(c, adit_conn_remote(lower));
+	if (host && adit_conn_set_asked(c, host, port) < 0) {
+		adit_conn_fail(c, -ENOMEM);
+		return;
+	}
+	adit_conn_ready(c, ADIT_OPEN | ADIT_READ | ADIT_WRITE);
+	opening_want(c);
+}
+
+/*
+ * Runs from the run queue, on behalf of lower's owner, which is us: ours may be called at once. A
+ * second way through the queue would cost every event a turn.
+ */
+static void
+opening_event(void *owner, struct adit_conn *lower, unsigned events)
+{
+	struct opening *o = owner;
+	struct adit_conn_core *core = o->base.core;
+
+	if (adit_conn_err(lower)) {
+		adit_conn_set_code(&o->base, adit_conn_code(lower));
+		adit_conn_fail(&o->base, adit_conn_err(lower));
+		adit_conn_want(lower, 0);
+		return;
+	}
+	if (!adit_conn_is_open(&o->base)) {
+		opening_opened(o);
+		return;
+	}
+	core->io.ready |= (uint8_t)events;
+	events &= core->io.want;
+	if (core->cb && events)
+		core->cb(core->owner, &o->base, events);
+}
+
+struct adit_conn *
+opening_new(struct adit_worker *w, void (*cancel)(void *arg), void *arg)
+{
+	struct opening *o = adit_conn_new(w, &opening_ops, sizeof(*o), 0);
+
+	if (!o)
+		return NULL;
+	o->cancel = cancel;
+	o->arg = arg;
+	return &o->base;
+}
+
+void
+opening_set(struct adit_conn *c, struct adit_conn *lower)
+{
+	struct opening *o = opening_of(c);
+
+	o->cancel = NULL;
+	o->lower = lower;
+	adit_conn_own(lower, opening_event, o);
+	if (adit_conn_is_open(lower))
+		opening_opened(o);
+	else
+		adit_conn_want(lower, ADIT_OPEN);
+}
+
+void
+opening_fail(struct adit_conn *c, int err)
+{
+	opening_of(c)->cancel = NULL;
+	adit_conn_fail(c, err);
+}

@@ -1,0 +1,27 @@
+/*
+ * A conn whose lower conn arrives later: what a route or a tunnel answers while it still looks for
+ * a way. It opens when lower is there and open, and passes everything through from then on; to fail
+ * it before, use adit_conn_fail. Owned as any conn; its maker keeps a borrowed pointer until lower
+ * was given, it failed, or cancel was called.
+ */
+#ifndef ADIT_CORE_OPENING_H
+#define ADIT_CORE_OPENING_H
+
+#include <adit/conn.h>
+
+/*
+ * NULL if out of memory. cancel(arg) is called once when the owner closes it before opening_set or
+ * opening_fail.
+ */
+struct adit_conn *opening_new(struct adit_worker *w, void (*cancel)(void *arg), void *arg);
+
+/*
+ * Gives c its lower conn, of the same worker, open or still opening, owned from now on. Flags,
+ * addresses and the name asked for are taken from it when it is open. Not for exchanges.
+ */
+void opening_set(struct adit_conn *c, struct adit_conn *lower);
+
+/* Fails it instead. */
+void opening_fail(struct adit_conn *c, int err);
+
+#endif
