@@ -1,0 +1,115 @@
+#include "core/tunnel/pick.h"
+#include "core/tunnel/table.h"
+
+static bool
+member_fits(const struct tunnel_member *m, enum adit_network network,
+	    const struct tunnel_tried *tried)
+{
+	if (m->network != network || !atomic_load_explicit(&m->usable, memory_order_relaxed))
+		return false;
+	for (unsigned i = 0; tried && i < tried->n; i++)
+		if (tried->numbers[i] == m->number)
+			return false;
+	return true;
+}
+
+static unsigned
+member_weight(const struct tunnel_member *m, bool exclusive)
+{
+	if (exclusive)
+		return m->weight == ADIT_WEIGHT_EXCLUSIVE;
+	return m->weight ? m->weight : 1;
+}
+
+/*
+ * The next number of splitmix64 (Steele, Lea and Flood, 2014), scaled to below n: one system call
+ * for chance per choice is enough.
+ */
+static uint32_t
+chance_below(uint64_t *state, uint32_t n)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	z ^= z >> 31;
+	return (uint32_t)((z >> 32) * n >> 32);
+}
+
+/*
+ * One pass, without knowing the sum beforehand: a candidate of weight w replaces the one held with
+ * probability w / (sum so far). A member may become unusable between two passes, so there is
+ * only one; the first exclusive one starts the choice anew.
+ */
+const struct tunnel_member *
+tunnel_choose(const struct tunnel_member *const *members, unsigned n, enum adit_network network,
+	      const struct tunnel_tried *tried)
+{
+	const struct tunnel_member *chosen = NULL;
+	bool exclusive = false;
+	uint64_t chance;
+	uint32_t sum = 0;
+
+	adit_random(&chance, sizeof(chance));
+	for (unsigned i = 0; i < n; i++) {
+		unsigned weight;
+
+		if (!member_fits(members[i], network, tried))
+			continue;
+		if (!exclusive && members[i]->weight == ADIT_WEIGHT_EXCLUSIVE) {
+			exclusive = true;
+			sum = 0;
+		}
+		weight = member_weight(members[i], exclusive);
+		sum += weight;
+		if (weight && chance_below(&chance, sum) < weight)
+			chosen = members[i];
+	}
+	return chosen;
+}
+
+static const struct tunnel_member *
+find_number(const struct tunnel_member *const *members, unsigned n, const struct adit_open *req,
+	    const struct tunnel_tried *tried)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (members[i]->number == req->session &&
+		    member_fits(members[i], req->network, tried))
+			return members[i];
+	return NULL;
+}
+
+bool
+tunnels_choose(const struct tunnel_worker *part, const struct adit_open *req,
+	       struct tunnel_tried *tried, struct adit_choice *out)
+{
+	const struct tunnel_member *m = NULL;
+	const struct tunnel_member *const *members;
+	unsigned n;
+
+	if (tried->n == TUNNEL_ATTEMPTS)
+		return false;
+	members = tunnels_find(part, req->tunnel, &n);
+	if (req->session)
+		m = find_number(members, n, req, tried);
+	if (!m)
+		m = tunnel_choose(members, n, req->network, tried);
+	if (!m)
+		return false;
+	tried->numbers[tried->n++] = m->number;
+	*out = (struct adit_choice){
+		.session = m->number, .worker = m->worker, .visitor_address = m->visitor_address,
+	};
+	return true;
+}
+
+int
+adit_tunnel_pick(struct adit_worker *w, const char *tunnel, enum adit_network network,
+		 struct adit_choice *out)
+{
+	const struct tunnel_worker *part = tunnels_of(w);
+	const struct adit_open req = { .tunnel = tunnel, .network = network };
+	struct tunnel_tried tried = { .n = 0 };
+
+	return part && tunnels_choose(part, &req, &tried, out) ? 0 : ADIT_ENOTUNNEL;
+}

@@ -1,0 +1,111 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/tunnel/pick.h"
+
+#define DRAWS 100000
+
+static void
+count(const struct tunnel_member *members, unsigned n, unsigned *counts)
+{
+	const struct tunnel_member *at[16];
+
+	for (unsigned i = 0; i < n; i++) {
+		at[i] = &members[i];
+		counts[i] = 0;
+	}
+	for (int i = 0; i < DRAWS; i++) {
+		const struct tunnel_member *m = tunnel_choose(at, n, ADIT_TCP, NULL);
+
+		assert_non_null(m);
+		counts[m - members]++;
+	}
+}
+
+/* Each count within 6 standard deviations: wrong by chance once in 10^8 runs. */
+static void
+expect_shares(const struct tunnel_member *members, unsigned n, const double *weights)
+{
+	unsigned counts[16];
+	double sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += weights[i];
+	count(members, n, counts);
+	for (unsigned i = 0; i < n; i++) {
+		double p = weights[i] / sum, off = counts[i] - DRAWS * p;
+
+		assert_true(off * off <= 36 * DRAWS * p * (1 - p));
+	}
+}
+
+static void
+weights_are_shares(void **state)
+{
+	const struct tunnel_member members[] = {
+		{ .number = 1, .weight = 0, .usable = true },
+		{ .number = 2, .weight = 1, .usable = true },
+		{ .number = 3, .weight = 5, .usable = true },
+		{ .number = 4, .weight = 254, .usable = true },
+		{ .number = 5, .weight = 5, .usable = true },
+	};
+
+	(void)state;
+	expect_shares(members, 5, (const double[]){ 1, 1, 5, 254, 5 });
+	expect_shares(members, 3, (const double[]){ 1, 1, 5 });
+	expect_shares(members, 1, (const double[]){ 1 });
+}
+
+static void
+exclusive_ones_stand_alone(void **state)
+{
+	struct tunnel_member members[] = {
+		{ .number = 1, .weight = 254, .usable = true },
+		{ .number = 2, .weight = 255, .usable = true },
+		{ .number = 3, .weight = 0, .usable = true },
+		{ .number = 4, .weight = 255, .usable = true },
+	};
+
+	(void)state;
+	expect_shares(members, 4, (const double[]){ 0, 1, 0, 1 });
+	members[1].usable = false;
+	expect_shares(members, 4, (const double[]){ 0, 0, 0, 1 });
+	members[3].usable = false;
+	expect_shares(members, 4, (const double[]){ 254, 0, 1, 0 });
+}
+
+static void
+only_what_fits_is_chosen(void **state)
+{
+	const struct tunnel_member a = { .number = 1, .network = ADIT_UDP, .usable = true };
+	const struct tunnel_member b = { .number = 2, .network = ADIT_TCP, .usable = false };
+	const struct tunnel_member c = { .number = 3, .network = ADIT_TCP, .usable = true };
+	const struct tunnel_member *all[] = { &a, &b, &c };
+	struct tunnel_tried tried = { .n = 0 };
+
+	(void)state;
+	assert_null(tunnel_choose(NULL, 0, ADIT_TCP, NULL));
+	assert_null(tunnel_choose(all, 2, ADIT_TCP, NULL));
+	assert_ptr_equal(tunnel_choose(all, 3, ADIT_TCP, &tried), &c);
+	assert_ptr_equal(tunnel_choose(all, 3, ADIT_UDP, &tried), &a);
+	assert_null(tunnel_choose(all, 3, ADIT_UNIX, &tried));
+	tried.numbers[tried.n++] = 3;
+	assert_null(tunnel_choose(all, 3, ADIT_TCP, &tried));
+	assert_ptr_equal(tunnel_choose(all, 3, ADIT_UDP, &tried), &a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(weights_are_shares),
+		cmocka_unit_test(exclusive_ones_stand_alone),
+		cmocka_unit_test(only_what_fits_is_chosen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
