@@ -129,7 +129,9 @@ jitter_writev(struct adit_conn *c, const struct iovec *iov, int n)
 static int
 jitter_shutdown(struct adit_conn *c)
 {
-	return adit_conn_shutdown(jitter_of(c)->lower);
+	struct jitter *j = jitter_of(c);
+
+	return j->opts.no_half_close ? -ENOTSUP : adit_conn_shutdown(j->lower);
 }
 
 static void
@@ -148,6 +150,15 @@ jitter_free(struct adit_conn *c)
 	adit_timer_free(jitter_of(c)->later);
 }
 
+static int
+jitter_splice_fd(struct adit_conn *c, unsigned dir)
+{
+	struct jitter *j = jitter_of(c);
+
+	(void)dir;
+	return j->opts.splice_fd ? j->opts.splice_fd : -1;
+}
+
 static const struct adit_conn_ops jitter_ops = {
 	.size = sizeof(jitter_ops),
 	.name = "jitter",
@@ -156,6 +167,7 @@ static const struct adit_conn_ops jitter_ops = {
 	.shutdown = jitter_shutdown,
 	.close = jitter_close,
 	.free = jitter_free,
+	.splice_fd = jitter_splice_fd,
 };
 
 struct adit_conn *

@@ -12,6 +12,8 @@ struct jitter_opts {
 	size_t		read_max;	/* bytes a read gives at most; 0: no limit */
 	size_t		write_max;	/* bytes a write takes at most; 0: no limit */
 	unsigned	again;		/* of 100 calls, how many answer -EAGAIN */
+	bool		no_half_close;	/* shutdown answers -ENOTSUP */
+	int		splice_fd;	/* what splice_fd answers; 0: -1 */
 	uint64_t	seed;		/* from jitter_seed, or another fixed number */
 };
 
