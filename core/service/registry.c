@@ -59,10 +59,25 @@ registry_at(const struct registry *r, size_t i)
 	return i < r->n ? r->plugins[i] : NULL;
 }
 
+/* How far a table of a kind must reach (up to its first optional operation), and how large an instance is at least. */
+static const struct {
+	size_t	table, instance;
+} least[ADIT_KINDS] = {
+	[ADIT_LISTENER] = { offsetof(struct adit_listener_ops, init), sizeof(struct adit_listener) },
+	[ADIT_HANDLER] = { offsetof(struct adit_handler_ops, init), sizeof(struct adit_handler) },
+	[ADIT_DIALER] = { offsetof(struct adit_dialer_ops, init), sizeof(struct adit_dialer) },
+	[ADIT_CONNECTOR] = { offsetof(struct adit_connector_ops, bind), sizeof(struct adit_connector) },
+	[ADIT_LAYER] = { offsetof(struct adit_layer_ops, init), sizeof(struct adit_layer) },
+	[ADIT_INGRESS] = { offsetof(struct adit_ingress_ops, init), sizeof(struct adit_ingress) },
+	[ADIT_STACK] = { sizeof(struct adit_stack), 0 },
+};
+
 /* Whether the operations that kind cannot do without are there. */
 static bool
 plugin_is_complete(const struct adit_plugin *p)
 {
+	if (p->size < least[p->kind].table)
+		return false;
 	switch (p->kind) {
 	case ADIT_LISTENER: {
 		const struct adit_listener_ops *ops = (const void *)p;
@@ -90,6 +105,14 @@ plugin_is_complete(const struct adit_plugin *p)
 	return false;
 }
 
+static bool
+is_taken(const struct registry *r, const struct adit_plugin *p)
+{
+	if (p->kind == ADIT_STACK)
+		return registry_find(r, ADIT_LISTENER, p->name) || registry_find(r, ADIT_DIALER, p->name);
+	return registry_find(r, p->kind, p->name);
+}
+
 int
 registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e)
 {
@@ -100,7 +123,10 @@ registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e
 	if (!plugin_is_complete(p))
 		return adit_err_set(e, -EINVAL, "%s %s lacks a mandatory operation",
 				    registry_kind_name(p->kind), p->name);
-	if (registry_find(r, p->kind, p->name))
+	if (p->instance < least[p->kind].instance)
+		return adit_err_set(e, -EINVAL, "%s %s has instances too small for their base",
+				    registry_kind_name(p->kind), p->name);
+	if (is_taken(r, p))
 		return adit_err_set(e, -EINVAL, "there is a %s %s already",
 				    registry_kind_name(p->kind), p->name);
 	if (r->n == PLUGINS_MAX)
