@@ -27,6 +27,7 @@ struct tcp {
 	struct adit_conn	 base;
 	int			 fd;		/* -1: dialing, or closed */
 	struct event		 event;
+	int			 failure;	/* the socket's, to be told by the next call */
 	bool			 connecting;
 	bool			 ended;		/* the peer's end was read */
 	bool			 end_seen;	/* the peer's end is in the socket */
@@ -90,12 +91,11 @@ tcp_linger_timeout(void *arg)
 static void
 tcp_linger_read(struct tcp *t)
 {
-	size_t len;
-	void *scratch = adit_worker_scratch(adit_conn_worker(&t->base), &len);
+	char dropped[4096];	/* not the worker's scratch: who closes us may be in the middle of it */
 	ssize_t n;
 
 	do {
-		n = recv(t->fd, scratch, len, MSG_DONTWAIT);
+		n = recv(t->fd, dropped, sizeof(dropped), MSG_DONTWAIT);
 		if (n > 0)
 			t->lingered += (size_t)n;
 	} while (n > 0 && t->lingered < LINGER_BYTES);
@@ -173,6 +173,25 @@ tcp_register(struct tcp *t, struct adit_worker *w)
 
 /* ---- operations ------------------------------------------------------------------- */
 
+/*
+ * After a read that got less than it asked for. The edge of an end or a reset that came together with those bytes has passed;
+ * libevent tells of the end (EV_CLOSED), but a reset looks like data, so the socket must say itself that it is empty. It
+ * says what else it has to say once only.
+ */
+static bool
+tcp_is_drained(struct tcp *t)
+{
+	char c;
+
+	if (t->end_seen || recv(t->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+		return false;
+	if (errno == EAGAIN)
+		return true;
+	if (errno != EINTR)
+		t->failure = -errno;
+	return false;
+}
+
 static ssize_t
 tcp_read(struct adit_conn *c, void *buf, size_t len)
 {
@@ -181,6 +200,10 @@ tcp_read(struct adit_conn *c, void *buf, size_t len)
 
 	if (t->fd < 0 || t->connecting)
 		return -EAGAIN;
+	if (t->failure)
+		return t->failure;
+	if (!(c->core->io.ready & ADIT_READ))
+		return -EAGAIN;		/* known to be empty, no need to ask again */
 	do
 		n = recv(t->fd, buf, len, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
@@ -191,10 +214,8 @@ tcp_read(struct adit_conn *c, void *buf, size_t len)
 		return -EAGAIN;
 	if (n == 0 && len)
 		t->ended = true;
-	/* Less than asked for: the socket was empty then, and an edge tells of more. The edge of an end
-	 * that is already in there has passed. */
-	else if ((size_t)n < len && !t->end_seen)
-		conn_unready(c, ADIT_READ);
+	else if ((size_t)n < len && tcp_is_drained(t))
+		conn_unready(c, ADIT_READ);	/* an edge tells of more */
 	return n;
 }
 
@@ -207,6 +228,8 @@ tcp_writev(struct adit_conn *c, const struct iovec *iov, int n)
 
 	if (t->fd < 0 || t->connecting)
 		return -EAGAIN;
+	if (t->failure)
+		return t->failure;
 	do
 		sent = sendmsg(t->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
