@@ -138,6 +138,12 @@ arena_grow(struct arena *a, const void *old, size_t used, size_t n, size_t size)
 	return p;
 }
 
+void
+arena_fail(struct arena *a)
+{
+	a->failed = true;
+}
+
 bool
 arena_failed(const struct arena *a)
 {

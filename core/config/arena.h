@@ -1,9 +1,9 @@
 /*
- * Memory of one configuration: tree nodes, their texts, the typed model. All of it is freed at once, so
- * nothing that points into a configuration owns anything.
+ * Memory of one configuration: tree nodes, their texts, the typed model. All of it is freed at
+ * once, so nothing that points into a configuration owns anything.
  *
- * Running out of memory is remembered: the failing call and all later ones return NULL, what is built on
- * NULL stays NULL, and whoever loads asks arena_failed() once at the end.
+ * Running out of memory is remembered: the failing call and all later ones return NULL, what is
+ * built on NULL stays NULL, and whoever loads asks arena_failed() once at the end.
  */
 #ifndef CONFIG_ARENA_H
 #define CONFIG_ARENA_H
@@ -31,6 +31,10 @@ char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(
 
 /* Returns an array of n elements of size, the first used of which are copied from old, or NULL. */
 void *arena_grow(struct arena *a, const void *old, size_t used, size_t n, size_t size);
+
+/* As if an allocation had failed: for what was allocated elsewhere on behalf of this
+ * configuration. */
+void arena_fail(struct arena *a);
 
 /* True when an allocation failed since the arena was made. */
 bool arena_failed(const struct arena *a);

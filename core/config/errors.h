@@ -1,6 +1,7 @@
 /*
- * What is wrong with a configuration, all of it: every check adds its findings here and goes on, and the
- * loader prints the lot. An entry is rendered when it is added, so it outlives tree and source:
+ * What is wrong with a configuration, all of it: every check adds its findings here and goes on,
+ * and the loader prints the lot. An entry is rendered when it is added, so it outlives tree and
+ * source:
  *
  *	web.yaml:7:5: services[0].handlr: unknown key, did you mean "handler"?
  *	    7 |     handlr:
@@ -18,7 +19,7 @@ struct tree_source {
 	const char	*name;		/* "web.yaml", "stdin", "-L", "GOST_API" */
 	const char	*text;
 	size_t		 len;
-	bool		 argument;	/* one line given by the caller: its URL stands in for file and line */
+	bool		 argument;	/* one line, shown in place of a file name */
 };
 
 struct tree_pos {
@@ -37,7 +38,7 @@ struct config_problem {
 	struct tree_pos		 pos;
 	const struct tree_path	*path;		/* NULL: not said (always so for arguments) */
 	const char		*hint;		/* the nearest known name, or NULL */
-	bool			 start_only;	/* forbids to start, but not to print the configuration */
+	bool			 start_only;	/* forbids to start, not to print */
 };
 
 struct config_errors;
@@ -47,15 +48,15 @@ struct config_errors *config_errors_new(void);
 void config_errors_free(struct config_errors *errs);
 
 /* Adds one finding. The same text at the same place counts once; past 100 they are only counted. */
-void config_errors_add(struct config_errors *errs, const struct config_problem *p, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+void config_errors_add(struct config_errors *errs, const struct config_problem *p, const char *fmt,
+		       ...) __attribute__((format(printf, 3, 4)));
 
 /* How many forbid to start, and how many of these also forbid to print. */
 size_t config_errors_count(const struct config_errors *errs);
 size_t config_errors_hard(const struct config_errors *errs);
 
-/* The i-th kept finding in order of source, line and column, as printed (without the last newline); NULL
- * past the last. Belongs to errs. */
+/* The i-th kept finding in order of source, line and column, as printed (without the last newline);
+ * NULL past the last. Belongs to errs. */
 const char *config_errors_text(const struct config_errors *errs, size_t i);
 
 /* Prints all, one below the other, and how many were left out. */
@@ -64,7 +65,8 @@ void config_errors_print(const struct config_errors *errs, FILE *f);
 /* Writes "services[0].handler" to buf, cut at len. */
 void tree_path_format(const struct tree_path *path, char *buf, size_t len);
 
-/* Returns a same-length copy (malloc) of a URL or a line of YAML with its passwords as asterisks. */
+/* Returns a same-length copy (malloc) of a URL or a line of YAML with its passwords as
+ * asterisks. */
 char *config_mask_url(const char *url, size_t len);
 char *config_mask_line(const char *line, size_t len);
 

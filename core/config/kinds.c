@@ -2,30 +2,33 @@
 
 #include "core/config/kinds.h"
 
-/* gost-config.md, 1.4: also the names that nobody here implements, since they decide how a URL is read. */
+/* gost-config.md, 1.4: also the names that nobody here implements, since they decide how a URL is
+ * read. */
 static const char *const gost_handlers[] = {
-	"api", "auto", "dns", "file", "forward", "http", "http2", "http3", "masque", "metrics", "red",
-	"redir", "redirect", "redu", "relay", "router", "rtcp", "rudp", "runix", "serial", "sni", "socks",
-	"socks4", "socks4a", "socks5", "ss", "sshd", "ssu", "tap", "tcp", "tun", "tungo", "tunnel", "udp",
-	"unix", NULL,
+	"api", "auto", "dns", "file", "forward", "http", "http2", "http3", "masque", "metrics",
+	"red", "redir", "redirect", "redu", "relay", "router", "rtcp", "rudp", "runix", "serial",
+	"sni", "socks", "socks4", "socks4a", "socks5", "ss", "sshd", "ssu", "tap", "tcp", "tun",
+	"tungo", "tunnel", "udp", "unix", NULL,
 };
 
 static const char *const gost_listeners[] = {
-	"dns", "dtls", "ftcp", "grpc", "h2", "h2c", "h3", "http2", "http3", "icmp", "icmp6", "kcp", "mtcp",
-	"mtls", "mws", "mwss", "ohttp", "otls", "pht", "phts", "quic", "red", "redir", "redirect", "redu",
-	"rtcp", "rudp", "runix", "serial", "ssh", "sshd", "stdio", "tap", "tcp", "tls", "tun", "tungo",
-	"udp", "unix", "ws", "wss", "wt", NULL,
+	"dns", "dtls", "ftcp", "grpc", "h2", "h2c", "h3", "http2", "http3", "icmp", "icmp6",
+	"kcp", "mtcp", "mtls", "mws", "mwss", "ohttp", "otls", "pht", "phts", "quic", "red",
+	"redir", "redirect", "redu", "rtcp", "rudp", "runix", "serial", "ssh", "sshd", "stdio",
+	"tap", "tcp", "tls", "tun", "tungo", "udp", "unix", "ws", "wss", "wt", NULL,
 };
 
 static const char *const gost_connectors[] = {
-	"direct", "forward", "http", "http2", "masque", "relay", "router", "serial", "sni", "socks",
-	"socks4", "socks4a", "socks5", "ss", "sshd", "ssu", "tcp", "tunnel", "unix", "virtual", NULL,
+	"direct", "forward", "http", "http2", "masque", "relay", "router", "serial", "sni",
+	"socks", "socks4", "socks4a", "socks5", "ss", "sshd", "ssu", "tcp", "tunnel", "unix",
+	"virtual", NULL,
 };
 
 static const char *const gost_dialers[] = {
-	"direct", "dtls", "ftcp", "grpc", "h2", "h2c", "h3", "h3-masque", "http2", "http3", "icmp",
-	"icmp6", "kcp", "mtcp", "mtls", "mws", "mwss", "ohttp", "ohttps", "otls", "pht", "phts", "quic",
-	"serial", "ssh", "sshd", "tcp", "tls", "udp", "unix", "utls", "virtual", "ws", "wss", "wt", NULL,
+	"direct", "dtls", "ftcp", "grpc", "h2", "h2c", "h3", "h3-masque", "http2", "http3",
+	"icmp", "icmp6", "kcp", "mtcp", "mtls", "mws", "mwss", "ohttp", "ohttps", "otls", "pht",
+	"phts", "quic", "serial", "ssh", "sshd", "tcp", "tls", "udp", "unix", "utls", "virtual",
+	"ws", "wss", "wt", NULL,
 };
 
 /* What gost has no word for. */

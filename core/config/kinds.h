@@ -1,7 +1,7 @@
 /*
- * The kinds of plugin that a configuration names by `type:`, and what is known of them: gost's own lists,
- * which decide how its URLs are read, and whatever the registry of this process has. Core knows the registry
- * only through struct config_kinds.
+ * The kinds of plugin that a configuration names by `type:`, and what is known of them: gost's own
+ * lists, which decide how its URLs are read, and whatever the registry of this process has. Core
+ * knows the registry only through struct config_kinds.
  */
 #ifndef CONFIG_KINDS_H
 #define CONFIG_KINDS_H
@@ -13,17 +13,21 @@
 
 #include "core/config/errors.h"
 
-/* What is registered. Each function may be NULL: nothing is. All are called from the loading thread. */
+/* What is registered. Each function may be NULL: nothing is. All are called from the loading
+ * thread. */
 struct config_kinds {
 	void	*arg;
 
 	/* The i-th name of a kind, NULL past the last. */
 	const char *(*name)(void *arg, enum adit_kind kind, size_t i);
 
-	/* The option rows of a plugin (NULL: it takes none); *known tells whether there is such a plugin. */
-	const struct adit_opt *(*opts)(void *arg, enum adit_kind kind, const char *name, bool *known);
+	/* The option rows of a plugin (NULL: it takes none); *known tells whether there is such a
+	 * plugin. */
+	const struct adit_opt *(*opts)(void *arg, enum adit_kind kind, const char *name,
+				       bool *known);
 
-	/* For a handler that a URL names alone, its listener (for a connector its dialer), or NULL: tcp. */
+	/* For a handler that a URL names alone, its listener (for a connector its dialer), or NULL:
+	 * tcp. */
 	const char *(*partner)(void *arg, enum adit_kind kind, const char *name);
 
 	/* Checks the rule of a matcher. Returns 0, or a code with e. */
@@ -42,7 +46,8 @@ bool kinds_registered(const struct config_kinds *kinds, enum adit_kind kind, con
 /* Either of both: what the URL parser goes by. */
 bool kinds_url_known(const struct config_kinds *kinds, enum adit_kind kind, const char *name);
 
-/* Shows every name of a kind to n; with something registered only that, since nothing else would start. */
+/* Shows every name of a kind to n; with something registered only that, since nothing else would
+ * start. */
 void kinds_nearest(const struct config_kinds *kinds, enum adit_kind kind, struct nearest *n);
 
 #endif

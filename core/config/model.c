@@ -23,7 +23,7 @@ struct index_list {
 	size_t				 n;
 	const struct adit_tree		**nodes;	/* in the order of the list */
 	struct refs			*refs;		/* same: what each of them names */
-	struct named			*names;		/* by name; objects without one are left out */
+	struct named			*names;		/* sorted; without the nameless */
 	size_t				 n_names;
 };
 
@@ -120,8 +120,9 @@ check_unique(struct walk *w, enum config_list list)
 		if (strcmp(l->names[i - 1].name, l->names[i].name) != 0)
 			continue;
 		name = tree_get(node, "name");
-		schema_error(w, name ? name : node, &at, NULL, "\"%.60s\" is the name of %s[%zu] too",
-			     l->names[i].name, lists[list].name, first);
+		schema_error(w, name ? name : node, &at, NULL,
+			     "\"%.60s\" is the name of %s[%zu] too", l->names[i].name,
+			     lists[list].name, first);
 	}
 }
 
@@ -342,7 +343,8 @@ config_object(const struct config *c, enum config_list list, const char *name)
 
 /* ---- comparing ------------------------------------------------------------ */
 
-/* Objects that are equal or being compared further up: names may go in circles (chain, resolver, chain). */
+/* Objects that are equal or being compared further up: names may go in circles (chain, resolver,
+ * chain). */
 struct comparison {
 	const struct config	*a, *b;
 	bool			*seen[CONFIG_LISTS];	/* by place in a */
@@ -385,7 +387,8 @@ same_object(struct comparison *c, enum config_list list, size_t i, size_t j)
 }
 
 static bool
-compare_objects(const struct config *a, const struct config *b, enum config_list list, size_t i, size_t j)
+compare_objects(const struct config *a, const struct config *b, enum config_list list, size_t i,
+		size_t j)
 {
 	struct comparison c = { .a = a, .b = b };
 	bool same = same_object(&c, list, i, j);
@@ -419,7 +422,8 @@ service_conf_equal(const struct config *a, const struct service_conf *x, const s
 
 	if (strcmp(x->name, y->name) != 0)
 		return false;
-	if (!has_certificate(x->handler) && !has_certificate(x->listener) && !tree_equal(tls_a, tls_b))
+	if (!has_certificate(x->handler) && !has_certificate(x->listener) &&
+	    !tree_equal(tls_a, tls_b))
 		return false;
 	return compare_objects(a, b, CONFIG_SERVICES, (size_t)(x - a->services.v),
 			       (size_t)(y - b->services.v));

@@ -1,10 +1,11 @@
 /*
- * The typed configuration: what the tree means, checked. Made once by config_load, immutable and reference
- * counted from then on; any thread may read it. Everything in it lives as long as it does.
+ * The typed configuration: what the tree means, checked. Made once by config_load, immutable and
+ * reference counted from then on; any thread may read it. Everything in it lives as long as it
+ * does.
  *
- * Every struct begins with the node that it was read from, which says where it stands. A text that is absent
- * is NULL, a list that is absent has n == 0. Names of other objects have been checked: they exist. What no
- * feature reads yet is checked all the same and kept as node.
+ * Every struct begins with the node that it was read from, which says where it stands. A text that
+ * is absent is NULL, a list that is absent has n == 0. Names of other objects have been checked:
+ * they exist. What no feature reads yet is checked all the same and kept as node.
  */
 #ifndef CONFIG_MODEL_H
 #define CONFIG_MODEL_H
@@ -19,10 +20,11 @@
 
 /* The named objects at the top, in this order in struct config. */
 enum config_list {
-	CONFIG_SERVICES, CONFIG_CHAINS, CONFIG_HOPS, CONFIG_AUTHERS, CONFIG_ADMISSIONS, CONFIG_BYPASSES,
-	CONFIG_RESOLVERS, CONFIG_HOSTS, CONFIG_INGRESSES, CONFIG_ROUTERS, CONFIG_SDS, CONFIG_RECORDERS,
-	CONFIG_REWRITERS, CONFIG_CACHES, CONFIG_LIMITERS, CONFIG_CLIMITERS, CONFIG_RLIMITERS,
-	CONFIG_QUOTAS, CONFIG_OBSERVERS, CONFIG_LOGGERS, CONFIG_LISTS,
+	CONFIG_SERVICES, CONFIG_CHAINS, CONFIG_HOPS, CONFIG_AUTHERS, CONFIG_ADMISSIONS,
+	CONFIG_BYPASSES, CONFIG_RESOLVERS, CONFIG_HOSTS, CONFIG_INGRESSES, CONFIG_ROUTERS,
+	CONFIG_SDS, CONFIG_RECORDERS, CONFIG_REWRITERS, CONFIG_CACHES, CONFIG_LIMITERS,
+	CONFIG_CLIMITERS, CONFIG_RLIMITERS, CONFIG_QUOTAS, CONFIG_OBSERVERS, CONFIG_LOGGERS,
+	CONFIG_LISTS,
 };
 
 struct auth_conf {
@@ -78,7 +80,8 @@ struct url_conf {
 	int64_t			 timeout;		/* ns */
 };
 
-struct loader_conf {					/* where more of a list comes from; later wins */
+/* Where more of a list comes from; later sources win. */
+struct loader_conf {
 	int64_t			 reload;		/* ns; 0: read once */
 	struct file_conf	*file;			/* or NULL, as the others */
 	const struct adit_tree	*redis;
@@ -130,7 +133,7 @@ struct node_conf {
 	struct filter_conf	*filter;
 	struct matcher_conf	*matcher;
 	struct http_conf	*http;
-	struct auth_conf	*auth;			/* of a forwarder: the old place of http->auth */
+	struct auth_conf	*auth;			/* the old place of http->auth */
 	struct tls_conf		*tls;
 	const struct adit_tree	*probe, *metadata;
 
@@ -149,8 +152,8 @@ struct node_list {
 struct hop_conf {
 	const struct adit_tree	*node;
 	const char		*name;
-	const struct hop_conf	*ref;			/* in a chain: the hop of the top that is meant; then
-							 * the rest here is empty */
+	const struct hop_conf	*ref;			/* in a chain: the hop of the top that it
+							 * stands for; the rest is empty then */
 	struct selector_conf	*selector;
 	struct adit_strings	 bypasses;
 	const char		*resolver, *hosts;
@@ -215,7 +218,7 @@ struct rule_list {
 struct ingress_conf {
 	const struct adit_tree	*node;
 	const char		*name;
-	const char		*type;			/* of the plugin; NULL: gost's own kinds of source */
+	const char		*type;			/* of the plugin; NULL: gost's kinds */
 	struct rule_list	 rules;
 	struct loader_conf	 loader;
 	const struct adit_tree	*plugin, *metadata;
@@ -310,16 +313,16 @@ struct config {
 };
 
 enum config_load_flags {
-	CONFIG_PRINT = 1,	/* for -O: what only forbids to start is not an error, nor what a command
-				 * line says and gost would print */
+	CONFIG_PRINT = 1,	/* for -O: what only forbids to start is no error, nor what a
+				 * command line says and gost would print */
 };
 
 /*
- * Reads, merges and checks everything. Returns a configuration with one reference, or NULL; all reasons are in
- * errs. kinds may be NULL: then nothing can be started.
+ * Reads, merges and checks everything. Returns a configuration with one reference, or NULL; all
+ * reasons are in errs. kinds may be NULL: then nothing can be started.
  */
-struct config *config_load(const struct config_args *args, const struct config_kinds *kinds, unsigned flags,
-			   struct config_errors *errs);
+struct config *config_load(const struct config_args *args, const struct config_kinds *kinds,
+			   unsigned flags, struct config_errors *errs);
 
 struct config *config_get(struct config *c);
 void config_put(struct config *c);	/* NULL is fine */
@@ -330,14 +333,16 @@ const struct chain_conf *config_chain(const struct config *c, const char *name);
 const struct hop_conf *config_hop(const struct config *c, const char *name);
 const struct auther_conf *config_auther(const struct config *c, const char *name);
 const struct ingress_conf *config_ingress(const struct config *c, const char *name);
-const struct object_conf *config_object(const struct config *c, enum config_list list, const char *name);
+const struct object_conf *config_object(const struct config *c, enum config_list list,
+					const char *name);
 
 /*
- * True when nothing that a service is made of differs: its own node, every object it names, what these name,
- * and the default certificate unless it has one of its own. Positions and order of keys do not count.
+ * True when nothing that a service is made of differs: its own node, every object it names, what
+ * these name, and the default certificate unless it has one of its own. Positions and order of keys
+ * do not count.
  */
-bool service_conf_equal(const struct config *a, const struct service_conf *x, const struct config *b,
-			const struct service_conf *y);
+bool service_conf_equal(const struct config *a, const struct service_conf *x,
+			const struct config *b, const struct service_conf *y);
 
 /* Same for one named object of any list; false when either has none of that name. */
 bool config_object_equal(const struct config *a, const struct config *b, enum config_list list,

@@ -38,7 +38,8 @@ fill_list(struct adit_strings *list, const struct adit_tree *value, struct adit_
 		const struct adit_tree *item = tree_item(value, i);
 
 		if (tree_type(item) != TREE_SCALAR || tree_is_null(item))
-			return adit_err_set(e, ADIT_ECONFIG, "expected a list of texts, not %s in it",
+			return adit_err_set(e, ADIT_ECONFIG,
+					    "expected a list of texts, not %s in it",
 					    tree_describe(item));
 		if (opt_strings_add(list, tree_text(item), strlen(tree_text(item))) < 0)
 			return adit_err_set(e, -ENOMEM, "out of memory");
@@ -54,7 +55,8 @@ fill_map(struct adit_pairs *pairs, const struct adit_tree *value, struct adit_er
 		const struct adit_tree *item = tree_item(value, i);
 
 		if (tree_type(item) != TREE_SCALAR)
-			return adit_err_set(e, ADIT_ECONFIG, "expected a map of texts, not %s in it",
+			return adit_err_set(e, ADIT_ECONFIG,
+					    "expected a map of texts, not %s in it",
 					    tree_describe(item));
 		if (opt_pairs_add(pairs, tree_text(tree_key(value, i)),
 				  tree_is_null(item) ? "" : tree_text(item)) < 0)
@@ -187,7 +189,7 @@ missing(const struct adit_opt *row, const struct opts_src *src, struct config_er
 	return ADIT_ECONFIG;
 }
 
-/* One row against the map. instance is NULL when only checking. */
+/* One row against the map. */
 static int
 take_row(const struct adit_opt *row, void *instance, const struct opts_src *src,
 	 struct config_errors *errs)
@@ -201,9 +203,8 @@ take_row(const struct adit_opt *row, void *instance, const struct opts_src *src,
 	value = i < 0 ? NULL : tree_item(src->node, (size_t)i);
 	if (tree_is_null(value))
 		return row->flags & ADIT_OPT_REQUIRED ? missing(row, src, errs) : 0;
-	path = (struct tree_path){ .up = src->path, .key = tree_text(tree_key(src->node, (size_t)i)) };
-	if (!instance)
-		return opts_check_value(row, value, &path, errs);
+	path = (struct tree_path){ .up = src->path,
+				   .key = tree_text(tree_key(src->node, (size_t)i)) };
 	err = fill_field(row, instance, value, &e);
 	if (err)
 		return wrong(value, &path, errs, &e);
@@ -220,7 +221,8 @@ take_rows(const struct adit_opt *rows, void *instance, const struct opts_src *sr
 	int err = 0;
 
 	if (!tree_is_null(src->node) && tree_type(src->node) != TREE_MAP) {
-		config_errors_add(errs, &problem, "expected a map, not %s", tree_describe(src->node));
+		config_errors_add(errs, &problem, "expected a map, not %s",
+				  tree_describe(src->node));
 		return ADIT_ECONFIG;
 	}
 	if (!src->lenient)
@@ -237,12 +239,6 @@ opts_fill(const struct adit_opt *rows, void *instance, const struct opts_src *sr
 {
 	adit_opt_defaults(rows, instance);
 	return take_rows(rows, instance, src, errs);
-}
-
-int
-opts_check(const struct adit_opt *rows, const struct opts_src *src, struct config_errors *errs)
-{
-	return take_rows(rows, NULL, src, errs);
 }
 
 /* ---- the reference -------------------------------------------------------- */

@@ -9,8 +9,8 @@
 
 #include "core/config/scalar.h"
 
-static bool
-one_of(const char *text, const char *const *words)
+bool
+scalar_one_of(const char *text, const char *const *words)
 {
 	for (size_t i = 0; words[i]; i++)
 		if (strcmp(text, words[i]) == 0)
@@ -30,7 +30,7 @@ looks_float(const char *text)
 	const char *p = text;
 	bool digits = false;
 
-	if (one_of(text, words))
+	if (scalar_one_of(text, words))
 		return true;
 	if (*p == '-' || *p == '+')
 		p++;
@@ -82,9 +82,9 @@ scalar_kind(const char *text)
 	if (len < sizeof(lower)) {
 		for (size_t i = 0; i <= len; i++)
 			lower[i] = (char)tolower((unsigned char)text[i]);
-		if (one_of(lower, nulls))
+		if (scalar_one_of(lower, nulls))
 			return SCALAR_NULL;
-		if (one_of(lower, bools))
+		if (scalar_one_of(lower, bools))
 			return SCALAR_BOOL;
 	}
 	if (looks_int(text))
@@ -101,11 +101,11 @@ scalar_bool(const char *text, bool *out)
 	static const char *const no[] = { "0", "f", "F", "FALSE", "false", "False", NULL };
 	int64_t n;
 
-	if (one_of(text, yes)) {
+	if (scalar_one_of(text, yes)) {
 		*out = true;
 		return 0;
 	}
-	if (one_of(text, no)) {
+	if (scalar_one_of(text, no)) {
 		*out = false;
 		return 0;
 	}
@@ -131,7 +131,8 @@ scalar_int(const char *text, int64_t *out)
 		digits += mark == 'x' || mark == 'b' || mark == 'o' ? 2 : 1;
 	}
 	/* strtoull takes signs, blanks and prefixes of its own. */
-	if (!isxdigit((unsigned char)*digits) || (digits[0] == '0' && tolower((unsigned char)digits[1]) == 'x'))
+	if (!isxdigit((unsigned char)*digits) ||
+	    (digits[0] == '0' && tolower((unsigned char)digits[1]) == 'x'))
 		return -EINVAL;
 	errno = 0;
 	n = strtoull(digits, &end, base);

@@ -11,7 +11,7 @@
 
 /* ---- errors --------------------------------------------------------------- */
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 add_error(struct walk *w, struct config_problem problem, const char *fmt, va_list ap)
 {
 	char text[400];
@@ -24,8 +24,8 @@ add_error(struct walk *w, struct config_problem problem, const char *fmt, va_lis
 }
 
 void
-schema_error(struct walk *w, const struct adit_tree *node, const struct tree_path *path, const char *hint,
-	     const char *fmt, ...)
+schema_error(struct walk *w, const struct adit_tree *node, const struct tree_path *path,
+	     const char *hint, const char *fmt, ...)
 {
 	struct config_problem problem = { .pos = tree_pos(node), .path = path, .hint = hint };
 	va_list ap;
@@ -187,14 +187,9 @@ take_text(struct walk *w, const struct schema *row, void *base, const struct adi
 {
 	const char *text = tree_text(value);
 	uint64_t size;
-	char *end;
 
 	if (row->type == SCHEMA_SIZE && scalar_size(text, &size) < 0) {
 		expected(w, row, value, path, "a size like \"64KB\"");
-		return;
-	}
-	if (row->type == SCHEMA_NUMBER && (strtod(text, &end) < 0 || *end || !*text)) {
-		expected(w, row, value, path, "a number");
 		return;
 	}
 	if (row->words && !find_word(w, row, value, path))
@@ -333,7 +328,6 @@ wrong_node(const struct schema *row, const struct adit_tree *value)
 	case SCHEMA_DURATION:
 		return type == TREE_SCALAR ? NULL : "a duration like \"30s\"";
 	case SCHEMA_SIZE:
-	case SCHEMA_NUMBER:
 	case SCHEMA_TEXT:
 	case SCHEMA_WORD:
 		return type == TREE_SCALAR ? NULL : "a text";
@@ -372,7 +366,6 @@ take_value(struct walk *w, const struct schema *row, void *base, const struct ad
 		take_duration(w, row, base, value, path);
 		break;
 	case SCHEMA_SIZE:
-	case SCHEMA_NUMBER:
 	case SCHEMA_TEXT:
 	case SCHEMA_NAME:
 		take_text(w, row, base, value, path);
@@ -406,7 +399,8 @@ take_value(struct walk *w, const struct schema *row, void *base, const struct ad
 static bool
 row_takes(const struct schema *row, const char *key)
 {
-	return strcasecmp(row->key, key) == 0 || (row->old_key && strcasecmp(row->old_key, key) == 0);
+	return strcasecmp(row->key, key) == 0 ||
+	       (row->old_key && strcasecmp(row->old_key, key) == 0);
 }
 
 static const struct schema *
@@ -426,14 +420,15 @@ find_place(struct walk *w, const struct schema_object *object, const struct adit
 	const char *place = object->place ? object->place(w, node, key) : NULL;
 
 	for (const struct schema *row = object->rows; !place && row->key; row++)
-		if (row->type == SCHEMA_MAP && row->object->rows && find_row(row->object->rows, key))
+		if (row->type == SCHEMA_MAP && row->object->rows &&
+		    find_row(row->object->rows, key))
 			place = row->key;
 	return place;
 }
 
 static void
-unknown_key(struct walk *w, const struct schema_object *object, const struct adit_tree *node, size_t i,
-	    const struct tree_path *path)
+unknown_key(struct walk *w, const struct schema_object *object, const struct adit_tree *node,
+	    size_t i, const struct tree_path *path)
 {
 	const struct adit_tree *key = tree_key(node, i);
 	struct tree_path at = { .up = path, .key = tree_text(key) };
@@ -495,8 +490,8 @@ check_required(struct walk *w, const struct schema_object *object, const struct 
 }
 
 void
-schema_walk(struct walk *w, const struct schema_object *object, void *base, const struct adit_tree *node,
-	    const struct tree_path *path)
+schema_walk(struct walk *w, const struct schema_object *object, void *base,
+	    const struct adit_tree *node, const struct tree_path *path)
 {
 	if (tree_type(node) != TREE_MAP) {
 		schema_error(w, node, path, NULL, "expected a map, not %s", tree_describe(node));

@@ -1,6 +1,6 @@
 /*
- * The shape of a configuration as tables: which keys a map takes, of which type, and where in a struct the
- * value goes. One walk over tree and table fills the struct and finds every error.
+ * The shape of a configuration as tables: which keys a map takes, of which type, and where in a
+ * struct the value goes. One walk over tree and table fills the struct and finds every error.
  */
 #ifndef CONFIG_SCHEMA_H
 #define CONFIG_SCHEMA_H
@@ -12,7 +12,6 @@ enum schema_type {
 	SCHEMA_INT,		/* int64_t */
 	SCHEMA_DURATION,	/* int64_t ns; a bare integer is nanoseconds, in quotes an error */
 	SCHEMA_SIZE,		/* text: "10MB" is checked, not stored as a number */
-	SCHEMA_NUMBER,		/* text: a decimal number */
 	SCHEMA_TEXT,		/* const char *; with words, one of them */
 	SCHEMA_WORD,		/* int: the value of one of words */
 	SCHEMA_NAME,		/* const char *: of an object in the list `refers` */
@@ -29,7 +28,7 @@ enum {
 	SCHEMA_REQUIRED = 1,
 	SCHEMA_SECRET = 2,	/* never shown */
 	SCHEMA_SINGLE = 4,	/* of SCHEMA_NAMES: one text, no list */
-	SCHEMA_TOP = 8,		/* of SCHEMA_MAPS: the named objects `refers`, whose references are kept */
+	SCHEMA_TOP = 8,		/* of SCHEMA_MAPS: the objects of the list `refers` */
 };
 #define SCHEMA_NOWHERE SIZE_MAX	/* checked, not stored */
 
@@ -52,7 +51,7 @@ struct schema {
 	unsigned			 flags;
 
 	/* Looks at a value of the right type; adds errors itself. Optional. */
-	void	(*check)(struct walk *w, const struct adit_tree *value, const struct tree_path *path);
+	void (*check)(struct walk *w, const struct adit_tree *value, const struct tree_path *path);
 };
 
 struct schema_object {
@@ -92,16 +91,19 @@ void schema_error(struct walk *w, const struct adit_tree *node, const struct tre
 
 /* As schema_error for what forbids to start, but not to print. */
 void schema_start_error(struct walk *w, const struct adit_tree *node, const struct tree_path *path,
-			const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+			const char *hint, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
 
-/* Checks that an object of that name exists and remembers the reference. Returns whether it does. */
+/* Checks that an object of that name exists and remembers the reference. Returns whether it
+ * does. */
 bool schema_refer(struct walk *w, enum config_list list, const struct adit_tree *name,
 		  const struct tree_path *path);
 
 /* The table of the whole configuration (schema_tables.c). */
 extern const struct schema_object schema_root;
 
-/* Lists by their name at the top ("ingresses", -1 for others), and what a reference to one is called. */
+/* Lists by their name at the top ("ingresses", -1 for others), and what a reference to one is
+ * called. */
 int schema_list_by_name(const char *name);
 const char *schema_list_singular(enum config_list list);
 

@@ -6,15 +6,6 @@
 #include "core/config/scalar.h"
 #include "core/config/schema_checks.h"
 
-static bool
-one_of(const char *name, const char *const *names)
-{
-	for (; *names; names++)
-		if (strcmp(name, *names) == 0)
-			return true;
-	return false;
-}
-
 /* ---- single values -------------------------------------------------------- */
 
 void
@@ -65,7 +56,8 @@ check_ip(struct walk *w, const struct adit_tree *value, const struct tree_path *
 
 /* The caret goes to the bad part, as far as that can be told. */
 static void
-check_addr(struct walk *w, const struct adit_tree *value, const struct tree_path *path, unsigned flags)
+check_addr(struct walk *w, const struct adit_tree *value, const struct tree_path *path,
+	   unsigned flags)
 {
 	struct adit_err e = ADIT_ERR_INIT;
 
@@ -83,7 +75,8 @@ check_endpoint_addr(struct walk *w, const struct adit_tree *value, const struct 
 /* ---- small maps ----------------------------------------------------------- */
 
 void
-check_selector(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_selector(struct walk *w, void *base, const struct adit_tree *node,
+	       const struct tree_path *path)
 {
 	struct selector_conf *s = base;
 
@@ -99,7 +92,8 @@ check_selector(struct walk *w, void *base, const struct adit_tree *node, const s
 }
 
 void
-check_rotation(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_rotation(struct walk *w, void *base, const struct adit_tree *node,
+	       const struct tree_path *path)
 {
 	struct rotation_conf *r = base;
 
@@ -201,24 +195,28 @@ finish_component(struct walk *w, struct component_conf *c, enum adit_kind kind,
 }
 
 void
-check_handler(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_handler(struct walk *w, void *base, const struct adit_tree *node,
+	      const struct tree_path *path)
 {
 	struct component_conf *c = base;
 
 	finish_component(w, c, ADIT_HANDLER, path);
 	if (c->retries < 0)
-		schema_error(w, tree_get(node, "retries"), path, NULL, "retries cannot be negative");
+		schema_error(w, tree_get(node, "retries"), path, NULL,
+			     "retries cannot be negative");
 }
 
 void
-check_listener(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_listener(struct walk *w, void *base, const struct adit_tree *node,
+	       const struct tree_path *path)
 {
 	(void)node;
 	finish_component(w, base, ADIT_LISTENER, path);
 }
 
 void
-check_connector(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_connector(struct walk *w, void *base, const struct adit_tree *node,
+		const struct tree_path *path)
 {
 	(void)node;
 	finish_component(w, base, ADIT_CONNECTOR, path);
@@ -287,7 +285,8 @@ finish_node(struct walk *w, struct node_conf *n, const struct tree_path *path)
 }
 
 void
-check_chain_node(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_chain_node(struct walk *w, void *base, const struct adit_tree *node,
+		 const struct tree_path *path)
 {
 	/* Dialers of something else than host:port. */
 	static const char *const other[] = { "unix", "serial", "direct", "virtual", NULL };
@@ -301,7 +300,7 @@ check_chain_node(struct walk *w, void *base, const struct adit_tree *node, const
 		n->dialer = default_component(w, ADIT_DIALER, path);
 	if (!n->connector || !n->dialer)
 		return;
-	if (!one_of(n->dialer->type, other)) {
+	if (!scalar_one_of(n->dialer->type, other)) {
 		if (*n->addr)
 			check_addr(w, tree_get(node, "addr"), &at, 0);
 		else if (tree_type(tree_get(node, "addr")) == TREE_SCALAR)
@@ -324,7 +323,8 @@ merge_old_filter(struct walk *w, struct node_conf *n, const struct tree_path *pa
 			continue;
 		if (n->filter)
 			schema_error(w, tree_get(n->node, keys[i]), &at, NULL,
-				     "the old name of \"filter.%s\", and there is a filter too", keys[i]);
+				     "the old name of \"filter.%s\", and there is a filter too",
+				     keys[i]);
 		old = true;
 	}
 	if (!old || n->filter)
@@ -359,7 +359,8 @@ merge_old_auth(struct walk *w, struct node_conf *n, const struct tree_path *path
 }
 
 void
-check_forward_node(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_forward_node(struct walk *w, void *base, const struct adit_tree *node,
+		   const struct tree_path *path)
 {
 	struct tree_path at = { .up = path, .key = "addr" };
 	struct node_conf *n = base;
@@ -376,7 +377,8 @@ check_forward_node(struct walk *w, void *base, const struct adit_tree *node, con
 /* ---- hops ----------------------------------------------------------------- */
 
 void
-check_top_hop(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_top_hop(struct walk *w, void *base, const struct adit_tree *node,
+	      const struct tree_path *path)
 {
 	struct hop_conf *h = base;
 
@@ -394,7 +396,8 @@ is_reference(const struct hop_conf *h)
 }
 
 void
-check_chain_hop(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_chain_hop(struct walk *w, void *base, const struct adit_tree *node,
+		const struct tree_path *path)
 {
 	const struct adit_tree *name = tree_get(node, "name");
 	struct tree_path at = { .up = path, .key = "name" };
@@ -426,7 +429,7 @@ check_listen_addr(struct walk *w, const struct service_conf *s, const struct tre
 	struct tree_path at = { .up = path, .key = "addr" };
 	const struct adit_tree *addr = tree_get(s->node, "addr");
 
-	if (one_of(s->listener->type, other))
+	if (scalar_one_of(s->listener->type, other))
 		return;
 	if (*s->addr)
 		check_addr(w, addr, &at, 0);
@@ -435,7 +438,8 @@ check_listen_addr(struct walk *w, const struct service_conf *s, const struct tre
 }
 
 void
-check_service(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_service(struct walk *w, void *base, const struct adit_tree *node,
+	      const struct tree_path *path)
 {
 	struct tree_path handler = { .up = path, .key = "handler" };
 	struct tree_path listener = { .up = path, .key = "listener" };
@@ -461,7 +465,8 @@ check_service(struct walk *w, void *base, const struct adit_tree *node, const st
 /* ---- ingresses ------------------------------------------------------------ */
 
 void
-check_ingress_rule(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_ingress_rule(struct walk *w, void *base, const struct adit_tree *node,
+		   const struct tree_path *path)
 {
 	const struct adit_tree *endpoint = tree_get(node, "endpoint");
 	struct tree_path at = { .up = path, .key = "endpoint" };
@@ -472,12 +477,13 @@ check_ingress_rule(struct walk *w, void *base, const struct adit_tree *node, con
 		return;
 	r->private_ = *text == '$';
 	if (adit_uuid_parse(text + r->private_, false, &r->endpoint) < 0)
-		schema_error(w, endpoint, &at, NULL, "expected a UUID, or $ and a UUID, not \"%.60s\"",
-			     text);
+		schema_error(w, endpoint, &at, NULL,
+			     "expected a UUID, or $ and a UUID, not \"%.60s\"", text);
 }
 
 void
-check_ingress(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
+check_ingress(struct walk *w, void *base, const struct adit_tree *node,
+	      const struct tree_path *path)
 {
 	struct ingress_conf *i = base;
 

@@ -4,13 +4,15 @@
 
 #include "core/config/schema.h"
 
-typedef void schema_check(struct walk *w, const struct adit_tree *value, const struct tree_path *path);
+typedef void schema_check(struct walk *w, const struct adit_tree *value,
+			  const struct tree_path *path);
 typedef void schema_finish(struct walk *w, void *base, const struct adit_tree *node,
 			   const struct tree_path *path);
 typedef const char *schema_place(struct walk *w, const struct adit_tree *node, const char *key);
 
 schema_check check_is_map, check_rule, check_group_chains, check_ip, check_endpoint_addr;
-schema_finish check_selector, check_tls, check_rotation, check_log, check_ingress_rule, check_ingress;
+schema_finish check_selector, check_tls, check_rotation, check_log, check_ingress_rule,
+	check_ingress;
 schema_finish check_handler, check_listener, check_connector, check_dialer;
 schema_finish check_chain_node, check_forward_node, check_top_hop, check_chain_hop, check_service;
 schema_place place_handler, place_listener, place_connector, place_dialer;
@@ -24,7 +26,8 @@ extern const struct schema_object schema_group_chain;
 void metadata_check_type(struct walk *w, enum adit_kind kind, const struct adit_tree *node,
 			 const char *type, const struct tree_path *path);
 
-/* Checks the metadata of all parts together and fills in what core reads itself. path: of the owner. */
+/* Checks the metadata of all parts together and fills in what core reads itself. path: of the
+ * owner. */
 void metadata_check_service(struct walk *w, struct service_conf *s, const struct tree_path *path);
 void metadata_check_node(struct walk *w, struct node_conf *n, const struct tree_path *path);
 void metadata_check_hop(struct walk *w, struct hop_conf *h, const struct tree_path *path);

@@ -1,8 +1,9 @@
 /*
  * Metadata: what plugins read by their option rows, and the few keys that core reads itself.
  *
- * A URL copies its parameters to every part of a service or node (gost-config.md, 1.3), so a key that this part
- * does not know is fine where another part has it too, with the same value, and knows it.
+ * A URL copies its parameters to every part of a service or node (gost-config.md, 1.3), so a key
+ * that this part does not know is fine where another part has it too, with the same value, and
+ * knows it.
  */
 #include <stddef.h>
 #include <string.h>
@@ -18,7 +19,7 @@ struct part {
 	const char			*label;		/* "handler": its key in the owner */
 	const struct adit_tree		*metadata;
 	const struct adit_opt		*rows;		/* of the plugin; NULL: none */
-	const struct adit_opt		*common;	/* of every plugin of the kind, or core's own */
+	const struct adit_opt		*common;	/* of all of a kind, or core's own */
 	bool				 open;		/* no such plugin here: anything goes */
 };
 
@@ -36,44 +37,103 @@ struct parts {
 static const char *const period_aliases[] = { "observePeriod", NULL };
 
 static const struct adit_opt service_rows[] = {
-	{ .name = "proxyProtocol", .type = ADIT_OPT_INT, SERVICE(proxy_protocol), .max = 2,
+	{ .name = "proxyProtocol",
+	  .type = ADIT_OPT_INT,
+	  SERVICE(proxy_protocol),
+	  .max = 2,
 	  .help = "accept a PROXY header of this version" },
-	{ .name = "interface", .type = ADIT_OPT_TREE, SERVICE(interface),
+	{ .name = "interface",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(interface),
 	  .help = "interface or address to dial from" },
-	{ .name = "so_mark", .type = ADIT_OPT_TREE, SERVICE(so_mark), .help = "mark of the sockets" },
-	{ .name = "preUp", .type = ADIT_OPT_TREE, SERVICE(pre_up), .help = "commands before the start" },
-	{ .name = "postUp", .type = ADIT_OPT_TREE, SERVICE(post_up), .help = "commands after the start" },
-	{ .name = "preDown", .type = ADIT_OPT_TREE, SERVICE(pre_down), .help = "commands before the stop" },
-	{ .name = "postDown", .type = ADIT_OPT_TREE, SERVICE(post_down),
+	{ .name = "so_mark",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(so_mark),
+	  .help = "mark of the sockets" },
+	{ .name = "preUp",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(pre_up),
+	  .help = "commands before the start" },
+	{ .name = "postUp",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(post_up),
+	  .help = "commands after the start" },
+	{ .name = "preDown",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(pre_down),
+	  .help = "commands before the stop" },
+	{ .name = "postDown",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(post_down),
 	  .help = "commands after the stop" },
-	{ .name = "ignoreChain", .type = ADIT_OPT_BOOL, SERVICE(ignore_chain),
+	{ .name = "ignoreChain",
+	  .type = ADIT_OPT_BOOL,
+	  SERVICE(ignore_chain),
 	  .help = "dial directly whatever the chain" },
-	{ .name = "enableStats", .type = ADIT_OPT_BOOL, SERVICE(enable_stats),
+	{ .name = "enableStats",
+	  .type = ADIT_OPT_BOOL,
+	  SERVICE(enable_stats),
 	  .help = "count connections and bytes" },
-	{ .name = "observer.period", .aliases = period_aliases, .type = ADIT_OPT_DURATION,
-	  SERVICE(observe_period), .def = "5s", .help = "how often the observer hears" },
-	{ .name = "observer.resetTraffic", .type = ADIT_OPT_BOOL, SERVICE(reset_traffic),
+	{ .name = "observer.period",
+	  .aliases = period_aliases,
+	  .type = ADIT_OPT_DURATION,
+	  SERVICE(observe_period),
+	  .def = "5s",
+	  .help = "how often the observer hears" },
+	{ .name = "observer.resetTraffic",
+	  .type = ADIT_OPT_BOOL,
+	  SERVICE(reset_traffic),
 	  .help = "count bytes anew after each report" },
-	{ .name = "netns", .type = ADIT_OPT_TREE, SERVICE(netns), .help = "network namespace to listen in" },
-	{ .name = "netns.out", .type = ADIT_OPT_TREE, SERVICE(netns_out),
+	{ .name = "netns",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(netns),
+	  .help = "network namespace to listen in" },
+	{ .name = "netns.out",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(netns_out),
 	  .help = "network namespace to dial in" },
-	{ .name = "dialTimeout", .type = ADIT_OPT_DURATION, SERVICE(dial_timeout), .def = "15s",
+	{ .name = "dialTimeout",
+	  .type = ADIT_OPT_DURATION,
+	  SERVICE(dial_timeout),
+	  .def = "15s",
 	  .help = "limit of one try to dial or bind" },
-	{ .name = "limiter.refreshInterval", .type = ADIT_OPT_DURATION, SERVICE(limiter_refresh),
-	  .def = "30s", .help = "how long a limit is believed" },
-	{ .name = "limiter.cleanupInterval", .type = ADIT_OPT_DURATION, SERVICE(limiter_cleanup),
-	  .def = "60s", .help = "how often unused limits are dropped" },
-	{ .name = "limiter.scope", .type = ADIT_OPT_TREE, SERVICE(limiter_scope),
+	{ .name = "limiter.refreshInterval",
+	  .type = ADIT_OPT_DURATION,
+	  SERVICE(limiter_refresh),
+	  .def = "30s",
+	  .help = "how long a limit is believed" },
+	{ .name = "limiter.cleanupInterval",
+	  .type = ADIT_OPT_DURATION,
+	  SERVICE(limiter_cleanup),
+	  .def = "60s",
+	  .help = "how often unused limits are dropped" },
+	{ .name = "limiter.scope",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(limiter_scope),
 	  .help = "service, conn, or both" },
-	{ .name = "labels", .type = ADIT_OPT_TREE, SERVICE(labels), .help = "for records and logs" },
+	{ .name = "labels",
+	  .type = ADIT_OPT_TREE,
+	  SERVICE(labels),
+	  .help = "for records and logs" },
 	ADIT_OPT_END,
 };
 
 static const struct adit_opt node_rows[] = {
-	{ .name = "weight", .type = ADIT_OPT_INT, NODE(weight), .help = "share of the random strategy" },
-	{ .name = "backup", .type = ADIT_OPT_BOOL, NODE(backup), .help = "only when no other is left" },
-	{ .name = "maxFails", .type = ADIT_OPT_INT, NODE(max_fails), .help = "failures before it is skipped" },
-	{ .name = "failTimeout", .type = ADIT_OPT_DURATION, NODE(fail_timeout),
+	{ .name = "weight",
+	  .type = ADIT_OPT_INT,
+	  NODE(weight),
+	  .help = "share of the random strategy" },
+	{ .name = "backup",
+	  .type = ADIT_OPT_BOOL,
+	  NODE(backup),
+	  .help = "only when no other is left" },
+	{ .name = "maxFails",
+	  .type = ADIT_OPT_INT,
+	  NODE(max_fails),
+	  .help = "failures before it is skipped" },
+	{ .name = "failTimeout",
+	  .type = ADIT_OPT_DURATION,
+	  NODE(fail_timeout),
 	  .help = "how long it is skipped" },
 	ADIT_OPT_END,
 };
@@ -92,7 +152,8 @@ static const struct adit_opt handler_rows[] = {
 	ADIT_OPT_END,
 };
 
-/* Parameters that became structure and that gost leaves in the metadata: harmless while the structure is there. */
+/* Parameters that became structure and that gost leaves in the metadata: harmless while the
+ * structure is there. */
 static const struct {
 	const char	*key;
 	const char	*field;		/* of the owner, or of its handler or first node */
@@ -227,7 +288,8 @@ from_argument(const struct adit_tree *node)
 	return pos.source && pos.source->argument;
 }
 
-/* A parameter of a URL is unknown to all parts, and said to be so once: any of them may be meant. */
+/* A parameter of a URL is unknown to all parts, and said to be so once: any of them may be
+ * meant. */
 static void
 unknown_key(struct walk *w, const struct parts *parts, const struct part *part,
 	    const struct adit_tree *key, const struct tree_path *path)
@@ -248,7 +310,8 @@ static void
 check_key(struct walk *w, const struct parts *parts, const struct part *part, size_t i,
 	  const struct tree_path *path)
 {
-	const struct adit_tree *key = tree_key(part->metadata, i), *value = tree_item(part->metadata, i);
+	const struct adit_tree *key = tree_key(part->metadata, i),
+			       *value = tree_item(part->metadata, i);
 	struct tree_path at = { .up = path, .key = tree_text(key) };
 	const struct adit_opt *row = find_row(part, at.key);
 
@@ -311,8 +374,8 @@ metadata_place(struct walk *w, enum adit_kind kind, const char *type, const char
 }
 
 void
-metadata_check_type(struct walk *w, enum adit_kind kind, const struct adit_tree *node, const char *type,
-		    const struct tree_path *path)
+metadata_check_type(struct walk *w, enum adit_kind kind, const struct adit_tree *node,
+		    const char *type, const struct tree_path *path)
 {
 	const struct adit_tree *value = tree_get(node, "type");
 	struct tree_path at = { .up = path, .key = "type" };
@@ -326,8 +389,8 @@ metadata_check_type(struct walk *w, enum adit_kind kind, const struct adit_tree 
 		at = *path;
 	}
 	if (kinds_gost_has(kind, type)) {
-		schema_start_error(w, value, &at, NULL, "%s \"%s\" is not available in this build", what,
-				   type);
+		schema_start_error(w, value, &at, NULL, "%s \"%s\" is not available in this build",
+				   what, type);
 		return;
 	}
 	nearest_init(&n, type);
@@ -339,13 +402,16 @@ metadata_check_type(struct walk *w, enum adit_kind kind, const struct adit_tree 
 
 /* Errors were found by check_part already, so the ones of this filling go nowhere. */
 static void
-fill_quietly(const struct adit_opt *rows, void *base, const struct adit_tree *metadata)
+fill_quietly(struct walk *w, const struct adit_opt *rows, void *base,
+	     const struct adit_tree *metadata)
 {
 	struct config_errors *unheard = config_errors_new();
 	struct opts_src src = { .node = metadata, .lenient = true };
 
 	if (unheard)
 		opts_fill(rows, base, &src, unheard);
+	else
+		arena_fail(w->arena);
 	config_errors_free(unheard);
 }
 
@@ -359,7 +425,7 @@ metadata_check_service(struct walk *w, struct service_conf *s, const struct tree
 	parts.v[2] = (struct part){ .metadata = s->metadata, .common = service_rows };
 	for (size_t i = 0; i < parts.n; i++)
 		check_part(w, &parts, &parts.v[i], path);
-	fill_quietly(service_rows, s, s->metadata);
+	fill_quietly(w, service_rows, s, s->metadata);
 	if (s->observe_period < 1000000000)
 		s->observe_period = 1000000000;
 }
@@ -387,12 +453,12 @@ metadata_check_node(struct walk *w, struct node_conf *n, const struct tree_path 
 
 	for (size_t i = 0; i < parts.n; i++)
 		check_part(w, &parts, &parts.v[i], path);
-	fill_quietly(node_rows, n, n->metadata);
+	fill_quietly(w, node_rows, n, n->metadata);
 }
 
 /*
- * A key of the hop that one of its nodes knows, with the same value, came from the same URL. One that came
- * from a URL and that no node knows is complained about there.
+ * A key of the hop that one of its nodes knows, with the same value, came from the same URL. One
+ * that came from a URL and that no node knows is complained about there.
  */
 static bool
 known_in_nodes(struct walk *w, const struct hop_conf *h, size_t key)
@@ -415,7 +481,9 @@ void
 metadata_check_hop(struct walk *w, struct hop_conf *h, const struct tree_path *path)
 {
 	struct parts parts = {
-		.v[0] = { .metadata = h->metadata, .common = socket_rows }, .n = 1, .owner = h->node,
+		.v[0] = { .metadata = h->metadata, .common = socket_rows },
+		.n = 1,
+		.owner = h->node,
 	};
 	struct tree_path below = { .up = path, .key = "metadata" };
 

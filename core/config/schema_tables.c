@@ -1,6 +1,6 @@
 /*
- * Every key of every map (gost-config.md, chapter 2, 4 and 5). A new key is a row here; what a row cannot say
- * stands in schema_checks.c.
+ * Every key of every map (gost-config.md, chapter 2, 4 and 5). A new key is a row here; what a row
+ * cannot say stands in schema_checks.c.
  */
 #include <stddef.h>
 
@@ -73,7 +73,8 @@ static const struct schema_object url = { .size = sizeof(struct url_conf), .rows
 	{ .key = "file", .type = SCHEMA_MAP, NOWHERE, .object = &file }, \
 	{ .key = "redis", .type = SCHEMA_MAP, NOWHERE, .object = &redis }, \
 	{ .key = "http", .type = SCHEMA_MAP, NOWHERE, .object = &url }
-#define NAME(owner) { .key = "name", .type = SCHEMA_TEXT, AT(owner, name), .flags = SCHEMA_REQUIRED }
+#define NAME(owner) \
+	{ .key = "name", .type = SCHEMA_TEXT, AT(owner, name), .flags = SCHEMA_REQUIRED }
 #define OBJECT(rows_) { .size = sizeof(struct object_conf), .rows = rows_ }
 
 static const struct schema auth_rows[] = {
@@ -95,7 +96,8 @@ static const struct schema_word strategy_words[] = {
 };
 
 static const struct schema selector_rows[] = {
-	{ .key = "strategy", .type = SCHEMA_WORD, AT(selector_conf, strategy), .words = strategy_words },
+	{ .key = "strategy", .type = SCHEMA_WORD, AT(selector_conf, strategy),
+	  .words = strategy_words },
 	{ .key = "maxFails", .type = SCHEMA_INT, AT(selector_conf, max_fails) },
 	{ .key = "failTimeout", .type = SCHEMA_DURATION, AT(selector_conf, fail_timeout) },
 	{ .key = "maxLatency", .type = SCHEMA_DURATION, AT(selector_conf, max_latency) },
@@ -224,20 +226,27 @@ static const struct schema_object sockopts = { .rows = sockopts_rows };
 	{ .key = "type", .type = SCHEMA_TEXT, AT(component_conf, type) }, \
 	{ .key = "auth", .type = SCHEMA_MAP, AT(component_conf, auth), .object = &auth }, \
 	{ .key = "tls", .type = SCHEMA_MAP, AT(component_conf, tls), .object = &tls }, \
-	{ .key = "metadata", .type = SCHEMA_TREE, AT(component_conf, metadata), .check = check_is_map }
+	{ .key = "metadata", .type = SCHEMA_TREE, AT(component_conf, metadata), \
+	  .check = check_is_map }
 #define SERVER_COMPONENT \
 	COMPONENT, \
-	{ .key = "chain", .type = SCHEMA_NAME, AT(component_conf, chain), .refers = CONFIG_CHAINS }, \
-	{ .key = "chainGroup", .type = SCHEMA_MAP, AT(component_conf, chain_group), .object = &chain_group }, \
-	{ .key = "auther", .type = SCHEMA_NAMES, AT(component_conf, authers), .refers = CONFIG_AUTHERS, \
+	{ .key = "chain", .type = SCHEMA_NAME, AT(component_conf, chain), \
+	  .refers = CONFIG_CHAINS }, \
+	{ .key = "chainGroup", .type = SCHEMA_MAP, AT(component_conf, chain_group), \
+	  .object = &chain_group }, \
+	{ .key = "auther", .type = SCHEMA_NAMES, AT(component_conf, authers), \
+	  .refers = CONFIG_AUTHERS, \
 	  .flags = SCHEMA_SINGLE }, \
-	{ .key = "authers", .type = SCHEMA_NAMES, AT(component_conf, authers), .refers = CONFIG_AUTHERS }
+	{ .key = "authers", .type = SCHEMA_NAMES, AT(component_conf, authers), \
+	  .refers = CONFIG_AUTHERS }
 
 static const struct schema handler_rows[] = {
 	SERVER_COMPONENT,
 	{ .key = "retries", .type = SCHEMA_INT, AT(component_conf, retries) },
-	{ .key = "limiter", .type = SCHEMA_NAME, AT(component_conf, limiter), .refers = CONFIG_LIMITERS },
-	{ .key = "observer", .type = SCHEMA_NAME, AT(component_conf, observer), .refers = CONFIG_OBSERVERS },
+	{ .key = "limiter", .type = SCHEMA_NAME, AT(component_conf, limiter),
+	  .refers = CONFIG_LIMITERS },
+	{ .key = "observer", .type = SCHEMA_NAME, AT(component_conf, observer),
+	  .refers = CONFIG_OBSERVERS },
 	END,
 };
 
@@ -292,7 +301,8 @@ static const struct schema rewrite_body_rows[] = {
 	{ .key = "type", .type = SCHEMA_TEXT, AT(rewrite_conf, type) },
 	{ .key = "match", .type = SCHEMA_TEXT, AT(rewrite_conf, match) },
 	{ .key = "replacement", .type = SCHEMA_TEXT, AT(rewrite_conf, replacement) },
-	{ .key = "rewriter", .type = SCHEMA_NAME, AT(rewrite_conf, rewriter), .refers = CONFIG_REWRITERS },
+	{ .key = "rewriter", .type = SCHEMA_NAME, AT(rewrite_conf, rewriter),
+	  .refers = CONFIG_REWRITERS },
 	{ .key = "maxChunkSize", .type = SCHEMA_INT, AT(rewrite_conf, max_chunk_size) },
 	END,
 };
@@ -303,10 +313,12 @@ static const struct schema_object rewrite_body = {
 
 static const struct schema http_rows[] = {
 	{ .key = "host", .type = SCHEMA_TEXT, AT(http_conf, host) },
-	{ .key = "requestHeader", .old_key = "header", .type = SCHEMA_PAIRS, AT(http_conf, request_header) },
+	{ .key = "requestHeader", .old_key = "header",
+	  .type = SCHEMA_PAIRS, AT(http_conf, request_header) },
 	{ .key = "responseHeader", .type = SCHEMA_PAIRS, AT(http_conf, response_header) },
 	{ .key = "auth", .type = SCHEMA_MAP, AT(http_conf, auth), .object = &auth },
-	{ .key = "rewriteURL", .old_key = "rewrite", .type = SCHEMA_MAPS, AT(http_conf, rewrite_url),
+	{ .key = "rewriteURL", .old_key = "rewrite",
+	  .type = SCHEMA_MAPS, AT(http_conf, rewrite_url),
 	  .object = &rewrite_url },
 	{ .key = "rewriteRequestBody", .type = SCHEMA_MAPS, AT(http_conf, rewrite_request_body),
 	  .object = &rewrite_body },
@@ -322,9 +334,11 @@ static const struct schema_object http = { .size = sizeof(struct http_conf), .ro
 	{ .key = "name", .type = SCHEMA_TEXT, AT(node_conf, name) }, \
 	{ .key = "addr", .type = SCHEMA_TEXT, AT(node_conf, addr) }, \
 	{ .key = "network", .type = SCHEMA_TEXT, AT(node_conf, network), .words = network_words }, \
-	{ .key = "bypass", .type = SCHEMA_NAMES, AT(node_conf, bypasses), .refers = CONFIG_BYPASSES, \
+	{ .key = "bypass", .type = SCHEMA_NAMES, AT(node_conf, bypasses), \
+	  .refers = CONFIG_BYPASSES, \
 	  .flags = SCHEMA_SINGLE }, \
-	{ .key = "bypasses", .type = SCHEMA_NAMES, AT(node_conf, bypasses), .refers = CONFIG_BYPASSES }, \
+	{ .key = "bypasses", .type = SCHEMA_NAMES, AT(node_conf, bypasses), \
+	  .refers = CONFIG_BYPASSES }, \
 	{ .key = "filter", .type = SCHEMA_MAP, AT(node_conf, filter), .object = &filter }, \
 	{ .key = "matcher", .type = SCHEMA_MAP, AT(node_conf, matcher), .object = &matcher }, \
 	{ .key = "http", .type = SCHEMA_MAP, AT(node_conf, http), .object = &http }, \
@@ -340,7 +354,8 @@ static const struct schema chain_node_rows[] = {
 	NODE,
 	{ .key = "connector", .type = SCHEMA_MAP, AT(node_conf, connector), .object = &connector },
 	{ .key = "dialer", .type = SCHEMA_MAP, AT(node_conf, dialer), .object = &dialer },
-	{ .key = "resolver", .type = SCHEMA_NAME, AT(node_conf, resolver), .refers = CONFIG_RESOLVERS },
+	{ .key = "resolver", .type = SCHEMA_NAME, AT(node_conf, resolver),
+	  .refers = CONFIG_RESOLVERS },
 	{ .key = "hosts", .type = SCHEMA_NAME, AT(node_conf, hosts), .refers = CONFIG_HOSTS },
 	{ .key = "interface", .type = SCHEMA_TEXT, NOWHERE },
 	{ .key = "netns", .type = SCHEMA_TEXT, NOWHERE },
@@ -372,8 +387,10 @@ static const struct schema hop_rows[] = {
 	{ .key = "selector", .type = SCHEMA_MAP, AT(hop_conf, selector), .object = &selector },
 	{ .key = "bypass", .type = SCHEMA_NAMES, AT(hop_conf, bypasses), .refers = CONFIG_BYPASSES,
 	  .flags = SCHEMA_SINGLE },
-	{ .key = "bypasses", .type = SCHEMA_NAMES, AT(hop_conf, bypasses), .refers = CONFIG_BYPASSES },
-	{ .key = "resolver", .type = SCHEMA_NAME, AT(hop_conf, resolver), .refers = CONFIG_RESOLVERS },
+	{ .key = "bypasses", .type = SCHEMA_NAMES, AT(hop_conf, bypasses),
+	  .refers = CONFIG_BYPASSES },
+	{ .key = "resolver", .type = SCHEMA_NAME, AT(hop_conf, resolver),
+	  .refers = CONFIG_RESOLVERS },
 	{ .key = "hosts", .type = SCHEMA_NAME, AT(hop_conf, hosts), .refers = CONFIG_HOSTS },
 	{ .key = "nodes", .type = SCHEMA_MAPS, AT(hop_conf, nodes), .object = &chain_node },
 	{ .key = "interface", .type = SCHEMA_TEXT, NOWHERE },
@@ -404,10 +421,13 @@ static const struct schema_object chain = { .size = sizeof(struct chain_conf), .
 /* ---- services ------------------------------------------------------------- */
 
 static const struct schema forwarder_rows[] = {
-	{ .key = "hop", .old_key = "name", .type = SCHEMA_NAME, AT(forwarder_conf, hop), .refers = CONFIG_HOPS },
-	{ .key = "selector", .type = SCHEMA_MAP, AT(forwarder_conf, selector), .object = &selector },
+	{ .key = "hop", .old_key = "name", .type = SCHEMA_NAME, AT(forwarder_conf, hop),
+	  .refers = CONFIG_HOPS },
+	{ .key = "selector", .type = SCHEMA_MAP, AT(forwarder_conf, selector),
+	  .object = &selector },
 	{ .key = "nodes", .type = SCHEMA_MAPS, AT(forwarder_conf, nodes), .object = &forward_node },
-	{ .key = "hopGroup", .type = SCHEMA_MAP, AT(forwarder_conf, hop_group), .object = &hop_group },
+	{ .key = "hopGroup", .type = SCHEMA_MAP, AT(forwarder_conf, hop_group),
+	  .object = &hop_group },
 	END,
 };
 
@@ -435,8 +455,10 @@ static const struct schema record_metadata_rows[] = {
 static const struct schema_object record_metadata = { .rows = record_metadata_rows };
 
 static const struct schema record_rows[] = {
-	{ .key = "name", .type = SCHEMA_NAME, NOWHERE, .refers = CONFIG_RECORDERS, .flags = SCHEMA_REQUIRED },
-	{ .key = "record", .type = SCHEMA_TEXT, NOWHERE, .words = record_words, .flags = SCHEMA_REQUIRED },
+	{ .key = "name", .type = SCHEMA_NAME, NOWHERE, .refers = CONFIG_RECORDERS,
+	  .flags = SCHEMA_REQUIRED },
+	{ .key = "record", .type = SCHEMA_TEXT, NOWHERE, .words = record_words,
+	  .flags = SCHEMA_REQUIRED },
 	{ .key = "metadata", .type = SCHEMA_MAP, NOWHERE, .object = &record_metadata },
 	END,
 };
@@ -448,30 +470,44 @@ static const struct schema service_rows[] = {
 	{ .key = "addr", .type = SCHEMA_TEXT, AT(service_conf, addr) },
 	{ .key = "interface", .type = SCHEMA_TEXT, NOWHERE },
 	{ .key = "sockopts", .type = SCHEMA_MAP, NOWHERE, .object = &sockopts },
-	{ .key = "admission", .type = SCHEMA_NAMES, AT(service_conf, admissions), .refers = CONFIG_ADMISSIONS,
+	{ .key = "admission", .type = SCHEMA_NAMES, AT(service_conf, admissions),
+	  .refers = CONFIG_ADMISSIONS,
 	  .flags = SCHEMA_SINGLE },
 	{ .key = "admissions", .type = SCHEMA_NAMES, AT(service_conf, admissions),
 	  .refers = CONFIG_ADMISSIONS },
-	{ .key = "bypass", .type = SCHEMA_NAMES, AT(service_conf, bypasses), .refers = CONFIG_BYPASSES,
+	{ .key = "bypass", .type = SCHEMA_NAMES, AT(service_conf, bypasses),
+	  .refers = CONFIG_BYPASSES,
 	  .flags = SCHEMA_SINGLE },
-	{ .key = "bypasses", .type = SCHEMA_NAMES, AT(service_conf, bypasses), .refers = CONFIG_BYPASSES },
-	{ .key = "resolver", .type = SCHEMA_NAME, AT(service_conf, resolver), .refers = CONFIG_RESOLVERS },
+	{ .key = "bypasses", .type = SCHEMA_NAMES, AT(service_conf, bypasses),
+	  .refers = CONFIG_BYPASSES },
+	{ .key = "resolver", .type = SCHEMA_NAME, AT(service_conf, resolver),
+	  .refers = CONFIG_RESOLVERS },
 	{ .key = "hosts", .type = SCHEMA_NAME, AT(service_conf, hosts), .refers = CONFIG_HOSTS },
-	{ .key = "limiter", .type = SCHEMA_NAME, AT(service_conf, limiter), .refers = CONFIG_LIMITERS },
-	{ .key = "climiter", .type = SCHEMA_NAME, AT(service_conf, climiter), .refers = CONFIG_CLIMITERS },
-	{ .key = "rlimiter", .type = SCHEMA_NAME, AT(service_conf, rlimiter), .refers = CONFIG_RLIMITERS },
-	{ .key = "quotas", .type = SCHEMA_NAMES, AT(service_conf, quotas), .refers = CONFIG_QUOTAS },
-	{ .key = "logger", .type = SCHEMA_NAMES, AT(service_conf, loggers), .refers = CONFIG_LOGGERS,
+	{ .key = "limiter", .type = SCHEMA_NAME, AT(service_conf, limiter),
+	  .refers = CONFIG_LIMITERS },
+	{ .key = "climiter", .type = SCHEMA_NAME, AT(service_conf, climiter),
+	  .refers = CONFIG_CLIMITERS },
+	{ .key = "rlimiter", .type = SCHEMA_NAME, AT(service_conf, rlimiter),
+	  .refers = CONFIG_RLIMITERS },
+	{ .key = "quotas", .type = SCHEMA_NAMES, AT(service_conf, quotas),
+	  .refers = CONFIG_QUOTAS },
+	{ .key = "logger", .type = SCHEMA_NAMES, AT(service_conf, loggers),
+	  .refers = CONFIG_LOGGERS,
 	  .flags = SCHEMA_SINGLE },
-	{ .key = "loggers", .type = SCHEMA_NAMES, AT(service_conf, loggers), .refers = CONFIG_LOGGERS },
-	{ .key = "observer", .type = SCHEMA_NAME, AT(service_conf, observer), .refers = CONFIG_OBSERVERS },
-	{ .key = "rewriter", .type = SCHEMA_NAME, AT(service_conf, rewriter), .refers = CONFIG_REWRITERS },
+	{ .key = "loggers", .type = SCHEMA_NAMES, AT(service_conf, loggers),
+	  .refers = CONFIG_LOGGERS },
+	{ .key = "observer", .type = SCHEMA_NAME, AT(service_conf, observer),
+	  .refers = CONFIG_OBSERVERS },
+	{ .key = "rewriter", .type = SCHEMA_NAME, AT(service_conf, rewriter),
+	  .refers = CONFIG_REWRITERS },
 	{ .key = "cache", .type = SCHEMA_NAME, AT(service_conf, cache), .refers = CONFIG_CACHES },
 	{ .key = "recorders", .type = SCHEMA_MAPS, AT(service_conf, recorders), .object = &record },
 	{ .key = "handler", .type = SCHEMA_MAP, AT(service_conf, handler), .object = &handler },
 	{ .key = "listener", .type = SCHEMA_MAP, AT(service_conf, listener), .object = &listener },
-	{ .key = "forwarder", .type = SCHEMA_MAP, AT(service_conf, forwarder), .object = &forwarder },
-	{ .key = "metadata", .type = SCHEMA_TREE, AT(service_conf, metadata), .check = check_is_map },
+	{ .key = "forwarder", .type = SCHEMA_MAP, AT(service_conf, forwarder),
+	  .object = &forwarder },
+	{ .key = "metadata", .type = SCHEMA_TREE, AT(service_conf, metadata),
+	  .check = check_is_map },
 	{ .key = "status", .type = SCHEMA_IGNORED, NOWHERE },
 	END,
 };
@@ -483,7 +519,8 @@ static const struct schema_object service = {
 /* ---- ingresses and authers ------------------------------------------------ */
 
 static const struct schema rule_rows[] = {
-	{ .key = "hostname", .type = SCHEMA_TEXT, AT(rule_conf, hostname), .flags = SCHEMA_REQUIRED },
+	{ .key = "hostname", .type = SCHEMA_TEXT, AT(rule_conf, hostname),
+	  .flags = SCHEMA_REQUIRED },
 	{ .key = "endpoint", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
 	END,
 };
@@ -498,7 +535,8 @@ static const struct schema ingress_rows[] = {
 	{ .key = "rules", .type = SCHEMA_MAPS, AT(ingress_conf, rules), .object = &rule },
 	LOADER(ingress_conf),
 	{ .key = "plugin", .type = SCHEMA_MAP, AT(ingress_conf, plugin), .object = &plugin },
-	{ .key = "metadata", .type = SCHEMA_TREE, AT(ingress_conf, metadata), .check = check_is_map },
+	{ .key = "metadata", .type = SCHEMA_TREE, AT(ingress_conf, metadata),
+	  .check = check_is_map },
 	END,
 };
 
@@ -507,7 +545,8 @@ static const struct schema_object ingress = {
 };
 
 static const struct schema user_rows[] = {
-	{ .key = "username", .type = SCHEMA_TEXT, AT(auth_conf, username), .flags = SCHEMA_REQUIRED },
+	{ .key = "username", .type = SCHEMA_TEXT, AT(auth_conf, username),
+	  .flags = SCHEMA_REQUIRED },
 	{ .key = "password", .type = SCHEMA_TEXT, AT(auth_conf, password), .flags = SCHEMA_SECRET },
 	END,
 };
@@ -522,7 +561,8 @@ static const struct schema auther_rows[] = {
 	END,
 };
 
-static const struct schema_object auther = { .size = sizeof(struct auther_conf), .rows = auther_rows };
+static const struct schema_object auther = { .size = sizeof(struct auther_conf),
+  .rows = auther_rows };
 
 /* ---- objects that are kept as they are ------------------------------------ */
 
@@ -767,7 +807,8 @@ static const struct schema api_rows[] = {
 	{ .key = "pathPrefix", .type = SCHEMA_TEXT, AT(endpoint_conf, path) },
 	{ .key = "accesslog", .type = SCHEMA_BOOL, AT(endpoint_conf, access_log) },
 	{ .key = "auth", .type = SCHEMA_MAP, AT(endpoint_conf, auth), .object = &auth },
-	{ .key = "auther", .type = SCHEMA_NAME, AT(endpoint_conf, auther), .refers = CONFIG_AUTHERS },
+	{ .key = "auther", .type = SCHEMA_NAME, AT(endpoint_conf, auther),
+	  .refers = CONFIG_AUTHERS },
 	END,
 };
 
@@ -778,7 +819,8 @@ static const struct schema metrics_rows[] = {
 	  .check = check_endpoint_addr },
 	{ .key = "path", .type = SCHEMA_TEXT, AT(endpoint_conf, path) },
 	{ .key = "auth", .type = SCHEMA_MAP, AT(endpoint_conf, auth), .object = &auth },
-	{ .key = "auther", .type = SCHEMA_NAME, AT(endpoint_conf, auther), .refers = CONFIG_AUTHERS },
+	{ .key = "auther", .type = SCHEMA_NAME, AT(endpoint_conf, auther),
+	  .refers = CONFIG_AUTHERS },
 	END,
 };
 

@@ -109,7 +109,8 @@ set_path(struct loading *l, struct adit_tree *map, const struct adit_tree *key, 
 	char *first;
 
 	if (!dot || dot == name || !dot[1]) {
-		tree_replace(l->arena, map, tree_scalar(l->arena, tree_pos(key), name, false), value);
+		tree_replace(l->arena, map, tree_scalar(l->arena, tree_pos(key), name, false),
+			     value);
 		return;
 	}
 	first = arena_strndup(l->arena, name, (size_t)(dot - name));
@@ -157,7 +158,8 @@ merge_text(struct loading *l, const char *name, const char *text, size_t len)
 
 /* ---- files ---------------------------------------------------------------- */
 
-/* Reads to the end or just past the limit, so that tree_read can refuse it. Returns a length or -errno. */
+/* Reads to the end or just past the limit, so that tree_read can refuse it. Returns a length or
+ * -errno. */
 static ssize_t
 read_all(int fd, char **text)
 {
@@ -255,7 +257,8 @@ merge_source(struct loading *l, const char *value)
 	else if (len > 1 && value[0] == '{' && value[len - 1] == '}')
 		merge_text(l, "-C {...}", arena_strdup(l->arena, value), len);
 	else if (strncmp(value, "http://", 7) == 0 || strncmp(value, "https://", 8) == 0)
-		complain(l, "-C %s: a configuration from a web server is not available in this build",
+		complain(l,
+			 "-C %s: a configuration from a web server is not available in this build",
 			 value);
 	else
 		merge_file(l, value);
@@ -352,7 +355,8 @@ set_text(struct loading *l, const char *object, const char *key, const struct ad
 }
 
 static void
-set_argument(struct loading *l, const char *object, const char *key, const char *name, const char *text)
+set_argument(struct loading *l, const char *object, const char *key, const char *name,
+	     const char *text)
 {
 	struct tree_source *source = add_argument(l, name, text);
 	struct tree_pos pos = { .source = source, .line = 1, .column = 1 };
@@ -377,7 +381,8 @@ merge_environment(struct loading *l)
 		const char *text = environment(l, variables[i].name);
 
 		if (text && *text)
-			set_argument(l, variables[i].object, variables[i].key, variables[i].name, text);
+			set_argument(l, variables[i].object, variables[i].key, variables[i].name,
+				     text);
 	}
 }
 

@@ -1,6 +1,7 @@
 /*
- * Where a configuration comes from: -C sources in their order, then the -L/-F set, then the environment, then
- * the other flags. Lists are appended, single objects (tls, log, api, metrics, profiling) replaced whole.
+ * Where a configuration comes from: -C sources in their order, then the -L/-F set, then the
+ * environment, then the other flags. Lists are appended, single objects (tls, log, api, metrics,
+ * profiling) replaced whole.
  */
 #ifndef CONFIG_SOURCE_H
 #define CONFIG_SOURCE_H
@@ -19,13 +20,13 @@ struct config_args {
 	const char		*api, *metrics;	/* -api, -metrics; NULL: not given */
 	bool			 debug, trace;	/* -D, -DD */
 	const char		*(*env)(const char *name);	/* NULL: getenv */
-	const char		*input;		/* standard input, already read; NULL: "-" reads it */
+	const char		*input;		/* standard input; NULL: "-" reads it */
 	size_t			 input_len;
 };
 
 /*
- * Reads and merges everything. Returns the root map, or NULL; reasons are in errs. A file that does not parse does
- * not keep the others from being checked for syntax.
+ * Reads and merges everything. Returns the root map, or NULL; reasons are in errs. A file that does
+ * not parse does not keep the others from being checked for syntax.
  */
 const struct adit_tree *source_load(struct arena *a, const struct config_args *args,
 				    const struct config_kinds *kinds, struct config_errors *errs);

@@ -330,7 +330,7 @@ compare_keys(const void *a, const void *b)
 }
 
 ptrdiff_t
-tree_duplicate(const struct adit_tree *map)
+tree_duplicate(struct arena *a, const struct adit_tree *map)
 {
 	struct numbered *keys;
 	ptrdiff_t found = -1;
@@ -338,8 +338,10 @@ tree_duplicate(const struct adit_tree *map)
 	if (tree_len(map) < 2)
 		return -1;
 	keys = calloc(map->n, sizeof(*keys));
-	if (!keys)
+	if (!keys) {
+		arena_fail(a);
 		return -1;
+	}
 	for (size_t i = 0; i < map->n; i++)
 		keys[i] = (struct numbered){ .key = tree_text(map->entries[i].key), .i = i };
 	qsort(keys, map->n, sizeof(*keys), compare_keys);

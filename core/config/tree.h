@@ -1,9 +1,10 @@
 /*
- * The configuration as a tree: what YAML (or JSON, or a URL) said, before anybody asks what it means.
+ * The configuration as a tree: what YAML (or JSON, or a URL) said, before anybody asks what it
+ * means.
  *
- * A node is a scalar, a list or a map and knows where it was written. Nodes live in an arena and do not
- * change once their tree is complete; an alias is the same node reached twice, never a copy. Map keys are
- * compared without case, keep their order and their spelling, and are unique.
+ * A node is a scalar, a list or a map and knows where it was written. Nodes live in an arena and do
+ * not change once their tree is complete; an alias is the same node reached twice, never a copy.
+ * Map keys are compared without case, keep their order and their spelling, and are unique.
  */
 #ifndef CONFIG_TREE_H
 #define CONFIG_TREE_H
@@ -59,7 +60,8 @@ const struct adit_tree *tree_get(const struct adit_tree *node, const char *key);
 /* As tree_get, for its index; -1 when absent. */
 ptrdiff_t tree_find(const struct adit_tree *node, const char *key);
 
-/* Same content: order of map keys and positions do not count, quotes do where they change the meaning. */
+/* Same content: order of map keys and positions do not count, quotes do where they change the
+ * meaning. */
 bool tree_equal(const struct adit_tree *a, const struct adit_tree *b);
 
 /* ---- building: NULL in, NULL out, so that one check at the end is enough --- */
@@ -77,7 +79,8 @@ void tree_add(struct arena *a, struct adit_tree *map, const struct adit_tree *ke
 	      const struct adit_tree *value);
 
 /* Sets key, in place of an older value; a new key gets the value's position. */
-void tree_set(struct arena *a, struct adit_tree *map, const char *key, const struct adit_tree *value);
+void tree_set(struct arena *a, struct adit_tree *map, const char *key,
+	      const struct adit_tree *value);
 
 /* As tree_set, with a key node that has a place of its own; of an older entry the key stays. */
 void tree_replace(struct arena *a, struct adit_tree *map, const struct adit_tree *key,
@@ -98,20 +101,22 @@ unsigned tree_height(const struct adit_tree *node);
 unsigned tree_weight(const struct adit_tree *node);
 
 /* Of two entries with the same key, the later one's index; -1 when all keys differ. */
-ptrdiff_t tree_duplicate(const struct adit_tree *map);
+ptrdiff_t tree_duplicate(struct arena *a, const struct adit_tree *map);
 
 /* ---- text to tree and back ------------------------------------------------ */
 
 /*
- * Reads the first YAML document of source. Returns its root (an empty map for an empty document), or NULL with
- * the reasons in errs. Anchors, aliases and << are resolved; JSON is read as the YAML it is.
+ * Reads the first YAML document of source. Returns its root (an empty map for an empty document),
+ * or NULL with the reasons in errs. Anchors, aliases and << are resolved; JSON is read as the YAML
+ * it is.
  */
 const struct adit_tree *tree_read(struct arena *a, const struct tree_source *source,
 				  struct config_errors *errs);
 
 enum tree_format { TREE_YAML, TREE_JSON };
 
-/* Returns the text of a tree (malloc, terminated, length in *len unless NULL), or NULL without memory. */
+/* Returns the text of a tree (malloc, terminated, length in *len unless NULL), or NULL without
+ * memory. */
 char *tree_emit(const struct adit_tree *node, enum tree_format format, size_t *len);
 
 #endif

@@ -19,7 +19,8 @@ emit_scalar(yaml_emitter_t *emitter, const struct adit_tree *node)
 {
 	const char *text = tree_text(node);
 	bool null = tree_is_null(node);
-	/* A text that looks like something else must keep its quotes, and nothing else needs any. */
+	/* A text that looks like something else must keep its quotes, and nothing else needs
+	 * any. */
 	int plain = !tree_quoted(node) || scalar_kind(text) == SCALAR_TEXT;
 	yaml_event_t event;
 	char *copy = strdup(null ? "null" : text);
@@ -29,7 +30,8 @@ emit_scalar(yaml_emitter_t *emitter, const struct adit_tree *node)
 		return false;
 	done = emit(emitter, &event,
 		    yaml_scalar_event_initialize(&event, NULL, NULL, (yaml_char_t *)copy,
-						 (int)strlen(copy), plain, 1, YAML_ANY_SCALAR_STYLE));
+						 (int)strlen(copy), plain, 1,
+						 YAML_ANY_SCALAR_STYLE));
 	free(copy);
 	return done;
 }

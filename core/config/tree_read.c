@@ -23,7 +23,7 @@ struct reader {
 	struct arena			*arena;
 	const struct tree_source	*source;
 	struct config_errors		*errs;
-	struct anchor			*anchors;	/* the newest first: names may be used again */
+	struct anchor			*anchors;	/* newest first: names may return */
 	unsigned			 depth, nodes, n_anchors;
 	bool				 failed;	/* a reason is in errs: stop */
 };
@@ -175,7 +175,8 @@ read_scalar(struct reader *r, const yaml_event_t *event)
 		return NULL;
 	}
 	if (tag)
-		quoted = !strcmp((const char *)tag, YAML_STR_TAG) || !strcmp((const char *)tag, "!");
+		quoted =
+			!strcmp((const char *)tag, YAML_STR_TAG) || !strcmp((const char *)tag, "!");
 	return tree_scalar(r->arena, pos, text, quoted);
 }
 
@@ -207,7 +208,8 @@ read_list(struct reader *r, const yaml_event_t *start)
 
 /* What the map itself says wins over what << brings, and of several maps in a << the earlier. */
 static void
-merge_map(struct reader *r, struct adit_tree *map, const struct adit_tree *from, struct tree_pos pos)
+merge_map(struct reader *r, struct adit_tree *map, const struct adit_tree *from,
+	  struct tree_pos pos)
 {
 	if (tree_len(map) + tree_len(from) > MAX_MERGED_KEYS) {
 		fail(r, pos, "<< makes a map of more than %d keys", MAX_MERGED_KEYS);
@@ -248,7 +250,7 @@ merge(struct reader *r, struct adit_tree *map, const struct adit_tree *from, str
 static void
 check_duplicates(struct reader *r, const struct adit_tree *map)
 {
-	ptrdiff_t later = tree_duplicate(map);
+	ptrdiff_t later = tree_duplicate(r->arena, map);
 	const struct adit_tree *key;
 
 	if (later < 0)

@@ -27,15 +27,6 @@ struct service_url {
 	struct adit_tree	*selector, *auth, *tls, *sockets;
 };
 
-static bool
-one_of(const char *name, const char *const *names)
-{
-	for (; *names; names++)
-		if (strcmp(name, *names) == 0)
-			return true;
-	return false;
-}
-
 void
 url_set_init(struct url_set *set, struct arena *a, struct config_errors *errs,
 	     const struct config_kinds *kinds)
@@ -95,7 +86,8 @@ struct port_range {
 static int
 bad_port(struct url_set *set, const struct tree_source *arg, struct url_slice text)
 {
-	return url_error(set->errs, arg, text.text, "bad port \"%.*s\", expected 0 to 65535 or a range",
+	return url_error(set->errs, arg, text.text,
+			 "bad port \"%.*s\", expected 0 to 65535 or a range",
 			 (int)(text.len < 60 ? text.len : 60), text.text);
 }
 
@@ -208,7 +200,7 @@ choose_forward_handler(struct service_url *s)
 
 	if (strcmp(s->handler, "relay") == 0)
 		return;
-	s->handler = one_of(s->listener, own) ? s->listener : "forward";
+	s->handler = scalar_one_of(s->listener, own) ? s->listener : "forward";
 }
 
 static void
@@ -221,7 +213,7 @@ read_addrs(struct url_set *set, struct service_url *s)
 
 	s->addrs = tree_list(set->arena, pos);
 	s->targets = tree_list(set->arena, pos);
-	if (one_of(s->listener, on_path)) {
+	if (scalar_one_of(s->listener, on_path)) {
 		if (!host.len) {
 			host = path;
 			path.len = 0;
@@ -261,8 +253,9 @@ add_rate(struct url_set *set, struct adit_tree *limits, const char *key, const s
 		return;
 	line = arena_printf(set->arena, "%s %s %s", key, tree_text(in), tree_text(out));
 	if (line)
-		tree_append(set->arena, limits,
-			    tree_scalar(set->arena, tree_pos(*tree_text(in) ? in : out), line, true));
+		tree_append(
+			set->arena, limits,
+			tree_scalar(set->arena, tree_pos(*tree_text(in) ? in : out), line, true));
 }
 
 static void
@@ -277,20 +270,23 @@ read_rates(struct url_set *set, struct adit_tree *service, struct adit_tree *par
 	add_rate(set, limits, "$$", tree_get(params, names[2]), tree_get(params, names[3]));
 	if (!tree_len(limits))
 		return;
-	add_limits(set, url_object(set, service, URL_LIMITERS, "limiter", tree_pos(tree_item(limits, 0))),
-		   limits);
+	add_limits(
+		set,
+		url_object(set, service, URL_LIMITERS, "limiter", tree_pos(tree_item(limits, 0))),
+		limits);
 	url_drop(params, names);
 }
 
 static void
-add_single_limit(struct url_set *set, struct adit_tree *service, enum url_list list, const char *field,
-		 const struct adit_tree *text)
+add_single_limit(struct url_set *set, struct adit_tree *service, enum url_list list,
+		 const char *field, const struct adit_tree *text)
 {
 	struct adit_tree *limits = tree_list(set->arena, tree_pos(text));
 	const char *line = arena_printf(set->arena, "$ %s", tree_text(text));
 
 	if (line)
-		tree_append(set->arena, limits, tree_scalar(set->arena, tree_pos(text), line, true));
+		tree_append(set->arena, limits,
+			    tree_scalar(set->arena, tree_pos(text), line, true));
 	add_limits(set, url_object(set, service, list, field, tree_pos(text)), limits);
 }
 
@@ -314,7 +310,8 @@ read_rate(struct url_set *set, const struct adit_tree *value)
 static void
 read_counts(struct url_set *set, struct adit_tree *service, struct adit_tree *params)
 {
-	const struct adit_tree *conns = tree_get(params, "climiter"), *rate = tree_get(params, "rlimiter");
+	const struct adit_tree *conns = tree_get(params, "climiter"),
+			       *rate = tree_get(params, "rlimiter");
 
 	if (url_number(set, conns) > 0) {
 		add_single_limit(set, service, URL_CLIMITERS, "climiter", conns);
@@ -333,7 +330,8 @@ read_admission(struct url_set *set, struct adit_tree *service, struct adit_tree 
 
 	if (!*tree_text(value))
 		return;
-	url_matchers(set, url_object(set, service, URL_ADMISSIONS, "admission", tree_pos(value)), value);
+	url_matchers(set, url_object(set, service, URL_ADMISSIONS, "admission", tree_pos(value)),
+		     value);
 	tree_remove(params, "admission");
 }
 
@@ -383,7 +381,7 @@ make_service(struct url_set *set, struct service_url *s)
 	static const char *const remote[] = { "rtcp", "rudp", "runix", NULL };
 	struct adit_tree *service = tree_map(set->arena, s->url.pos);
 	struct adit_tree *params = tree_copy(set->arena, s->params), *handler, *listener, *metadata;
-	bool by_ssh = one_of(s->listener, ssh);
+	bool by_ssh = scalar_one_of(s->listener, ssh);
 
 	read_admission(set, service, params);
 	url_objects(set, service, params);
@@ -392,7 +390,8 @@ make_service(struct url_set *set, struct service_url *s)
 	handler = make_handler(set, s, params, by_ssh);
 	listener = make_listener(set, s, by_ssh);
 	if (tree_len(set->hops))
-		tree_set_text(set->arena, one_of(s->listener, remote) ? listener : handler, "chain",
+		tree_set_text(set->arena,
+			      scalar_one_of(s->listener, remote) ? listener : handler, "chain",
 			      "chain-0", s->url.pos);
 	tree_set(set->arena, service, "handler", handler);
 	tree_set(set->arena, service, "listener", listener);
@@ -525,7 +524,8 @@ take_endpoint_param(struct url_set *set, struct adit_tree *map, const struct url
 			continue;
 		/* A bool prints as one. */
 		if (strcmp(keys[k], "accesslog") == 0 && scalar_bool(tree_text(value), &on) == 0)
-			value = tree_scalar(set->arena, tree_pos(value), on ? "true" : "false", false);
+			value = tree_scalar(set->arena, tree_pos(value), on ? "true" : "false",
+					    false);
 		tree_set(set->arena, map, keys[k], value);
 		return 0;
 	}
@@ -538,8 +538,8 @@ static const char *
 endpoint_addr(struct url_set *set, const struct url *url)
 {
 	if (strcmp(url->scheme, "unix") == 0)
-		return arena_printf(set->arena, "unix://%.*s%.*s", (int)url->host.len, url->host.text,
-				    (int)url->path.len, url->path.text);
+		return arena_printf(set->arena, "unix://%.*s%.*s", (int)url->host.len,
+				    url->host.text, (int)url->path.len, url->path.text);
 	if (trim_slashes(url->path).len) {
 		url_error(set->errs, url->source, url->path.text, "a path cannot stand here");
 		return NULL;

@@ -1,10 +1,10 @@
 /*
- * gost's command line URLs (-L, -F, -api, -metrics) as configuration: the tree that a YAML file with the
- * same meaning would give, so that nothing behind it knows where a service came from. Every node remembers
- * the argument and the column that it came from.
+ * gost's command line URLs (-L, -F, -api, -metrics) as configuration: the tree that a YAML file
+ * with the same meaning would give, so that nothing behind it knows where a service came from.
+ * Every node remembers the argument and the column that it came from.
  *
- * What gost reads wrongly without a word (a bad port, a bad escape) is an error here. A name that it does
- * not know is replaced as gost does it, and forbids to start only.
+ * What gost reads wrongly without a word (a bad port, a bad escape) is an error here. A name that
+ * it does not know is replaced as gost does it, and forbids to start only.
  */
 #ifndef CONFIG_URL_H
 #define CONFIG_URL_H
@@ -14,8 +14,8 @@
 
 /* The lists that a command line adds to. */
 enum url_list {
-	URL_SERVICES, URL_CHAINS, URL_ADMISSIONS, URL_BYPASSES, URL_RESOLVERS, URL_HOSTS, URL_LIMITERS,
-	URL_CLIMITERS, URL_RLIMITERS, URL_LISTS,
+	URL_SERVICES, URL_CHAINS, URL_ADMISSIONS, URL_BYPASSES, URL_RESOLVERS, URL_HOSTS,
+	URL_LIMITERS, URL_CLIMITERS, URL_RLIMITERS, URL_LISTS,
 };
 
 /* What a command line adds up to. Begin with url_set_init. */
@@ -39,7 +39,8 @@ void url_add_service(struct url_set *set, const struct tree_source *arg);
 /* The configuration they make together: a map with the lists that are not empty. */
 struct adit_tree *url_set_finish(struct url_set *set);
 
-/* The map for `api` or `metrics`, or NULL with the reason in errs. keys: the parameters it takes. */
+/* The map for `api` or `metrics`, or NULL with the reason in errs. keys: the parameters it
+ * takes. */
 struct adit_tree *url_endpoint(struct url_set *set, const struct tree_source *arg,
 			       const char *const *keys);
 

@@ -10,20 +10,11 @@ static const char *const parts[] = { "hop", "node", "connector", "dialer", NULL 
 struct hop_url {
 	struct url		 url;
 	const char		*connector, *dialer;
-	struct adit_tree	*params;		/* what is left becomes metadata of the nodes */
+	struct adit_tree	*params;		/* the rest becomes metadata */
 	struct adit_tree	*auth;
-	struct adit_tree	*tls;			/* without serverName, if that is the node's host */
+	struct adit_tree	*tls;			/* serverName only if given */
 	bool			 named;			/* serverName was given */
 };
-
-static bool
-one_of(const char *name, const char *const *names)
-{
-	for (; *names; names++)
-		if (strcmp(name, *names) == 0)
-			return true;
-	return false;
-}
 
 /* ---- the scheme ----------------------------------------------------------- */
 
@@ -115,8 +106,8 @@ node_tls(struct url_set *set, const struct hop_url *hop, const struct adit_tree 
 
 	if (!hop->named && host)
 		tree_set_text(set->arena, tls, "serverName", host, tree_pos(addr));
-	if (!tree_get(tls, "serverName") && !tree_get(tls, "secure") && !tree_get(tls, "certFile") &&
-	    !tree_get(tls, "caFile"))
+	if (!tree_get(tls, "serverName") && !tree_get(tls, "secure") &&
+	    !tree_get(tls, "certFile") && !tree_get(tls, "caFile"))
 		return NULL;
 	return tls;
 }
@@ -148,7 +139,8 @@ make_node(struct url_set *set, const struct hop_url *hop, size_t i, const struct
 	tree_set_text(set->arena, node, "name", name, tree_pos(addr));
 	tree_set(set->arena, node, "addr", addr);
 	if (hop->auth)
-		tree_set(set->arena, one_of(hop->dialer, ssh) ? dialer : connector, "auth", hop->auth);
+		tree_set(set->arena, scalar_one_of(hop->dialer, ssh) ? dialer : connector, "auth",
+			 hop->auth);
 	url_set_map(set, dialer, "tls", node_tls(set, hop, addr, path));
 	tree_set(set->arena, node, "connector", connector);
 	tree_set(set->arena, node, "dialer", dialer);
@@ -163,7 +155,7 @@ read_addrs(struct url_set *set, struct hop_url *hop)
 	static const char *const on_path[] = { "unix", "serial", NULL };
 	struct url_slice host = hop->url.host, path = hop->url.path;
 	struct tree_pos pos = url_pos(hop->url.source, host.text);
-	bool use_path = !host.len && path.len > 1 && one_of(hop->dialer, on_path);
+	bool use_path = !host.len && path.len > 1 && scalar_one_of(hop->dialer, on_path);
 	struct adit_tree *list = tree_list(set->arena, pos);
 	const char *text = use_path ? arena_strndup(set->arena, path.text, path.len) :
 				      arena_strndup(set->arena, host.text, host.len);

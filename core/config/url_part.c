@@ -39,7 +39,8 @@ bad_value(struct url_set *set, const struct adit_tree *value, const char *expect
 {
 	struct config_problem problem = { .pos = tree_pos(value) };
 
-	config_errors_add(set->errs, &problem, "expected %s, not \"%.60s\"", expected, tree_text(value));
+	config_errors_add(set->errs, &problem, "expected %s, not \"%.60s\"", expected,
+			  tree_text(value));
 }
 
 int64_t
@@ -55,8 +56,8 @@ url_number(struct url_set *set, const struct adit_tree *value)
 }
 
 void
-url_unknown(struct url_set *set, const struct url *url, const char *name, const enum adit_kind *kinds,
-	    size_t n_kinds)
+url_unknown(struct url_set *set, const struct url *url, const char *name,
+	    const enum adit_kind *kinds, size_t n_kinds)
 {
 	struct config_problem problem = { .pos = url->pos, .start_only = true };
 	struct nearest n;
@@ -89,7 +90,8 @@ url_auth(struct url_set *set, struct url *url, struct adit_tree *params)
 	const struct adit_tree *text = tree_get(params, "auth");
 	const char *user = NULL, *password = NULL;
 
-	if (*tree_text(text) && url_base64_pair(set->arena, tree_text(text), &user, &password) < 0) {
+	if (*tree_text(text) &&
+	    url_base64_pair(set->arena, tree_text(text), &user, &password) < 0) {
 		struct config_problem problem = { .pos = tree_pos(text) };
 
 		config_errors_add(set->errs, &problem, "auth is not the base64 of user:password");
@@ -169,7 +171,8 @@ url_selector(struct url_set *set, struct adit_tree *params)
 	if (!strategy && n <= 0 && ns <= 0)
 		return NULL;
 	selector = tree_map(set->arena, pos);
-	tree_set_text(set->arena, selector, "strategy", strategy ? tree_text(strategy) : "round", pos);
+	tree_set_text(set->arena, selector, "strategy", strategy ? tree_text(strategy) : "round",
+		      pos);
 	snprintf(text, sizeof(text), "%" PRId64, n > 0 ? n : 1);
 	tree_set(set->arena, selector, "maxFails", tree_scalar(set->arena, pos, text, false));
 	scalar_duration_format(ns > 0 ? ns : INT64_C(30000000000), text);
@@ -195,7 +198,8 @@ url_object(struct url_set *set, struct adit_tree *owner, enum url_list list, con
 }
 
 void
-url_split_list(struct url_set *set, struct adit_tree *list, const struct adit_tree *value, bool keep)
+url_split_list(struct url_set *set, struct adit_tree *list, const struct adit_tree *value,
+	       bool keep)
 {
 	const char *begin = tree_text(value), *text = begin;
 

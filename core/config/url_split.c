@@ -17,7 +17,8 @@ url_pos(const struct tree_source *arg, const char *at)
 }
 
 int
-url_error(struct config_errors *errs, const struct tree_source *arg, const char *at, const char *fmt, ...)
+url_error(struct config_errors *errs, const struct tree_source *arg, const char *at,
+	  const char *fmt, ...)
 {
 	struct config_problem problem = { .pos = url_pos(arg, at) };
 	char text[300];
@@ -41,7 +42,8 @@ hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* %XX and, in a query, + for a blank. Returns the text, or NULL with *bad at the escape that is none. */
+/* %XX and, in a query, + for a blank. Returns the text, or NULL with *bad at the escape that is
+ * none. */
 static char *
 decode(struct arena *a, struct url_slice in, bool query, const char **bad)
 {
@@ -151,7 +153,8 @@ split_scheme(struct url *url, struct url_slice *rest, struct config_errors *errs
 	len = (size_t)(sep - rest->text);
 	for (const char *p = rest->text; p < sep; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("+-.", *p))
-			return url_error(errs, url->source, p, "\"%c\" cannot stand in a scheme", *p);
+			return url_error(errs, url->source, p, "\"%c\" cannot stand in a scheme",
+					 *p);
 	if (!isalpha((unsigned char)*rest->text))
 		return url_error(errs, url->source, rest->text, "a scheme begins with a letter");
 	scheme = arena_strndup(url->arena, rest->text, len);
@@ -216,7 +219,8 @@ add_param(struct url *url, struct url_slice item, struct config_errors *errs)
 		value.len = item.len - name.len - 1;
 	}
 	if (memchr(item.text, ';', item.len))
-		return url_error(errs, url->source, item.text, "\";\" in a parameter, write %%3B or \"&\"");
+		return url_error(errs, url->source, item.text,
+				 "\";\" in a parameter, write %%3B or \"&\"");
 	key = decode(url->arena, name, true, &bad);
 	if (!bad)
 		text = decode(url->arena, value, true, &bad);
@@ -244,7 +248,8 @@ split_query(struct url *url, struct url_slice query, struct config_errors *errs)
 		if (!next)
 			next = end;
 		if (next > p &&
-		    add_param(url, (struct url_slice){ .text = p, .len = (size_t)(next - p) }, errs) < 0)
+		    add_param(url, (struct url_slice){ .text = p, .len = (size_t)(next - p) },
+			      errs) < 0)
 			err = -1;
 	}
 	return err;
@@ -275,7 +280,8 @@ url_names(struct arena *a, const struct url *url, const char **first, const char
 }
 
 int
-url_split(struct arena *a, const struct tree_source *arg, struct config_errors *errs, struct url *url)
+url_split(struct arena *a, const struct tree_source *arg, struct config_errors *errs,
+	  struct url *url)
 {
 	struct url_slice rest = { .text = arg->text, .len = arg->len };
 	const char *mark;

@@ -1,4 +1,5 @@
-/* Command lines: the input is one argument for each line, -L first, -F where a line begins with a blank. */
+/* Command lines: the input is one argument for each line, -L first, -F where a line begins with a
+ * blank. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* A configuration file: the tree, its two printed forms, and the typed model with all its checks. */
+/* A configuration file: the tree, its two printed forms, and the typed model with all its
+ * checks. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

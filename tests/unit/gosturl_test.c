@@ -125,7 +125,8 @@ reread(struct arena *a, const struct adit_tree *tree, char **text)
 }
 
 static void
-compare(const struct adit_tree *expected, const struct adit_tree *got, struct arena *a, size_t number)
+compare(const struct adit_tree *expected, const struct adit_tree *got, struct arena *a,
+	size_t number)
 {
 	char *texts[2];
 	const struct adit_tree *x = reread(a, expected, &texts[0]), *y = reread(a, got, &texts[1]);

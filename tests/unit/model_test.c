@@ -273,7 +273,8 @@ chains_and_hops_are_typed(void **state)
 		"      connector: {type: tunnel, auth: {username: u, password: p},\n"
 		"        metadata: {tunnelID: 4d21094eb74c491686c1d9fa36ea677b}}\n"
 		"      dialer: {type: tls, tls: {secure: true, serverName: n}}\n"
-		"      metadata: {weight: 5, backup: true, maxFails: 2, failTimeout: 20, interface: e}\n"
+		"      metadata: {weight: 5, backup: true, maxFails: 2, failTimeout: 20, "
+		"interface: e}\n"
 		"hops:\n"
 		"- name: shared\n"
 		"  nodes: {addr: h:2}\n"
@@ -317,7 +318,8 @@ forwarders_take_old_names(void **state)
 		"    nodes:\n"
 		"    - {name: a, addr: h, host: x, protocol: http, path: /p, auth: {username: u}}\n"
 		"    - {filter: {host: y}, matcher: {rule: Host(`z`), priority: -1, bodySize: 5},\n"
-		"       http: {header: {X-A: b}, rewrite: [{match: m, replacement: r}], failCodes: 5xx},\n"
+		"       http: {header: {X-A: b}, rewrite: [{match: m, replacement: r}], "
+		"failCodes: 5xx},\n"
 		"       tls: {secure: true}}\n");
 	const struct forwarder_conf *f = config_service(c, "s")->forwarder;
 
@@ -342,10 +344,11 @@ forwarders_take_old_names(void **state)
 static void
 log_and_endpoints_are_typed(void **state)
 {
-	struct config *c = load("log: {level: WARN, format: text, output: /l, rotation: {maxAge: 3}}\n"
-				"api: {addr: 'unix:///x', pathPrefix: /p, accesslog: 1, auth: {username: u}}\n"
-				"metrics: {addr: ':1', path: /m, auther: a}\n"
-				"authers: {name: a}\n");
+	struct config *c =
+		load("log: {level: WARN, format: text, output: /l, rotation: {maxAge: 3}}\n"
+		     "api: {addr: 'unix:///x', pathPrefix: /p, accesslog: 1, auth: {username: u}}\n"
+		     "metrics: {addr: ':1', path: /m, auther: a}\n"
+		     "authers: {name: a}\n");
 
 	(void)state;
 	assert_int_equal(c->log->level, ADIT_LOG_WARN);
@@ -371,10 +374,12 @@ metadata_fills_instances(void **state)
 		{ .name = "tunnel.ttl", .type = ADIT_OPT_DURATION, .def = "15s" },
 		ADIT_OPT_END,
 	};
-	struct config *c = load("services: [{name: s, addr: ':1', handler: {type: tunnel, metadata: "
-				"{tunnel.ttl: 2s}}}]\n");
+	struct config *c =
+		load("services: [{name: s, addr: ':1', handler: {type: tunnel, metadata: "
+		     "{tunnel.ttl: 2s}}}]\n");
 	struct config_errors *errs = config_errors_new();
-	struct opts_src src = { .node = config_service(c, "s")->handler->metadata, .lenient = true };
+	struct opts_src src = { .node = config_service(c, "s")->handler->metadata,
+				.lenient = true };
 
 	(void)state;
 	assert_int_equal(opts_fill(rows, &instance, &src, errs), 0);
@@ -423,7 +428,8 @@ unknown_and_misplaced_keys(void **state)
 		      "    3 |   handler: {type: relay, metadata: {path: /x}}\n"
 		      "      |                                     ^\n");
 	assert_errors("bypasses: [{name: b, reverse: true, whitelist: true}]\n",
-		      "stdin:1:22: bypasses[0].reverse: the old name of \"whitelist\", which is set too\n"
+		      "stdin:1:22: bypasses[0].reverse: the old name of \"whitelist\", which is "
+		      "set too\n"
 		      "    1 | bypasses: [{name: b, reverse: true, whitelist: true}]\n"
 		      "      |                      ^\n");
 }
@@ -470,7 +476,8 @@ wrong_types(void **state)
 		      "    1 | services: [{addr: [':1']}]\n"
 		      "      |                   ^\n");
 	assert_errors("services: [{addr: ':1', handler: {retries: abc}}]\n",
-		      "stdin:1:44: services[0].handler.retries: expected a whole number, not \"abc\"\n"
+		      "stdin:1:44: services[0].handler.retries: expected a whole number, not "
+		      "\"abc\"\n"
 		      "    1 | services: [{addr: ':1', handler: {retries: abc}}]\n"
 		      "      |                                            ^\n");
 	assert_errors("bypasses: [{name: b, whitelist: yes}]\n",
@@ -478,7 +485,8 @@ wrong_types(void **state)
 		      "    1 | bypasses: [{name: b, whitelist: yes}]\n"
 		      "      |                                 ^\n");
 	assert_errors("authers: [{name: a, reload: \"10\"}]\n",
-		      "stdin:1:29: authers[0].reload: expected a duration like \"30s\", not \"10\"\n"
+		      "stdin:1:29: authers[0].reload: expected a duration like \"30s\", not "
+		      "\"10\"\n"
 		      "    1 | authers: [{name: a, reload: \"10\"}]\n"
 		      "      |                             ^\n");
 	assert_errors("authers: [{name: a, auths: [{username: u, password: [x]}]}]\n",
@@ -489,11 +497,14 @@ wrong_types(void **state)
 		      "stdin:1:59: services[0].handler.metadata: expected a map, not a list\n"
 		      "    1 | services: [{addr: ':1', handler: {type: tunnel, metadata: [a]}}]\n"
 		      "      |                                                           ^\n");
-	assert_errors("services: [{addr: ':1', handler: {type: tunnel, metadata: {tunnel.ttl: soon}}}]\n",
-		      "stdin:1:72: services[0].handler.metadata.tunnel.ttl: "
-		      "expected a duration like \"30s\", not \"soon\"\n"
-		      "    1 | services: [{addr: ':1', handler: {type: tunnel, metadata: {tunnel.ttl: soon}}}]\n"
-		      "      |                                                                        ^\n");
+	assert_errors(
+		"services: [{addr: ':1', handler: {type: tunnel, metadata: {tunnel.ttl: soon}}}]\n",
+		"stdin:1:72: services[0].handler.metadata.tunnel.ttl: "
+		"expected a duration like \"30s\", not \"soon\"\n"
+		"    1 | services: [{addr: ':1', handler: {type: tunnel, metadata: {tunnel.ttl: "
+		"soon}}}]\n"
+		"      |                                                                        "
+		"^\n");
 	assert_errors("quotas: [{name: q, limit: 10}, {name: r, limit: x}]\n",
 		      "stdin:1:49: quotas[1].limit: expected a size like \"64KB\", not \"x\"\n"
 		      "    1 | quotas: [{name: q, limit: 10}, {name: r, limit: x}]\n"
@@ -511,7 +522,8 @@ unknown_words(void **state)
 	assert_errors("hops: [{name: h, nodes: [{addr: 'a:1'}], selector: {strategy: rond}}]\n",
 		      "stdin:1:63: hops[0].selector.strategy: unknown strategy \"rond\", "
 		      "did you mean \"round\"?\n"
-		      "    1 | hops: [{name: h, nodes: [{addr: 'a:1'}], selector: {strategy: rond}}]\n"
+		      "    1 | hops: [{name: h, nodes: [{addr: 'a:1'}], selector: {strategy: "
+		      "rond}}]\n"
 		      "      |                                                               ^\n");
 	assert_errors("services: [{addr: ':1', handler: {type: HTTP}}]\n",
 		      "stdin:1:41: services[0].handler.type: unknown handler \"HTTP\", "
@@ -519,7 +531,8 @@ unknown_words(void **state)
 		      "    1 | services: [{addr: ':1', handler: {type: HTTP}}]\n"
 		      "      |                                         ^\n");
 	assert_errors("services: [{addr: ':1', listener: {type: grpc}}]\n",
-		      "stdin:1:42: services[0].listener.type: listener \"grpc\" is not available in this "
+		      "stdin:1:42: services[0].listener.type: listener \"grpc\" is not "
+		      "available in this "
 		      "build\n"
 		      "    1 | services: [{addr: ':1', listener: {type: grpc}}]\n"
 		      "      |                                          ^\n");
@@ -534,17 +547,21 @@ dangling_names(void **state)
 {
 	(void)state;
 	assert_errors("services: [{addr: ':1', handler: {chain: mian}}]\nchains: [{name: main}]\n",
-		      "stdin:1:42: services[0].handler.chain: no \"mian\" in chains, did you mean \"main\"?\n"
+		      "stdin:1:42: services[0].handler.chain: no \"mian\" in chains, did you "
+		      "mean \"main\"?\n"
 		      "    1 | services: [{addr: ':1', handler: {chain: mian}}]\n"
 		      "      |                                          ^\n");
-	assert_errors("services: [{addr: ':1', handler: {authers: [a, b]}}]\nauthers: [{name: a}]\n",
-		      "stdin:1:48: services[0].handler.authers[1]: no \"b\" in authers\n"
-		      "    1 | services: [{addr: ':1', handler: {authers: [a, b]}}]\n"
-		      "      |                                                ^\n");
+	assert_errors(
+		"services: [{addr: ':1', handler: {authers: [a, b]}}]\nauthers: [{name: a}]\n",
+		"stdin:1:48: services[0].handler.authers[1]: no \"b\" in authers\n"
+		"    1 | services: [{addr: ':1', handler: {authers: [a, b]}}]\n"
+		"      |                                                ^\n");
 	assert_errors("services: [{addr: ':1', handler: {type: tunnel, metadata: {ingress: i}}}]\n",
 		      "stdin:1:69: services[0].handler.metadata.ingress: no \"i\" in ingresses\n"
-		      "    1 | services: [{addr: ':1', handler: {type: tunnel, metadata: {ingress: i}}}]\n"
-		      "      |                                                                     ^\n");
+		      "    1 | services: [{addr: ':1', handler: {type: tunnel, metadata: "
+		      "{ingress: i}}}]\n"
+		      "      |                                                                  "
+		      "   ^\n");
 	assert_errors("services: [{addr: ':1', handler: {type: tunnel, metadata: {entrypoints:\n"
 		      "  [{addr: ':2', ingress: i}]}}}]\n",
 		      "stdin:2:26: services[0].handler.metadata.entrypoints[0].ingress: "
@@ -556,26 +573,33 @@ dangling_names(void **state)
 		      "    1 | chains: [{name: c, hops: [{name: h}]}]\n"
 		      "      |                                  ^\n");
 	assert_errors("chains: [{name: c, hops: [{}]}]\n",
-		      "stdin:1:27: chains[0].hops[0]: a hop needs nodes, or the name of one in hops\n"
+		      "stdin:1:27: chains[0].hops[0]: a hop needs nodes, or the name of one in "
+		      "hops\n"
 		      "    1 | chains: [{name: c, hops: [{}]}]\n"
 		      "      |                           ^\n");
 	assert_errors("services: [{addr: ':1', forwarder: {name: h}, recorders: [{name: r, record: "
 		      "recorder.service.handler}]}]\n",
 		      "stdin:1:43: services[0].forwarder.name: no \"h\" in hops\n"
-		      "    1 | services: [{addr: ':1', forwarder: {name: h}, recorders: [{name: r, record: "
+		      "    1 | services: [{addr: ':1', forwarder: {name: h}, recorders: [{name: "
+		      "r, record: "
 		      "recorder.service.handler}]}]\n"
 		      "      |                                           ^\n"
 		      "stdin:1:66: services[0].recorders[0].name: no \"r\" in recorders\n"
-		      "    1 | services: [{addr: ':1', forwarder: {name: h}, recorders: [{name: r, record: "
+		      "    1 | services: [{addr: ':1', forwarder: {name: h}, recorders: [{name: "
+		      "r, record: "
 		      "recorder.service.handler}]}]\n"
-		      "      |                                                                  ^\n");
-	assert_errors("services: [{addr: ':1', handler: {chainGroup: {chains: [a, {chain: b}]}}}]\n",
-		      "stdin:1:57: services[0].handler.chainGroup.chains[0]: no \"a\" in chains\n"
-		      "    1 | services: [{addr: ':1', handler: {chainGroup: {chains: [a, {chain: b}]}}}]\n"
-		      "      |                                                         ^\n"
-		      "stdin:1:68: services[0].handler.chainGroup.chains[1].chain: no \"b\" in chains\n"
-		      "    1 | services: [{addr: ':1', handler: {chainGroup: {chains: [a, {chain: b}]}}}]\n"
-		      "      |                                                                    ^\n");
+		      "      |                                                                  "
+		      "^\n");
+	assert_errors(
+		"services: [{addr: ':1', handler: {chainGroup: {chains: [a, {chain: b}]}}}]\n",
+		"stdin:1:57: services[0].handler.chainGroup.chains[0]: no \"a\" in chains\n"
+		"    1 | services: [{addr: ':1', handler: {chainGroup: {chains: [a, {chain: "
+		"b}]}}}]\n"
+		"      |                                                         ^\n"
+		"stdin:1:68: services[0].handler.chainGroup.chains[1].chain: no \"b\" in chains\n"
+		"    1 | services: [{addr: ':1', handler: {chainGroup: {chains: [a, {chain: "
+		"b}]}}}]\n"
+		"      |                                                                    ^\n");
 }
 
 static void
@@ -615,9 +639,10 @@ bad_addresses_and_uuids(void **state)
 		      "stdin:1:19: services[0].addr: bad port \"99999\", expected 0 to 65535\n"
 		      "    1 | services: [{addr: ':99999'}]\n"
 		      "      |                   ^\n");
-	assert_errors("services: [{name: a}]\n", "stdin:1:12: services[0]: key \"addr\" is missing\n"
-						 "    1 | services: [{name: a}]\n"
-						 "      |            ^\n");
+	assert_errors("services: [{name: a}]\n",
+		      "stdin:1:12: services[0]: key \"addr\" is missing\n"
+		      "    1 | services: [{name: a}]\n"
+		      "      |            ^\n");
 	assert_errors("services: [{addr: ':1', forwarder: {nodes: [{addr: 'a:x'}]}}]\n",
 		      "stdin:1:52: services[0].forwarder.nodes[0].addr: bad port \"x\", "
 		      "expected 0 to 65535\n"
@@ -631,28 +656,34 @@ bad_addresses_and_uuids(void **state)
 		      "{tunnel.id: abc,\n  tunnel.weight: 300}}}]}]\n",
 		      "stdin:1:88: hops[0].nodes[0].connector.metadata.tunnel.id: "
 		      "expected a UUID, not \"abc\"\n"
-		      "    1 | hops: [{name: h, nodes: [{addr: 'a:1', connector: {type: tunnel, metadata: "
+		      "    1 | hops: [{name: h, nodes: [{addr: 'a:1', connector: {type: tunnel, "
+		      "metadata: "
 		      "{tunnel.id: abc,\n"
-		      "      |                                                                         "
+		      "      |                                                                  "
+		      "       "
 		      "               ^\n"
 		      "stdin:2:18: hops[0].nodes[0].connector.metadata.tunnel.weight: "
 		      "expected 0 to 255, not \"300\"\n"
 		      "    2 |   tunnel.weight: 300}}}]}]\n"
 		      "      |                  ^\n");
-	assert_errors("ingresses: [{name: i, rules: [{hostname: a, endpoint: $x}, {hostname: b}]}]\n",
-		      "stdin:1:55: ingresses[0].rules[0].endpoint: "
-		      "expected a UUID, or $ and a UUID, not \"$x\"\n"
-		      "    1 | ingresses: [{name: i, rules: [{hostname: a, endpoint: $x}, {hostname: b}]}]\n"
-		      "      |                                                       ^\n"
-		      "stdin:1:60: ingresses[0].rules[1]: key \"endpoint\" is missing\n"
-		      "    1 | ingresses: [{name: i, rules: [{hostname: a, endpoint: $x}, {hostname: b}]}]\n"
-		      "      |                                                            ^\n");
+	assert_errors(
+		"ingresses: [{name: i, rules: [{hostname: a, endpoint: $x}, {hostname: b}]}]\n",
+		"stdin:1:55: ingresses[0].rules[0].endpoint: "
+		"expected a UUID, or $ and a UUID, not \"$x\"\n"
+		"    1 | ingresses: [{name: i, rules: [{hostname: a, endpoint: $x}, {hostname: "
+		"b}]}]\n"
+		"      |                                                       ^\n"
+		"stdin:1:60: ingresses[0].rules[1]: key \"endpoint\" is missing\n"
+		"    1 | ingresses: [{name: i, rules: [{hostname: a, endpoint: $x}, {hostname: "
+		"b}]}]\n"
+		"      |                                                            ^\n");
 	assert_errors("hosts: [{name: h, mappings: [{ip: 1.2.3, hostname: x}]}]\n",
 		      "stdin:1:35: hosts[0].mappings[0].ip: expected an IP address, not \"1.2.3\"\n"
 		      "    1 | hosts: [{name: h, mappings: [{ip: 1.2.3, hostname: x}]}]\n"
 		      "      |                                   ^\n");
 	assert_errors("api: {addr: 'unix://'}\n",
-		      "stdin:1:13: api.addr: expected an address like \"host:443\", not \"unix://\"\n"
+		      "stdin:1:13: api.addr: expected an address like \"host:443\", not "
+		      "\"unix://\"\n"
 		      "    1 | api: {addr: 'unix://'}\n"
 		      "      |             ^\n");
 }
@@ -662,7 +693,8 @@ what_does_not_fit_together(void **state)
 {
 	(void)state;
 	assert_errors("services: [{addr: ':1', listener: {type: tls, tls: {caFile: a}}}]\n",
-		      "stdin:1:52: services[0].listener.tls: caFile asks for client certificates and "
+		      "stdin:1:52: services[0].listener.tls: caFile asks for client "
+		      "certificates and "
 		      "needs certFile and keyFile\n"
 		      "    1 | services: [{addr: ':1', listener: {type: tls, tls: {caFile: a}}}]\n"
 		      "      |                                                    ^\n");
@@ -673,16 +705,20 @@ what_does_not_fit_together(void **state)
 		      "stdin:1:44: services[0].handler: retries cannot be negative\n"
 		      "    1 | services: [{addr: ':1', handler: {retries: -1}}]\n"
 		      "      |                                            ^\n");
-	assert_errors("services: [{addr: ':1', forwarder: {nodes: [{matcher: {rule: Foo(`x`)}}]}}]\n",
-		      "stdin:1:62: services[0].forwarder.nodes[0].matcher.rule: "
-		      "unknown function \"Foo\" in a rule\n"
-		      "    1 | services: [{addr: ':1', forwarder: {nodes: [{matcher: {rule: Foo(`x`)}}]}}]\n"
-		      "      |                                                              ^\n");
-	assert_errors("services: [{addr: ':1', forwarder: {nodes: [{host: a, filter: {path: /}}]}}]\n",
-		      "stdin:1:52: services[0].forwarder.nodes[0].host: the old name of \"filter.host\", "
-		      "and there is a filter too\n"
-		      "    1 | services: [{addr: ':1', forwarder: {nodes: [{host: a, filter: {path: /}}]}}]\n"
-		      "      |                                                    ^\n");
+	assert_errors(
+		"services: [{addr: ':1', forwarder: {nodes: [{matcher: {rule: Foo(`x`)}}]}}]\n",
+		"stdin:1:62: services[0].forwarder.nodes[0].matcher.rule: "
+		"unknown function \"Foo\" in a rule\n"
+		"    1 | services: [{addr: ':1', forwarder: {nodes: [{matcher: {rule: "
+		"Foo(`x`)}}]}}]\n"
+		"      |                                                              ^\n");
+	assert_errors(
+		"services: [{addr: ':1', forwarder: {nodes: [{host: a, filter: {path: /}}]}}]\n",
+		"stdin:1:52: services[0].forwarder.nodes[0].host: the old name of \"filter.host\", "
+		"and there is a filter too\n"
+		"    1 | services: [{addr: ':1', forwarder: {nodes: [{host: a, filter: {path: "
+		"/}}]}}]\n"
+		"      |                                                    ^\n");
 }
 
 static void
@@ -691,8 +727,10 @@ all_errors_in_one_run(void **state)
 	struct config_errors *errs = config_errors_new();
 
 	(void)state;
-	assert_null(load_flags("services:\n- addr: x\n  handler: {type: tcp, chain: c}\n  bogus: 1\n"
-			       "log: {level: loud}\nlimiters: [{}]\n", 0, errs));
+	assert_null(
+		load_flags("services:\n- addr: x\n  handler: {type: tcp, chain: c}\n  bogus: 1\n"
+			   "log: {level: loud}\nlimiters: [{}]\n",
+			   0, errs));
 	assert_int_equal(config_errors_count(errs), 5);
 	config_errors_free(errs);
 }
@@ -717,7 +755,8 @@ urls_are_checked_like_files(void **state)
 		const char	*service, *node, *why;
 	} cases[] = {
 		{ "tcp://:1?snifing=true", NULL,
-		  "-L \"tcp://:1?snifing=true\":10: unknown key \"snifing\", did you mean \"sniffing\"?\n"
+		  "-L \"tcp://:1?snifing=true\":10: unknown key \"snifing\", did you mean "
+		  "\"sniffing\"?\n"
 		  "      | tcp://:1?snifing=true\n"
 		  "      |          ^" },
 		{ "tcp://:1", "tunnel+wss://h:1?tunnel.wieght=1",
@@ -778,11 +817,13 @@ good_urls_start(void **state)
 	} cases[] = {
 		{ "tunnel+wss://u:p@:443?entrypoint=:80&path=/x&cert=c&key=k", NULL },
 		{ "rtcp://:0/127.0.0.1:80,127.0.0.1:81?strategy=rr&sniffing=true",
-		  "tunnel+wss://u:p@h:443,g:443?tunnel.id=4d21094e-b74c-4916-86c1-d9fa36ea677b&path=/x"
+		  "tunnel+wss://u:p@h:443,g:443?tunnel.id=4d21094e-b74c-4916-86c1-d9fa36ea677b&p"
+		  "ath=/x"
 		  "&secure=true&serverName=n&strategy=fifo&bypass=a&so_mark=1&node.weight=3" },
 		{ "udp://:1053/1.1.1.1:53?keepalive=true&ttl=10s", "relay+unix:///run/x" },
 		{ "relay://:1?bind=true&bypass=~a&admission=b&limiter.in=1MB&climiter=3&rlimiter=2"
-		  "&hosts=a:1.1.1.1&resolver=1.1.1.1&prefer=ipv4&retries=2&interface=e&dialTimeout=3s",
+		  "&hosts=a:1.1.1.1&resolver=1.1.1.1&prefer=ipv4&retries=2&interface=e&dialTimeo"
+		  "ut=3s",
 		  NULL },
 		{ "tcp://:1/a:2", "direct://" },
 	};
@@ -818,37 +859,45 @@ equality_follows_names(void **state)
 	static const char base[] = "services: [{name: s, addr: ':1', handler: {chain: c}}]\n"
 				   "chains: [{name: c, hops: [{name: h}]}, {name: d}]\n"
 				   "hops: [{name: h, resolver: r, nodes: [{addr: 'a:1'}]}]\n"
-				   "resolvers: [{name: r, nameservers: [{addr: 1.1.1.1, chain: c}]}]\n";
+				   "resolvers: [{name: r, nameservers: [{addr: 1.1.1.1, chain: "
+				   "c}]}]\n";
 
 	(void)state;
 	assert_true(same_service(base, base));
 	assert_true(same_service(base,
-				 "services: [{addr: ':2'}, {handler: {chain: c}, name: s, addr: ':1'}]\n"
+				 "services: [{addr: ':2'}, {handler: {chain: c}, name: s, addr: "
+				 "':1'}]\n"
 				 "hops:\n- {name: h, resolver: r, nodes: [{addr: 'a:1'}]}\n"
 				 "chains: [{name: d, hops: []}, {name: c, hops: [{name: h}]}]\n"
-				 "resolvers: [{name: r, nameservers: [{addr: 1.1.1.1, chain: c}]}]\n"));
+				 "resolvers: [{name: r, nameservers: [{addr: 1.1.1.1, chain: "
+				 "c}]}]\n"));
 	assert_false(same_service(base, "services: [{name: s, addr: ':2', handler: {chain: c}}]\n"
 					"chains: [{name: c, hops: [{name: h}]}]\n"
 					"hops: [{name: h, resolver: r, nodes: [{addr: 'a:1'}]}]\n"
-					"resolvers: [{name: r, nameservers: [{addr: 1.1.1.1, chain: c}]}]\n"));
+					"resolvers: [{name: r, nameservers: [{addr: 1.1.1.1, "
+					"chain: c}]}]\n"));
 	assert_false(same_service(base, "services: [{name: s, addr: ':1', handler: {chain: c}}]\n"
 					"chains: [{name: c, hops: [{name: h}]}]\n"
 					"hops: [{name: h, resolver: r, nodes: [{addr: 'a:2'}]}]\n"
-					"resolvers: [{name: r, nameservers: [{addr: 1.1.1.1, chain: c}]}]\n"));
+					"resolvers: [{name: r, nameservers: [{addr: 1.1.1.1, "
+					"chain: c}]}]\n"));
 	assert_false(same_service(base, "services: [{name: s, addr: ':1', handler: {chain: c}}]\n"
 					"chains: [{name: c, hops: [{name: h}]}]\n"
 					"hops: [{name: h, resolver: r, nodes: [{addr: 'a:1'}]}]\n"
-					"resolvers: [{name: r, nameservers: [{addr: 1.1.1.2, chain: c}]}]\n"));
+					"resolvers: [{name: r, nameservers: [{addr: 1.1.1.2, "
+					"chain: c}]}]\n"));
 }
 
 static void
 equality_follows_metadata_and_tls(void **state)
 {
 	static const char one[] =
-		"services: [{name: s, addr: ':1', handler: {type: tunnel, metadata: {ingress: i}}}]\n"
+		"services: [{name: s, addr: ':1', handler: {type: tunnel, metadata: {ingress: "
+		"i}}}]\n"
 		"ingresses: [{name: i, file: {path: /a}}]\n";
 	static const char other[] =
-		"services: [{name: s, addr: ':1', handler: {type: tunnel, metadata: {ingress: i}}}]\n"
+		"services: [{name: s, addr: ':1', handler: {type: tunnel, metadata: {ingress: "
+		"i}}}]\n"
 		"ingresses: [{name: i, file: {path: /b}}]\n";
 	static const char own[] =
 		"services: [{name: s, addr: ':1', listener: {tls: {certFile: c, keyFile: k}}}]\n";
@@ -861,7 +910,8 @@ equality_follows_metadata_and_tls(void **state)
 	assert_false(same_service(one, other));
 	assert_true(same_service(own, own_and_default));
 	assert_false(same_service("services: [{name: s, addr: ':1'}]\n",
-				  "services: [{name: s, addr: ':1'}]\ntls: {certFile: d, keyFile: e}\n"));
+				  "services: [{name: s, addr: ':1'}]\ntls: {certFile: d, "
+				  "keyFile: e}\n"));
 	assert_false(config_object_equal(a, b, CONFIG_INGRESSES, "i"));
 	assert_true(config_object_equal(a, a, CONFIG_INGRESSES, "i"));
 	assert_false(config_object_equal(a, b, CONFIG_INGRESSES, "z"));

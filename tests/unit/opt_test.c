@@ -31,15 +31,35 @@ static const char *const modes[] = { "slow", "fast", NULL };
 
 static const struct adit_opt rows[] = {
 	{ .name = "flag", .type = ADIT_OPT_BOOL, AT(flag), .help = "a switch" },
-	{ .name = "port", .type = ADIT_OPT_INT, AT(port), .min = 1, .max = 65535, .def = "80",
-	  .given = offsetof(struct example, port_given), .help = "a port" },
-	{ .name = "ttl", .aliases = ttl_aliases, .type = ADIT_OPT_DURATION, AT(ttl), .def = "10s",
-	  .min = 1000000000, .max = INT64_MAX, .help = "how long it lives" },
+	{ .name = "port",
+	  .type = ADIT_OPT_INT,
+	  AT(port),
+	  .min = 1,
+	  .max = 65535,
+	  .def = "80",
+	  .given = offsetof(struct example, port_given),
+	  .help = "a port" },
+	{ .name = "ttl",
+	  .aliases = ttl_aliases,
+	  .type = ADIT_OPT_DURATION,
+	  AT(ttl),
+	  .def = "10s",
+	  .min = 1000000000,
+	  .max = INT64_MAX,
+	  .help = "how long it lives" },
 	{ .name = "size", .type = ADIT_OPT_SIZE, AT(size), .help = "bytes" },
 	{ .name = "name", .type = ADIT_OPT_STRING, AT(name), .def = "x", .help = "a text" },
 	{ .name = "addr", .type = ADIT_OPT_ADDR, AT(addr), .help = "where" },
-	{ .name = "chain", .type = ADIT_OPT_NAME, AT(chain), .refers = "chains", .help = "by name" },
-	{ .name = "secret", .type = ADIT_OPT_UUID, .flags = ADIT_OPT_SECRET, AT(id), .help = "hidden" },
+	{ .name = "chain",
+	  .type = ADIT_OPT_NAME,
+	  AT(chain),
+	  .refers = "chains",
+	  .help = "by name" },
+	{ .name = "secret",
+	  .type = ADIT_OPT_UUID,
+	  .flags = ADIT_OPT_SECRET,
+	  AT(id),
+	  .help = "hidden" },
 	{ .name = "list", .type = ADIT_OPT_LIST, AT(list), .help = "several" },
 	{ .name = "header", .type = ADIT_OPT_MAP, AT(header), .help = "pairs" },
 	{ .name = "id", .type = ADIT_OPT_UUID, AT(id), .help = "which" },
@@ -100,7 +120,8 @@ every_type_is_filled(void **state)
 
 	assert_int_equal(fill(f, "FLAG: true\nport: 443\nkeepalive.ttl: 1m\nsize: 64KB\nname: 10\n"
 				 "addr: :80\nchain: c\nlist: [a, 'b,c']\nheader: {X-A: 1, b: ~}\n"
-				 "id: 4D21094E-b74c-4916-86c1-d9fa36ea677b\nmode: Fast\ntree: [1]\n",
+				 "id: 4D21094E-b74c-4916-86c1-d9fa36ea677b\n"
+				 "mode: Fast\ntree: [1]\n",
 			      false), 0);
 	assert_true(f->x.flag);
 	assert_int_equal(f->x.port, 443);
@@ -227,9 +248,10 @@ a_required_key_is_missed(void **state)
 	struct filling *f = *state;
 	struct opts_src src = { .node = NULL };
 	struct tree_path path = { .key = "metadata" };
+	char *instance = NULL;
 
 	src.path = &path;
-	assert_int_equal(opts_check(required, &src, f->errs), ADIT_ECONFIG);
+	assert_int_equal(opts_fill(required, &instance, &src, f->errs), ADIT_ECONFIG);
 	assert_string_equal(config_errors_text(f->errs, 0), "metadata: key \"name\" is missing");
 }
 
@@ -242,7 +264,8 @@ single_values_from_text(void **state)
 	assert_int_equal(adit_opt_set(adit_opt_find(rows, "PORT"), &f->x, "81", &e), 0);
 	assert_int_equal(f->x.port, 81);
 	assert_true(f->x.port_given);
-	assert_int_equal(adit_opt_set(adit_opt_find(rows, "old_ttl"), &f->x, "-1s", &e), ADIT_ECONFIG);
+	assert_int_equal(adit_opt_set(adit_opt_find(rows, "old_ttl"), &f->x, "-1s", &e),
+			 ADIT_ECONFIG);
 	assert_string_equal(e.text, "expected at least 1s, not \"-1s\"");
 	assert_int_equal(adit_opt_set(adit_opt_find(rows, "size"), &f->x, "-1", &e), ADIT_ECONFIG);
 	assert_int_equal(adit_opt_set(adit_opt_find(rows, "header"), &f->x, "a", &e), ADIT_ECONFIG);
@@ -264,7 +287,8 @@ uuids_in_all_forms(void **state)
 		"4D21094E-B74C-4916-86C1-D9FA36EA677B",
 	};
 	static const char *const bad[] = {
-		"", "abc", "4d21094e-b74c-4916-86c1-d9fa36ea677", "4d21094e-b74c-4916-86c1-d9fa36ea677g",
+		"", "abc", "4d21094e-b74c-4916-86c1-d9fa36ea677",
+		"4d21094e-b74c-4916-86c1-d9fa36ea677g",
 		"4d21094e-b74c-4916-86c1-d9fa36ea677b0", "(4d21094e-b74c-4916-86c1-d9fa36ea677b)",
 		"4d21094e0b74c04916086c10d9fa36ea677b",
 	};
@@ -302,7 +326,8 @@ the_reference_is_printed(void **state)
 	fclose(f);
 	assert_non_null(strstr(text, "listener example\n  flag  (bool)\n      a switch\n"
 				     "  port  (int, 1 to 65535, default 80)\n      a port\n"
-				     "  ttl | keepalive.ttl | old_ttl  (duration, 1s or more, default 10s)\n"));
+				     "  ttl | keepalive.ttl | old_ttl  "
+				     "(duration, 1s or more, default 10s)\n"));
 	assert_non_null(strstr(text, "  chain  (name in chains)\n"));
 	assert_non_null(strstr(text, "  mode  (one of slow, fast)\n"));
 	free(text);
@@ -313,7 +338,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_type_is_filled, setup, teardown),
-		cmocka_unit_test_setup_teardown(defaults_stand_where_nothing_is_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(defaults_stand_where_nothing_is_said, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(the_first_alias_wins, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_text_is_a_list_with_commas, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_errors_come_in_one_run, setup, teardown),

@@ -416,7 +416,8 @@ durations_are_gos(void **state)
 		{ "-1s", -1000000000 },	     { ".5s", 500000000 },	 { "0", 0 },
 		{ "10us", 10000 },	     { "10\xc2\xb5s", 10000 },	 { "5ns", 5 },
 	};
-	static const char *const bad[] = { "", "10", "1d", "s", ".", ".s", "1s ", " 1s", "1 s", "-", "soon" };
+	static const char *const bad[] = { "",    "10",  "1d",  "s", ".",   ".s",
+					   "1s ", " 1s", "1 s", "-", "soon" };
 	char text[40];
 	int64_t ns;
 
@@ -488,7 +489,8 @@ numbers_have_limits(void **state)
 static void
 addresses_are_checked(void **state)
 {
-	static const char *const good[] = { ":0", ":65535", "h:80", "[::1]:80", "[fe80::1%eth0]:1" };
+	static const char *const good[] = { ":0", ":65535", "h:80", "[::1]:80",
+					    "[fe80::1%eth0]:1" };
 	static const struct {
 		const char	*text;
 		size_t		 at;
@@ -535,7 +537,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(merge_fills_what_is_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(errors_show_the_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(passwords_are_not_quoted, setup, teardown),
-		cmocka_unit_test_setup_teardown(long_lines_are_shown_around_the_caret, setup, teardown),
+		cmocka_unit_test_setup_teardown(long_lines_are_shown_around_the_caret, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(alias_bombs_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(depth_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(equality_looks_at_content, setup, teardown),

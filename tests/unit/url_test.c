@@ -117,28 +117,43 @@ bad_services_are_refused(void **state)
 	static const struct {
 		const char	*url, *why;
 	} cases[] = {
-		{ "tcp://:99999", "-L \"tcp://:99999\":8: bad port \"99999\", expected 0 to 65535 or a range" },
-		{ "tcp://:abc", "-L \"tcp://:abc\":8: bad port \"abc\", expected 0 to 65535 or a range" },
+		{ "tcp://:99999",
+		  "-L \"tcp://:99999\":8: bad port \"99999\", expected 0 to 65535 or a range" },
+		{ "tcp://:abc",
+		  "-L \"tcp://:abc\":8: bad port \"abc\", expected 0 to 65535 or a range" },
 		{ "tcp://:", "-L \"tcp://:\":8: no port after \":\"" },
-		{ "tcp://:1-2-3", "-L \"tcp://:1-2-3\":8: bad port \"1-2-3\", expected 0 to 65535 or a range" },
-		{ "tcp://:-1", "-L \"tcp://:-1\":8: bad port \"-1\", expected 0 to 65535 or a range" },
+		{ "tcp://:1-2-3",
+		  "-L \"tcp://:1-2-3\":8: bad port \"1-2-3\", expected 0 to 65535 or a range" },
+		{ "tcp://:-1",
+		  "-L \"tcp://:-1\":8: bad port \"-1\", expected 0 to 65535 or a range" },
 		{ "tcp://:9-1", "-L \"tcp://:9-1\":8: port range 9-1 runs backwards" },
-		{ "tcp://:1/a:70000", "-L \"tcp://:1/a:70000\":12: bad port \"70000\", expected 0 to 65535 or a range" },
+		{ "tcp://:1/a:70000",
+		  "-L \"tcp://:1/a:70000\":12: bad port \"70000\", expected 0 to 65535 or a "
+		  "range" },
 		{ "ht tp://:1", "-L \"ht tp://:1\":3: \" \" cannot stand in a scheme" },
 		{ "1tp://:1", "-L \"1tp://:1\":1: a scheme begins with a letter" },
 		{ "tcp://:1?a=%zz", "-L \"tcp://:1?a=%zz\":12: bad escape in a parameter" },
-		{ "tcp://:1?a=1;b=2", "-L \"tcp://:1?a=1;b=2\":10: \";\" in a parameter, write %3B or \"&\"" },
+		{ "tcp://:1?a=1;b=2",
+		  "-L \"tcp://:1?a=1;b=2\":10: \";\" in a parameter, write %3B or \"&\"" },
 		{ "tcp://:1?=2", "-L \"tcp://:1?=2\":10: parameter without a name" },
 		{ "tcp://:1\x01", "-L \"tcp://:1?\":9: control character in a URL" },
 		{ "tcp://a%z@:1", "-L \"tcp://***@:1\":8: bad escape in the user part" },
-		{ "tcp://:1?auth=:", "-L \"tcp://:1?auth=*\":15: auth is not the base64 of user:password" },
-		{ "tcp://:1?retries=x", "-L \"tcp://:1?retries=x\":18: expected a whole number, not \"x\"" },
-		{ "tcp://:1/a?maxFails=x", "-L \"tcp://:1/a?maxFails=x\":21: expected a whole number, not \"x\"" },
-		{ "tcp://:1/a?failTimeout=x", "-L \"tcp://:1/a?failTimeout=x\":24: expected a duration like \"30s\", not \"x\"" },
-		{ "tcp://:1?climiter=x", "-L \"tcp://:1?climiter=x\":19: expected a whole number, not \"x\"" },
-		{ "tcp://:1?rlimiter=0x1", "-L \"tcp://:1?rlimiter=0x1\":19: expected a number, not \"0x1\"" },
+		{ "tcp://:1?auth=:",
+		  "-L \"tcp://:1?auth=*\":15: auth is not the base64 of user:password" },
+		{ "tcp://:1?retries=x",
+		  "-L \"tcp://:1?retries=x\":18: expected a whole number, not \"x\"" },
+		{ "tcp://:1/a?maxFails=x",
+		  "-L \"tcp://:1/a?maxFails=x\":21: expected a whole number, not \"x\"" },
+		{ "tcp://:1/a?failTimeout=x",
+		  "-L \"tcp://:1/a?failTimeout=x\":24: expected a duration like \"30s\", not "
+		  "\"x\"" },
+		{ "tcp://:1?climiter=x",
+		  "-L \"tcp://:1?climiter=x\":19: expected a whole number, not \"x\"" },
+		{ "tcp://:1?rlimiter=0x1",
+		  "-L \"tcp://:1?rlimiter=0x1\":19: expected a number, not \"0x1\"" },
 		{ "tcp://:1?hosts=a", "-L \"tcp://:1?hosts=a\":16: expected name:ip, not \"a\"" },
-		{ "tcp://:1?so_mark=x", "-L \"tcp://:1?so_mark=x\":18: expected a whole number, not \"x\"" },
+		{ "tcp://:1?so_mark=x",
+		  "-L \"tcp://:1?so_mark=x\":18: expected a whole number, not \"x\"" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -155,12 +170,17 @@ bad_nodes_are_refused(void **state)
 	} cases[] = {
 		{ "", "-F \"\":1: a node is missing" },
 		{ "http://h:x", "-F \"http://h:x\":10: bad port \"x\", expected 0 to 65535" },
-		{ "http://h:65536", "-F \"http://h:65536\":10: bad port \"65536\", expected 0 to 65535" },
-		{ "http://a:1,b:x", "-F \"http://a:1,b:x\":14: bad port \"x\", expected 0 to 65535" },
-		{ "http://a b:1", "-F \"http://a b:1\":9: expected an address like \"host:443\", not \"a b:1\"" },
+		{ "http://h:65536",
+		  "-F \"http://h:65536\":10: bad port \"65536\", expected 0 to 65535" },
+		{ "http://a:1,b:x",
+		  "-F \"http://a:1,b:x\":14: bad port \"x\", expected 0 to 65535" },
+		{ "http://a b:1",
+		  "-F \"http://a b:1\":9: expected an address like \"host:443\", not \"a b:1\"" },
 		{ "http://[::1:1", "-F \"http://[::1:1\":8: bad IPv6 address in \"[::1:1\"" },
-		{ "http://h:1?secure=yes", "-F \"http://h:1?secure=yes\":19: expected true or false, not \"yes\"" },
-		{ "socks5://u:pw@h:1?auth=@", "-F \"socks5://u:**@h:1?auth=*\":24: auth is not the base64 of user:password" },
+		{ "http://h:1?secure=yes",
+		  "-F \"http://h:1?secure=yes\":19: expected true or false, not \"yes\"" },
+		{ "socks5://u:pw@h:1?auth=@",
+		  "-F \"socks5://u:**@h:1?auth=*\":24: auth is not the base64 of user:password" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -176,7 +196,8 @@ the_whole_message(void **state)
 
 	load_service(p, "tcp://:80x");
 	assert_string_equal(config_errors_text(p->errs, 0),
-			    "-L \"tcp://:80x\":8: bad port \"80x\", expected 0 to 65535 or a range\n"
+			    "-L \"tcp://:80x\":8: bad port \"80x\", expected 0 to 65535 or a "
+			    "range\n"
 			    "      | tcp://:80x\n"
 			    "      |        ^");
 }
@@ -201,7 +222,8 @@ unknown_names_forbid_to_start_only(void **state)
 		assert_non_null(strstr(config_errors_text(p->errs, 0), cases[i].why));
 	}
 	assert_non_null(load_node(p, "tunnel+tsl://h:1"));
-	assert_non_null(strstr(config_errors_text(p->errs, 0), "unknown dialer \"tsl\", did you mean"));
+	assert_non_null(
+		strstr(config_errors_text(p->errs, 0), "unknown dialer \"tsl\", did you mean"));
 	assert_non_null(load_node(p, "h:1"));
 	assert_int_equal(config_errors_count(p->errs), 0);
 }
@@ -250,7 +272,8 @@ services_beyond_the_record(void **state)
 		if (!cases[i].text)
 			assert_null(text);
 		else if (!text || strcmp(text, cases[i].text) != 0)
-			fail_msg("%s: %s is %s", cases[i].url, cases[i].path, text ? text : "absent");
+			fail_msg("%s: %s is %s", cases[i].url, cases[i].path,
+				 text ? text : "absent");
 	}
 	load_service(p, "tcp://:1?limiter.out=1MB");
 	assert_string_equal(text_at(p->root, "limiters/0/limits/0"), "$  1MB");
@@ -288,7 +311,8 @@ nodes_beyond_the_record(void **state)
 		if (!cases[i].text)
 			assert_null(text);
 		else if (!text || strcmp(text, cases[i].text) != 0)
-			fail_msg("%s: %s is %s", cases[i].url, cases[i].path, text ? text : "absent");
+			fail_msg("%s: %s is %s", cases[i].url, cases[i].path,
+				 text ? text : "absent");
 	}
 }
 
@@ -313,7 +337,10 @@ registered_names_are_schemes(void **state)
 {
 	static const char *const service = "reverst://:1", *const node = "reverst://h:1";
 	const struct config_kinds kinds = { .opts = rows_of, .partner = partner };
-	struct config_args args = { .services = &service, .n_services = 1, .nodes = &node, .n_nodes = 1,
+	struct config_args args = { .services = &service,
+				    .n_services = 1,
+				    .nodes = &node,
+				    .n_nodes = 1,
 				    .env = no_environment };
 	struct parsing *p = *state;
 	const struct adit_tree *root = source_load(p->arena, &args, &kinds, p->errs);
@@ -331,7 +358,8 @@ endpoints_are_checked(void **state)
 	struct parsing *p = *state;
 
 	assert_null(load(p, (struct config_args){ .api = ":1?pathPrefx=/a" }));
-	assert_refused(p, "-api \":1?pathPrefx=/a\":4: unknown parameter, did you mean \"pathPrefix\"?");
+	assert_refused(
+		p, "-api \":1?pathPrefx=/a\":4: unknown parameter, did you mean \"pathPrefix\"?");
 	assert_null(load(p, (struct config_args){ .api = ":1/x" }));
 	assert_refused(p, "-api \":1/x\":3: a path cannot stand here");
 	assert_null(load(p, (struct config_args){ .api = "" }));
@@ -353,12 +381,14 @@ some_environment(const char *name)
 static void
 flags_win_over_environment_over_files(void **state)
 {
-	static const char *const file = "{\"log\": {\"level\": \"info\", \"format\": \"text\"}, \"api\": "
-					"{\"addr\": \":1\", \"pathPrefix\": \"/x\"}}";
+	static const char *const file =
+		"{\"log\": {\"level\": \"info\", \"format\": \"text\"}, \"api\": "
+		"{\"addr\": \":1\", \"pathPrefix\": \"/x\"}}";
 	struct parsing *p = *state;
 
-	assert_non_null(load(p, (struct config_args){
-					.sources = &file, .n_sources = 1, .env = some_environment }));
+	assert_non_null(load(
+		p,
+		(struct config_args){ .sources = &file, .n_sources = 1, .env = some_environment }));
 	assert_string_equal(text_at(p->root, "log/level"), "warn");
 	assert_string_equal(text_at(p->root, "log/format"), "text");
 	assert_string_equal(text_at(p->root, "api/addr"), ":2");
@@ -376,15 +406,18 @@ static void
 later_sources_append_and_replace(void **state)
 {
 	static const char *const files[] = {
-		"{\"services\": [{\"name\": \"a\"}], \"log\": {\"level\": \"info\", \"format\": \"text\"}}",
+		"{\"services\": [{\"name\": \"a\"}], \"log\": {\"level\": \"info\", \"format\": "
+		"\"text\"}}",
 		"{\"Services\": {\"name\": \"b\"}, \"log.level\": \"warn\", \"hops\": null}",
 		"-",
 	};
 	static const char input[] = "services:\n- name: c\nhops: [{name: h}]\n";
 	struct parsing *p = *state;
 
-	assert_non_null(load(p, (struct config_args){ .sources = files, .n_sources = 3,
-						      .input = input, .input_len = strlen(input) }));
+	assert_non_null(load(p, (struct config_args){ .sources = files,
+						      .n_sources = 3,
+						      .input = input,
+						      .input_len = strlen(input) }));
 	assert_string_equal(text_at(p->root, "services/0/name"), "a");
 	assert_string_equal(text_at(p->root, "services/1/name"), "b");
 	assert_string_equal(text_at(p->root, "services/2/name"), "c");
@@ -403,7 +436,8 @@ bad_sources_are_told_together(void **state)
 		"open /nonexistent/a.yaml: No such file or directory",
 		"b.toml: unknown configuration format \"toml\", expected .yaml, .yml or .json",
 		"c: unknown configuration format \"\", expected .yaml, .yml or .json",
-		"-C https://x/y.yaml: a configuration from a web server is not available in this build",
+		"-C https://x/y.yaml: a configuration from a web server is not available in "
+		"this build",
 		"-C {...}:1:8: did not find expected <document start>",
 	};
 	struct parsing *p = *state;
@@ -483,12 +517,14 @@ main(void)
 		cmocka_unit_test_setup_teardown(bad_services_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_nodes_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_whole_message, setup, teardown),
-		cmocka_unit_test_setup_teardown(unknown_names_forbid_to_start_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(unknown_names_forbid_to_start_only, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(services_beyond_the_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(nodes_beyond_the_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(registered_names_are_schemes, setup, teardown),
 		cmocka_unit_test_setup_teardown(endpoints_are_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(flags_win_over_environment_over_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(flags_win_over_environment_over_files, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(later_sources_append_and_replace, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_sources_are_told_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_default_file_is_searched, setup, teardown),
