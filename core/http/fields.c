@@ -7,7 +7,10 @@
 #define FIRST_FIELDS 24
 #define FIRST_BYTES  1152
 #define BLOCK_BYTES  4096
-/* Texts that were removed or replaced stay until the end: this bounds what a caller that only replaces can use. */
+/*
+ * Texts that were removed or replaced stay until the end: this bounds what a caller that only
+ * replaces can use.
+ */
 #define ARENA_MAX    (4 * FIELDS_BYTES_MAX)
 
 struct fields_block {
@@ -17,8 +20,9 @@ struct fields_block {
 };
 
 /*
- * Texts stand in blocks that never move, so that a struct adit_text may point at them; the first block and the first
- * part of the index are in the same allocation. A typical request needs no other.
+ * Texts stand in blocks that never move, so that a struct adit_text may point at them; the first
+ * block and the first part of the index are in the same allocation. A typical request needs no
+ * other.
  */
 struct adit_fields {
 	struct adit_text	 control[ADIT_CONTROLS];
@@ -41,9 +45,9 @@ enum { TOKEN = 1, TARGET = 2, AUTHORITY = 4, VALUE = 8, SCHEME = 16 };
 #define ALNUM (TOKEN | TARGET | AUTHORITY | VALUE | SCHEME)
 
 /*
- * What each byte may be part of. TARGET: a request target has no fragment and nothing outside of ASCII (RFC 3986).
- * AUTHORITY: a host and port as RFC 3986 spells them, without user information (RFC 9110, 4.2.4). VALUE: all but CR, LF
- * and NUL (RFC 9110, 5.5).
+ * What each byte may be part of. TARGET: a request target has no fragment and nothing outside of
+ * ASCII (RFC 3986). AUTHORITY: a host and port as RFC 3986 spells them, without user information
+ * (RFC 9110, 4.2.4). VALUE: all but CR, LF and NUL (RFC 9110, 5.5).
  */
 static const uint8_t char_class[256] = {
 	[1 ... 9] = VALUE, [11 ... 12] = VALUE, [14 ... 32] = VALUE, [127 ... 255] = VALUE,
@@ -230,7 +234,10 @@ fields_make_room(struct adit_fields *f, size_t len)
 
 	if (len < (size_t)(f->end - f->tail) - f->open)
 		return 0;
-	/* Twice the open text, so that one that comes byte by byte is copied a bounded number of times. */
+	/*
+	 * Twice the open text, so that one that comes byte by byte is copied a bounded number of
+	 * times.
+	 */
 	while (size < 2 * f->open + len + 1)
 		size *= 2;
 	if (f->arena + size > ARENA_MAX)
@@ -292,7 +299,10 @@ fields_finish_value(struct adit_fields *f, struct adit_text *out)
 	return fields_finish(f, out);
 }
 
-/* Copies s into f; whether it fits the limit is for the caller to know, who may be about to drop another. */
+/*
+ * Copies s into f; whether it fits the limit is for the caller to know, who may be about to drop
+ * another.
+ */
 static int
 fields_store(struct adit_fields *f, struct adit_text s, struct adit_text *out)
 {
@@ -465,13 +475,13 @@ fields_find(const struct adit_fields *f, const char *name, size_t len, size_t fr
 
 /* Removes all of that name at or after from. */
 static unsigned
-fields_remove_from(struct adit_fields *f, const char *name, size_t from)
+fields_remove_from(struct adit_fields *f, struct adit_text name, size_t from)
 {
-	size_t len = strlen(name), kept = fields_find(f, name, len, from);
+	size_t kept = fields_find(f, name.s, name.len, from);
 	unsigned removed;
 
 	for (size_t i = kept; i < f->n; i++) {
-		if (http_text_equal(f->index[i].name, name, len))
+		if (http_text_equal(f->index[i].name, name.s, name.len))
 			f->bytes -= field_bytes(&f->index[i]);
 		else
 			f->index[kept++] = f->index[i];
@@ -482,9 +492,15 @@ fields_remove_from(struct adit_fields *f, const char *name, size_t from)
 }
 
 unsigned
-adit_fields_remove(struct adit_fields *f, const char *name)
+fields_remove(struct adit_fields *f, struct adit_text name)
 {
 	return fields_remove_from(f, name, 0);
+}
+
+unsigned
+adit_fields_remove(struct adit_fields *f, const char *name)
+{
+	return fields_remove(f, (struct adit_text){ name, strlen(name) });
 }
 
 int
@@ -507,7 +523,7 @@ adit_fields_set(struct adit_fields *f, const char *name, const char *value)
 		return err;
 	f->bytes += v.len - at->len;
 	*at = v;
-	fields_remove_from(f, name, i + 1);
+	fields_remove_from(f, (struct adit_text){ name, len }, i + 1);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Fields from the inside, for the HTTP codecs in core: text that arrives in pieces is put together in the fields' own
- * memory, so that a head is copied once. See adit/exchange.h for the contract.
+ * Fields from the inside, for the HTTP codecs in core: text that arrives in pieces is put together
+ * in the fields' own memory, so that a head is copied once. See adit/exchange.h for the contract.
  */
 #ifndef ADIT_CORE_HTTP_FIELDS_H
 #define ADIT_CORE_HTTP_FIELDS_H
@@ -14,14 +14,15 @@
 void fields_reset(struct adit_fields *f);
 
 /*
- * Appends to the one text that is open. 0, -ENOMEM or -E2BIG. Nothing else may be done with f (beyond reading it) until
- * fields_finish.
+ * Appends to the one text that is open. 0, -ENOMEM or -E2BIG. Nothing else may be done with f
+ * (beyond reading it) until fields_finish.
  */
 int fields_append(struct adit_fields *f, const char *s, size_t len);
 
 /*
- * Ends the open text (empty if nothing was appended): terminated, in f's memory, not yet part of it. The second one
- * leaves out the blanks around it, which belong to no field value (RFC 9110, 5.5). 0 or -ENOMEM.
+ * Ends the open text (empty if nothing was appended): terminated, in f's memory, not yet part of
+ * it. The second one leaves out the blanks around it, which belong to no field value (RFC 9110,
+ * 5.5). 0 or -ENOMEM.
  */
 int fields_finish(struct adit_fields *f, struct adit_text *out);
 int fields_finish_value(struct adit_fields *f, struct adit_text *out);
@@ -29,6 +30,9 @@ int fields_finish_value(struct adit_fields *f, struct adit_text *out);
 /* As adit_fields_add and adit_fields_set_control, of texts from fields_finish: not copied. */
 int fields_push(struct adit_fields *f, struct adit_text name, struct adit_text value);
 int fields_control(struct adit_fields *f, enum adit_control which, struct adit_text text);
+
+/* As adit_fields_remove; name may be a text of f. */
+unsigned fields_remove(struct adit_fields *f, struct adit_text name);
 
 /* The bytes all texts make up, for a limit or to size a buffer. */
 size_t fields_bytes(const struct adit_fields *f);
@@ -40,8 +44,8 @@ bool http_is_token(const char *s, size_t len);
 bool http_text_equal(struct adit_text a, const char *b, size_t len);
 
 /*
- * The next element of a comma list (RFC 9110, 5.6.1), without blanks around it and without empty ones; *list moves
- * behind it. False at the end. Commas in quoted strings do not separate.
+ * The next element of a comma list (RFC 9110, 5.6.1), without blanks around it and without empty
+ * ones; *list moves behind it. False at the end. Commas in quoted strings do not separate.
  */
 bool http_list_next(struct adit_text *list, struct adit_text *element);
 

@@ -77,14 +77,17 @@ static void
 bad_names_and_values_are_refused(void **state)
 {
 	static const char *const names[] = {
-		"", " ", "a b", "a:", ":a", "a\t", "a\r", "a\n", "\x7f", "a\x80", "(a)", "a/b", "\"a\"", "a,b",
-		"a;b", "a=b", "{a", "a}", "a@b", "a[b", "a]b", "a\\b", "a?b", "a<b", "a>b",
+		"",	 " ",	"a b", "a:",	":a",  "a\t", "a\r", "a\n", "\x7f",
+		"a\x80", "(a)", "a/b", "\"a\"", "a,b", "a;b", "a=b", "{a",  "a}",
+		"a@b",	 "a[b", "a]b", "a\\b",	"a?b", "a<b", "a>b",
 	};
 	struct adit_fields *f = *state;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		assert_int_equal(adit_fields_add(f, (struct adit_text){ names[i], strlen(names[i]) },
-						 T("v")), -EINVAL);
+		assert_int_equal(adit_fields_add(f,
+						 (struct adit_text){ names[i], strlen(names[i]) },
+						 T("v")),
+				 -EINVAL);
 	assert_int_equal(adit_fields_add(f, T("a\0b"), T("v")), -EINVAL);
 	assert_int_equal(adit_fields_add(f, T("a"), T("v\0w")), -EINVAL);
 	assert_int_equal(adit_fields_add(f, T("a"), T("v\rw")), -EINVAL);
@@ -157,7 +160,8 @@ the_number_of_fields_is_limited(void **state)
 		char value[16];
 
 		snprintf(value, sizeof(value), "%d", i);
-		assert_int_equal(adit_fields_add(f, T("n"), (struct adit_text){ value, strlen(value) }), 0);
+		assert_int_equal(
+			adit_fields_add(f, T("n"), (struct adit_text){ value, strlen(value) }), 0);
 	}
 	assert_int_equal(adit_fields_add(f, T("n"), T("")), -E2BIG);
 	for (int i = 0; i < FIELDS_MAX; i++)
@@ -174,9 +178,11 @@ the_size_is_limited(void **state)
 	static char big[FIELDS_BYTES_MAX];
 
 	memset(big, 'x', sizeof(big));
-	assert_int_equal(adit_fields_add(f, T("a"), (struct adit_text){ big, FIELDS_BYTES_MAX - 4 }),
-			 -E2BIG);
-	assert_int_equal(adit_fields_add(f, T("a"), (struct adit_text){ big, FIELDS_BYTES_MAX - 5 }), 0);
+	assert_int_equal(
+		adit_fields_add(f, T("a"), (struct adit_text){ big, FIELDS_BYTES_MAX - 4 }),
+		-E2BIG);
+	assert_int_equal(
+		adit_fields_add(f, T("a"), (struct adit_text){ big, FIELDS_BYTES_MAX - 5 }), 0);
 	assert_int_equal(adit_fields_add(f, T("b"), T("")), -E2BIG);
 	assert_int_equal(adit_fields_set_control(f, ADIT_METHOD, "G", 1), -E2BIG);
 	assert_int_equal(adit_fields_at(f, 0)->value.len, FIELDS_BYTES_MAX - 5);
@@ -184,7 +190,9 @@ the_size_is_limited(void **state)
 	assert_int_equal(adit_fields_set_control(f, ADIT_METHOD, "G", 1), 0);
 }
 
-/* Replacing over and over leaves dead text behind: it ends with an error, not with all the memory. */
+/*
+ * Replacing over and over leaves dead text behind: it ends with an error, not with all the memory.
+ */
 static void
 replacing_for_ever_ends(void **state)
 {
@@ -259,7 +267,8 @@ a_copy_is_equal_and_independent(void **state)
 	assert_text(adit_fields_control(copy, ADIT_METHOD), "GET");
 	assert_null(adit_fields_control(copy, ADIT_TARGET).s);
 	assert_int_equal(adit_fields_count(copy), 100);
-	assert_text(adit_fields_at(copy, 99)->value, "some value that is long enough to fill blocks");
+	assert_text(adit_fields_at(copy, 99)->value, "some value that is long enough to fill "
+						     "blocks");
 	assert_int_equal(adit_fields_status(copy), 200);
 	assert_int_equal(adit_fields_version(copy), 20);
 	adit_fields_free(copy);
@@ -270,7 +279,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(fields_keep_their_order_and_case, make, drop),
-		cmocka_unit_test_setup_teardown(set_replaces_all_in_the_first_ones_place, make, drop),
+		cmocka_unit_test_setup_teardown(set_replaces_all_in_the_first_ones_place, make,
+						drop),
 		cmocka_unit_test_setup_teardown(bad_names_and_values_are_refused, make, drop),
 		cmocka_unit_test_setup_teardown(lists_are_searched_by_element, make, drop),
 		cmocka_unit_test_setup_teardown(control_data_is_checked, make, drop),
