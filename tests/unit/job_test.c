@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -119,19 +120,21 @@ stop(void *arg)
 	return NULL;
 }
 
-static bool
-all_threads_are_busy(void *arg)
+static void
+wait_until_all_threads_are_busy(struct count *n)
 {
-	return ((struct count *)arg)->entered == JOB_THREADS;
+	while (atomic_load(&n->entered) < JOB_THREADS)
+		sched_yield();
 }
 
-static bool
-is_stopping(void *arg)
+static void
+wait_until_it_stops(struct adit_worker *w)
 {
 	struct count n = { .want = 0 };
 	struct job late = job_for(&n, NULL);
 
-	return adit_job_run(arg, &late.base) == ADIT_ESTOPPED;	/* else -EAGAIN: it is full */
+	while (adit_job_run(w, &late.base) != ADIT_ESTOPPED)	/* else -EAGAIN: it is full */
+		sched_yield();
 }
 
 static void
@@ -152,14 +155,14 @@ the_queue_is_bounded_and_cancelled_at_the_end(void **state)
 		err = adit_job_run(l->worker, &jobs[accepted].base);
 		accepted += !err;
 		if (accepted == JOB_THREADS)
-			assert_true(loop_until(l, all_threads_are_busy, &n, 10000));
+			wait_until_all_threads_are_busy(&n);
 	}
 	assert_int_equal(err, -EAGAIN);
 	assert_int_equal(accepted, JOB_QUEUE + JOB_THREADS);
 	jobs[0].again = true;
 	jobs[accepted - 1].again = true;
 	assert_int_equal(pthread_create(&stopper, NULL, stop, worker_jobs(l->worker)), 0);
-	assert_true(loop_until(l, is_stopping, l->worker, 10000));
+	wait_until_it_stops(l->worker);
 	for (int i = 0; i < JOB_THREADS; i++)
 		sem_post(&gate);
 	pthread_join(stopper, NULL);

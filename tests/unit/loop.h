@@ -38,7 +38,8 @@ void loop_free(struct loop *l);
 /*
  * Turns until cond(arg) is true, asking before the first turn and after each; false if limit_ms
  * passed. The limit is for a test that fails: give it generously, it costs nothing when all is well
- * (and TSan is slow).
+ * (and TSan is slow). What another thread changes without waking the loop is seen late, or at the
+ * limit only: wait for that without the loop.
  */
 bool loop_until(struct loop *l, bool (*cond)(void *arg), void *arg, unsigned limit_ms);
 
