@@ -1,5 +1,6 @@
 /*
- * connectors forward and tcp: nothing is asked of the node. It is the target, or knows by itself where to go on.
+ * connectors forward and tcp: nothing is asked of the node. It is the target, or knows by itself
+ * where to go on.
  */
 #include <adit/plugin.h>
 

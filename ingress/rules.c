@@ -8,7 +8,8 @@ rules_ingress_of(struct adit_ingress *i)
 }
 
 static int
-rules_ingress_lookup(struct adit_ingress *i, struct adit_worker *w, const char *host, struct adit_rule *out)
+rules_ingress_lookup(struct adit_ingress *i, struct adit_worker *w, const char *host,
+		     struct adit_rule *out)
 {
 	const struct ingress_table *table = rules_ingress_of(i)->table;
 

@@ -22,7 +22,8 @@ struct tcp_listener {
 
 static const struct adit_opt tcp_listener_opts[] = {
 	TCP_KEEPALIVE_ROWS(struct tcp_listener, keepalive),
-	{ .name = "reuseport", .type = ADIT_OPT_BOOL, .offset = offsetof(struct tcp_listener, reuseport),
+	{ .name = "reuseport", .type = ADIT_OPT_BOOL,
+	  .offset = offsetof(struct tcp_listener, reuseport),
 	  .help = "let other processes listen on the same address" },
 	{ .name = "mptcp", .type = ADIT_OPT_BOOL, .offset = offsetof(struct tcp_listener, mptcp),
 	  .help = "Multipath TCP, where the kernel has it" },

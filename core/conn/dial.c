@@ -138,8 +138,8 @@ dial_note(struct dial *d, int err)
 /* ---- attempts ----------------------------------------------------------------------- */
 
 /*
- * A port of the kernel's own range on this machine, where nobody listens, can be given to the attempt itself as its
- * source port: then it is connected to itself.
+ * A port of the kernel's own range on this machine, where nobody listens, can be given to the
+ * attempt itself as its source port: then it is connected to itself.
  */
 static bool
 is_own_peer(int fd)
@@ -235,7 +235,8 @@ attempt_begin(struct dial *d, int fd)
 	return 0;
 }
 
-/* Begins with the next address that lets itself be tried, or ends when all have failed; d may be gone afterwards. */
+/* Begins with the next address that lets itself be tried, or ends when all have failed; d may be
+ * gone afterwards. */
 static void
 dial_go_on(struct dial *d)
 {
@@ -369,7 +370,8 @@ dial_look_up(struct dial *d, const char *host, struct adit_err *e)
 	return 0;
 }
 
-/* Names that need nobody to be asked: literals, and what must be this machine (RFC 6761, section 6.3). */
+/* Names that need nobody to be asked: literals, and what must be this machine (RFC 6761,
+ * section 6.3). */
 static bool
 dial_knows(struct dial *d, const char *host)
 {

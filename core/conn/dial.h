@@ -1,7 +1,7 @@
 /*
- * Dialing a name over TCP. The conn is there at once and opens when one of the name's addresses answered: they are tried
- * one after the other, families in turn, a new one each 250 ms or as soon as the one before failed, and the first
- * that connects wins (RFC 8305).
+ * Dialing a name over TCP. The conn is there at once and opens when one of the name's addresses
+ * answered: they are tried one after the other, families in turn, a new one each 250 ms or as soon
+ * as the one before failed, and the first that connects wins (RFC 8305).
  */
 #ifndef ADIT_CORE_DIAL_H
 #define ADIT_CORE_DIAL_H
@@ -13,15 +13,16 @@ struct tcp_keepalive;
 #define DIAL_MS 15000	/* the default limit, for all of it */
 
 struct tcp_dial {
-	const char			*host;	/* a name or a literal; "": this machine. Copied where needed */
+	const char			*host;	/* a name or literal; "": this machine. Copied */
 	uint16_t			 port;
 	unsigned			 ms;	/* limit; 0: DIAL_MS */
 	const struct tcp_keepalive	*keepalive;	/* copied; NULL: the default */
 };
 
 /*
- * An opening conn. It fails with what tells most of all attempts: -ECONNREFUSED rather than -ETIMEDOUT rather than that
- * there was no way to the host. Closing it ends the dialing. NULL with e filled: nothing was begun.
+ * An opening conn. It fails with what tells most of all attempts: -ECONNREFUSED rather than
+ * -ETIMEDOUT rather than that there was no way to the host. Closing it ends the dialing. NULL with
+ * e filled: nothing was begun.
  */
 struct adit_conn *tcp_dial_to(struct adit_worker *w, const struct tcp_dial *to, struct adit_err *e);
 

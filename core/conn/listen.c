@@ -94,8 +94,9 @@ socket_new(int family, unsigned flags)
 }
 
 /*
- * SO_REUSEPORT at the time of bind() would let two daemons share a port without a word, and the kernel choose one for us
- * that others share already: the first socket is bound without it, and opened to the others of its set after.
+ * SO_REUSEPORT at the time of bind() would let two daemons share a port without a word, and the
+ * kernel choose one for us that others share already: the first socket is bound without it, and
+ * opened to the others of its set after.
  */
 static int
 socket_bind(int fd, const struct sockaddr *sa, socklen_t len, bool exclusive)
@@ -315,8 +316,8 @@ acceptor_event(evutil_socket_t fd, short what, void *arg)
 }
 
 struct acceptor *
-acceptor_new(struct adit_worker *w, struct listen_set *s, void (*accepted)(void *arg, int fd), void *arg,
-	     struct adit_err *e)
+acceptor_new(struct adit_worker *w, struct listen_set *s, void (*accepted)(void *arg, int fd),
+	     void *arg, struct adit_err *e)
 {
 	struct acceptor *a = calloc(1, sizeof(*a));
 

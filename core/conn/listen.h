@@ -1,7 +1,7 @@
 /*
- * Listening sockets that outlive a reload. A set is one address with a SO_REUSEPORT socket for each worker; it is
- * found again by that address, so a service that was configured anew takes over the sockets, and with them
- * the connections that wait in them. Main thread, but for listen_accept.
+ * Listening sockets that outlive a reload. A set is one address with a SO_REUSEPORT socket for each
+ * worker; it is found again by that address, so a service that was configured anew takes over the
+ * sockets, and with them the connections that wait in them. Main thread, but for listen_accept.
  */
 #ifndef ADIT_CORE_LISTEN_H
 #define ADIT_CORE_LISTEN_H
@@ -21,11 +21,12 @@ enum listen_flag {
 };
 
 /*
- * The set of that address (":80": all addresses, both families; "host:port"; "[v6]:port"; port 0: the kernel's choice,
- * the same for all workers), opened if it is not open yet; one that is open stays as it was opened. Counted. NULL
- * with e.
+ * The set of that address (":80": all addresses, both families; "host:port"; "[v6]:port"; port 0:
+ * the kernel's choice, the same for all workers), opened if it is not open yet; one that is open
+ * stays as it was opened. Counted. NULL with e.
  */
-struct listen_set *listen_get(struct listen_book *b, const char *addr, unsigned flags, struct adit_err *e);
+struct listen_set *listen_get(struct listen_book *b, const char *addr, unsigned flags,
+			      struct adit_err *e);
 void listen_put(struct listen_book *b, struct listen_set *s);
 
 /* Where it listens really (the port that the kernel chose). */
@@ -38,8 +39,9 @@ int listen_fd(const struct listen_set *s, unsigned worker);
 struct acceptor;
 
 /*
- * Accepts on w's socket of s: accepted(arg, fd) gets each new non-blocking descriptor, at most 64 a turn. When the
- * process has no descriptor left it pauses for 100 ms. NULL with e filled. Called on w.
+ * Accepts on w's socket of s: accepted(arg, fd) gets each new non-blocking descriptor, at most 64 a
+ * turn. When the process has no descriptor left it pauses for 100 ms. NULL with e filled. Called on
+ * w.
  */
 struct acceptor *acceptor_new(struct adit_worker *w, struct listen_set *s,
 			      void (*accepted)(void *arg, int fd), void *arg, struct adit_err *e);

@@ -16,7 +16,8 @@
 #include "core/conn/tcp.h"
 #include "core/conn/tcp_keepalive.h"
 
-/* Unsent bytes the kernel keeps beyond what is in flight: enough for a wake-up's delay, not a hidden queue. */
+/* Unsent bytes the kernel keeps beyond what is in flight: enough for a wake-up's delay, not a
+ * hidden queue. */
 #define NOTSENT_LOWAT (128 * 1024)
 
 /* How long, and for how many bytes, a polite close reads on. */
@@ -174,9 +175,9 @@ tcp_register(struct tcp *t, struct adit_worker *w)
 /* ---- operations ------------------------------------------------------------------- */
 
 /*
- * After a read that got less than it asked for. The edge of an end or a reset that came together with those bytes has passed;
- * libevent tells of the end (EV_CLOSED), but a reset looks like data, so the socket must say itself that it is empty. It
- * says what else it has to say once only.
+ * After a read that got less than it asked for. The edge of an end or a reset that came together
+ * with those bytes has passed; libevent tells of the end (EV_CLOSED), but a reset looks like data,
+ * so the socket must say itself that it is empty. It says what else it has to say once only.
  */
 static bool
 tcp_is_drained(struct tcp *t)

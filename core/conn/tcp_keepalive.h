@@ -1,6 +1,6 @@
 /*
- * TCP keepalive as people configure it: the option rows that listeners and dialers over TCP share, and how they reach
- * a socket. Without a word from anybody every socket has it on (tcp_tune).
+ * TCP keepalive as people configure it: the option rows that listeners and dialers over TCP share,
+ * and how they reach a socket. Without a word from anybody every socket has it on (tcp_tune).
  */
 #ifndef ADIT_CORE_TCP_KEEPALIVE_H
 #define ADIT_CORE_TCP_KEEPALIVE_H
@@ -20,20 +20,23 @@ struct tcp_keepalive {
 	int64_t		count;		/* 0: the default */
 };
 
-/* The rows for a struct tcp_keepalive that is the member field of instance (a type). The limits are the kernel's. */
+/* The rows for a struct tcp_keepalive that is the member field of instance (a type). The limits are
+ * the kernel's. */
 #define TCP_KEEPALIVE_ROWS(instance, field) \
 	{ .name = "keepalive", .type = ADIT_OPT_BOOL, .def = "true", \
 	  .offset = offsetof(instance, field.on), .help = "TCP keepalive" }, \
 	{ .name = "keepalive.idle", .type = ADIT_OPT_DURATION, .def = "15s", \
 	  .max = (int64_t)ADIT_SECONDS(32767), .offset = offsetof(instance, field.idle), \
-	  .help = "silence before the first keepalive probe" }, \
+	  .help = "silence before the first probe of TCP keepalive" }, \
 	{ .name = "keepalive.interval", .type = ADIT_OPT_DURATION, .def = "15s", \
 	  .max = (int64_t)ADIT_SECONDS(32767), .offset = offsetof(instance, field.interval), \
-	  .help = "time between keepalive probes" }, \
+	  .help = "time between probes" }, \
 	{ .name = "keepalive.count", .type = ADIT_OPT_INT, .def = "9", .max = 127, \
-	  .offset = offsetof(instance, field.count), .help = "unanswered probes that end a connection" }
+	  .offset = offsetof(instance, field.count), \
+	  .help = "unanswered probes that end a connection" }
 
-/* Sets it on a socket: a connected one, or a listening one, from which what it accepts inherits it. */
+/* Sets it on a socket: a connected one, or a listening one, from which what it accepts inherits it.
+ */
 void tcp_keepalive_set(int fd, const struct tcp_keepalive *k);
 
 #endif

@@ -97,8 +97,8 @@ activities_stop(struct activities *all, struct adit_worker *w, int why)
 {
 	struct adit_activity *list = all->first[adit_worker_index(w)], *a;
 
-	/* What stop() ends takes itself out of list; what it begins goes to the worker's own list and is met
-	 * by the next call. */
+	/* What stop() ends takes itself out of list; what it begins goes to the worker's own list
+	 * and is met by the next call. */
 	all->first[adit_worker_index(w)] = NULL;
 	if (list)
 		list->prev = &list;

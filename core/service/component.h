@@ -1,6 +1,7 @@
 /*
- * A component from the inside: the configured place of an instance. Whoever owns the instance (a service, a node)
- * embeds one for each; the last reference frees the owner through destroy, in the thread that dropped it.
+ * A component from the inside: the configured place of an instance. Whoever owns the instance (a
+ * service, a node) embeds one for each; the last reference frees the owner through destroy, in the
+ * thread that dropped it.
  */
 #ifndef ADIT_CORE_COMPONENT_H
 #define ADIT_CORE_COMPONENT_H
@@ -25,7 +26,7 @@ void activities_stop(struct activities *all, struct adit_worker *w, int why);
 
 struct adit_component {
 	atomic_uint			 refs;
-	const char			*name;		/* borrowed from the configuration, as all below */
+	const char			*name;	/* borrowed from the configuration, as all below */
 	struct adit_log			*log;
 	struct adit_tls_conf		 tls;
 	const char			*user, *password;	/* to present; NULL: none */

@@ -1,6 +1,6 @@
 /*
- * Which nodes of a forwarder are for a request: by host, protocol and path. Nodes that ask for no host are for those that no
- * host filter matches.
+ * Which nodes of a forwarder are for a request: by host, protocol and path. Nodes that ask for no
+ * host are for those that no host filter matches.
  */
 #ifndef ADIT_CORE_FILTER_H
 #define ADIT_CORE_FILTER_H
@@ -13,7 +13,8 @@ struct filter_request {
 	const char	*path;		/* of a URL; NULL: none */
 };
 
-/* Whether f lets req by; f NULL: always. Without case; ".x", "*.x" and "*x" match x and all below it, "*" any host. */
+/* Whether f lets req by; f NULL: always. Without case; ".x", "*.x" and "*x" match x and all below
+ * it, "*" any host. */
 bool filter_matches(const struct filter_conf *f, const struct filter_request *req);
 
 /* Puts the indexes of the nodes to choose from into out (n entries); returns how many. */

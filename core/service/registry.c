@@ -59,14 +59,17 @@ registry_at(const struct registry *r, size_t i)
 	return i < r->n ? r->plugins[i] : NULL;
 }
 
-/* How far a table of a kind must reach (up to its first optional operation), and how large an instance is at least. */
+/* How far a table of a kind must reach (up to its first optional operation), and how large an
+ * instance is at least. */
 static const struct {
 	size_t	table, instance;
 } least[ADIT_KINDS] = {
-	[ADIT_LISTENER] = { offsetof(struct adit_listener_ops, init), sizeof(struct adit_listener) },
+	[ADIT_LISTENER] = { offsetof(struct adit_listener_ops, init),
+			    sizeof(struct adit_listener) },
 	[ADIT_HANDLER] = { offsetof(struct adit_handler_ops, init), sizeof(struct adit_handler) },
 	[ADIT_DIALER] = { offsetof(struct adit_dialer_ops, init), sizeof(struct adit_dialer) },
-	[ADIT_CONNECTOR] = { offsetof(struct adit_connector_ops, bind), sizeof(struct adit_connector) },
+	[ADIT_CONNECTOR] = { offsetof(struct adit_connector_ops, bind),
+			     sizeof(struct adit_connector) },
 	[ADIT_LAYER] = { offsetof(struct adit_layer_ops, init), sizeof(struct adit_layer) },
 	[ADIT_INGRESS] = { offsetof(struct adit_ingress_ops, init), sizeof(struct adit_ingress) },
 	[ADIT_STACK] = { sizeof(struct adit_stack), 0 },
@@ -109,7 +112,8 @@ static bool
 is_taken(const struct registry *r, const struct adit_plugin *p)
 {
 	if (p->kind == ADIT_STACK)
-		return registry_find(r, ADIT_LISTENER, p->name) || registry_find(r, ADIT_DIALER, p->name);
+		return registry_find(r, ADIT_LISTENER, p->name) ||
+		       registry_find(r, ADIT_DIALER, p->name);
 	return registry_find(r, p->kind, p->name);
 }
 
@@ -117,7 +121,8 @@ int
 registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e)
 {
 	if (p->abi != ADIT_ABI)
-		return adit_err_set(e, -EINVAL, "plugin of ABI %u, this is ABI %d", p->abi, ADIT_ABI);
+		return adit_err_set(e, -EINVAL, "plugin of ABI %u, this is ABI %d", p->abi,
+				    ADIT_ABI);
 	if (!p->name || !*p->name || p->kind >= ADIT_KINDS || p->size < sizeof(*p))
 		return adit_err_set(e, -EINVAL, "plugin without a name or kind");
 	if (!plugin_is_complete(p))

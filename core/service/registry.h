@@ -1,6 +1,6 @@
 /*
- * The registry: which plugins there are. Filled once in the main thread before anything is configured (built-ins,
- * then shared objects), read by anybody afterwards.
+ * The registry: which plugins there are. Filled once in the main thread before anything is
+ * configured (built-ins, then shared objects), read by anybody afterwards.
  */
 #ifndef ADIT_CORE_REGISTRY_H
 #define ADIT_CORE_REGISTRY_H
@@ -13,13 +13,14 @@ struct registry *registry_new(void);
 void registry_free(struct registry *r);
 
 /*
- * Adds a table, which must live as long as r. -EINVAL with e filled: a foreign ABI number, a missing operation, a name
- * that kind has already.
+ * Adds a table, which must live as long as r. -EINVAL with e filled: a foreign ABI number, a
+ * missing operation, a name that kind has already.
  */
 int registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e);
 
 /* The table called name, or NULL. A stack counts as a listener and as a dialer. */
-const struct adit_plugin *registry_find(const struct registry *r, enum adit_kind kind, const char *name);
+const struct adit_plugin *registry_find(const struct registry *r, enum adit_kind kind,
+					const char *name);
 
 /* For listings: the i-th table added, or NULL. */
 const struct adit_plugin *registry_at(const struct registry *r, size_t i);
@@ -28,8 +29,8 @@ const struct adit_plugin *registry_at(const struct registry *r, size_t i);
 const char *registry_kind_name(enum adit_kind kind);
 
 /*
- * The option rows of a name: of a stack, those of all its parts one after the other (dialer says which side is meant);
- * NULL-terminated list of tables.
+ * The option rows of a name: of a stack, those of all its parts one after the other (dialer says
+ * which side is meant); NULL-terminated list of tables.
  */
 #define REGISTRY_PARTS 6
 size_t registry_opts(const struct registry *r, enum adit_kind kind, const char *name,

@@ -8,7 +8,9 @@
 void
 selector_init(struct selector *s, const struct selector_conf *conf)
 {
-	*s = (struct selector){ .strategy = SELECT_ROUND, .max_fails = 1, .fail_timeout = FAIL_TIMEOUT };
+	*s = (struct selector){
+		.strategy = SELECT_ROUND, .max_fails = 1, .fail_timeout = FAIL_TIMEOUT,
+	};
 	if (!conf)
 		return;
 	s->strategy = conf->strategy;
@@ -35,8 +37,8 @@ enum { WELL = 1, PRIMARY = 2 };
 
 /* The candidates that are well and no backups, as asked for; returns how many. */
 static size_t
-select_from(const struct selector *s, const struct candidate *v, size_t n, unsigned which, uint64_t now,
-	    const struct candidate **out)
+select_from(const struct selector *s, const struct candidate *v, size_t n, unsigned which,
+	    uint64_t now, const struct candidate **out)
 {
 	size_t found = 0;
 
@@ -78,8 +80,8 @@ mix(uint64_t x)
 }
 
 /*
- * Rendezvous hashing: each candidate draws a number for this client and the highest wins. So a node that fails or comes
- * back moves only the clients that are its own.
+ * Rendezvous hashing: each candidate draws a number for this client and the highest wins. So a node
+ * that fails or comes back moves only the clients that are its own.
  */
 static const struct candidate *
 pick_hashed(const struct candidate *const *v, size_t n, uint64_t hash)

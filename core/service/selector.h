@@ -1,6 +1,6 @@
 /*
- * Choosing one of several nodes. What is known of a node (failures in a row, when the last one was) is shared by all
- * workers; the time is an argument.
+ * Choosing one of several nodes. What is known of a node (failures in a row, when the last one was)
+ * is shared by all workers; the time is an argument.
  */
 #ifndef ADIT_CORE_SELECTOR_H
 #define ADIT_CORE_SELECTOR_H
@@ -35,11 +35,11 @@ struct candidate {
 void selector_init(struct selector *s, const struct selector_conf *conf);
 
 /*
- * One of the n candidates: those that are marked as failed are left out unless all are, backups unless nothing else is left.
- * hash is who asks, for the strategy of that name. NULL if n is 0.
+ * One of the n candidates: those that are marked as failed are left out unless all are, backups
+ * unless nothing else is left. hash is who asks, for the strategy of that name. NULL if n is 0.
  */
-const struct candidate *selector_pick(struct selector *s, const struct candidate *v, size_t n, uint64_t hash,
-				      uint64_t now);
+const struct candidate *selector_pick(struct selector *s, const struct candidate *v, size_t n,
+				      uint64_t hash, uint64_t now);
 
 /* What came of a choice: 0 clears the mark. Any thread. */
 void node_state_report(struct node_state *state, int err, uint64_t now);

@@ -64,7 +64,8 @@ version_of(const struct stat *st)
 	int64_t age;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	age = (int64_t)(now.tv_sec - v.changed.tv_sec) * 1000000000 + (now.tv_nsec - v.changed.tv_nsec);
+	age = (int64_t)(now.tv_sec - v.changed.tv_sec) * 1000000000 +
+	      (now.tv_nsec - v.changed.tv_nsec);
 	v.settled = age >= (int64_t)SETTLED_NS;
 	return v;
 }
@@ -113,7 +114,8 @@ rules_over(const struct rules *inlined, const char *text, struct adit_err *e)
 	return NULL;
 }
 
-/* Reads the open file if it is another one than seen, which is updated. NULL and no error: it is the same. */
+/* Reads the open file if it is another one than seen, which is updated. NULL and no error: it is
+ * the same. */
 static struct rules *
 load_open(int fd, const struct rules *inlined, struct version *seen, struct adit_err *e)
 {
@@ -163,7 +165,8 @@ load(const struct ingress_table *t, struct version *seen, struct adit_err *e)
 
 /* ---- changing rules under those who read them --------------------------------------- */
 
-/* Old rules, freed when each worker has come by once: none can be in the middle of a lookup in them. */
+/* Old rules, freed when each worker has come by once: none can be in the middle of a lookup in
+ * them. */
 struct retired {
 	struct rules		*rules;
 	atomic_uint		 left;
@@ -200,7 +203,9 @@ retire(struct retired *r, struct rules *rules, struct adit_worker *w)
 	atomic_init(&r->left, n);
 	for (unsigned i = 0; i < n; i++) {
 		r->messages[i].all = r;
-		r->messages[i].message = (struct adit_message){ .run = retired_run, .discard = retired_pass };
+		r->messages[i].message = (struct adit_message){
+			.run = retired_run, .discard = retired_pass,
+		};
 	}
 	/* The last one may free r. */
 	for (unsigned i = 0; i < n; i++)
@@ -219,8 +224,8 @@ table_replace(struct ingress_table *t, struct rules *fresh)
 		return;
 	}
 	retire(r, atomic_exchange_explicit(&t->rules, fresh, memory_order_acq_rel), t->home);
-	adit_log(t->log, ADIT_LOG_INFO, ADIT_FIELDS(ADIT_STR("ingress", t->name)), "%zu rules from %s",
-		 rules_count(fresh), t->path);
+	adit_log(t->log, ADIT_LOG_INFO, ADIT_FIELDS(ADIT_STR("ingress", t->name)),
+		 "%zu rules from %s", rules_count(fresh), t->path);
 }
 
 static void

@@ -1,6 +1,7 @@
 /*
- * Ingress rules that change while they are used: what the configuration says, and over it what a file says, which is
- * read again when it changed. Lookups take no lock: they follow one pointer to rules that never change.
+ * Ingress rules that change while they are used: what the configuration says, and over it what a
+ * file says, which is read again when it changed. Lookups take no lock: they follow one pointer to
+ * rules that never change.
  */
 #ifndef ADIT_CORE_INGRESS_TABLE_H
 #define ADIT_CORE_INGRESS_TABLE_H
@@ -14,9 +15,10 @@ struct ingress_table;
 #define INGRESS_FILE_MAX (16u << 20)
 
 /*
- * Reads the file (if one is configured) and keeps looking at it every conf->loader.reload (at least 1 s; 0: never again), on
- * home and its helper threads. Takes what it needs out of conf. NULL with e filled: the file cannot be read or is wrong.
- * Later that is no failure: the rules stay as they are, with one warning. Any thread.
+ * Reads the file (if one is configured) and keeps looking at it every conf->loader.reload (at least
+ * 1 s; 0: never again), on home and its helper threads. Takes what it needs out of conf. NULL with
+ * e filled: the file cannot be read or is wrong. Later that is no failure: the rules stay as they
+ * are, with one warning. Any thread.
  */
 struct ingress_table *ingress_table_new(struct adit_worker *home, const struct ingress_conf *conf,
 					struct adit_log *log, struct adit_err *e);
@@ -29,7 +31,8 @@ size_t ingress_table_count(const struct ingress_table *t);	/* rules; any worker 
 /* When nobody looks up any more, before home ends. Any thread; NULL is fine. */
 void ingress_table_free(struct ingress_table *t);
 
-/* An instance of the ingress `rules`. Who makes it sets table, which is its own then, before init. */
+/* An instance of the ingress `rules`. Who makes it sets table, which is its own then, before init.
+ */
 struct rules_ingress {
 	struct adit_ingress	 base;
 	struct ingress_table	*table;

@@ -1,6 +1,7 @@
 /*
- * Ingress rules: host name to tunnel. Built once, then read only, by any thread. A rule names one host, or with a leading
- * dot (or "*.") a host and everything below it. The longest match wins; case and ports do not count.
+ * Ingress rules: host name to tunnel. Built once, then read only, by any thread. A rule names one
+ * host, or with a leading dot (or "*.") a host and everything below it. The longest match wins;
+ * case and ports do not count.
  */
 #ifndef ADIT_CORE_RULES_H
 #define ADIT_CORE_RULES_H
@@ -12,8 +13,8 @@ struct rules;
 struct rules *rules_new(void);
 void rules_free(struct rules *r);
 
-/* Adds a rule for "host", ".host", "*.host" or "[v6]". A later rule for the same name replaces the earlier one. 0, -EINVAL
- * with e filled, -ENOMEM. */
+/* Adds a rule for "host", ".host", "*.host" or "[v6]". A later rule for the same name replaces the
+ * earlier one. 0, -EINVAL with e filled, -ENOMEM. */
 int rules_set(struct rules *r, const char *host, const struct adit_rule *rule, struct adit_err *e);
 
 /* The same, the rule as text: "host" -> endpoint (a UUID, "$" in front: private). */
@@ -22,7 +23,7 @@ int rules_add(struct rules *r, const char *host, const char *endpoint, struct ad
 /* Adds "host:uuid,host:uuid" (the option `tunnel`). */
 int rules_add_list(struct rules *r, const char *list, struct adit_err *e);
 
-/* Adds lines "host endpoint", "#" comments and blank lines; a bad line is refused with its number. */
+/* Adds lines "host endpoint", "#" comments and blank lines; a bad line is refused by number. */
 int rules_add_text(struct rules *r, const char *text, struct adit_err *e);
 
 /* Adds all of another set's, over what r has. 0 or -ENOMEM: some of them. */

@@ -1,4 +1,5 @@
-/* Ingress rules as text: what is taken is the same when taken twice, and all of it survives a merge. */
+/* Ingress rules as text: what is taken is the same when taken twice, and all of it survives a
+ * merge. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Every first word of a line that names one host leads somewhere, in both sets to the same tunnel. */
+/* Every first word of a line that names one host leads somewhere, in both sets to the same tunnel.
+ */
 static void
 check_lines(char *text, const struct rules *a, const struct rules *b)
 {

@@ -219,7 +219,8 @@ one_may_end_the_others(void **state)
 	assert_int_equal(stops, N * (N + 1) / 2);
 }
 
-/* Nothing that begins while they are stopped is missed by the next call, or stopped for ever in this one. */
+/* Nothing that begins while they are stopped is missed by the next call, or stopped for ever in
+ * this one. */
 static void
 begin_extra(struct thing *t)
 {

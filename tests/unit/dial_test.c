@@ -414,7 +414,8 @@ a_deadline_of_the_owner(void **state)
 	dial(l, &d, "127.0.0.1", port, 0);
 	adit_conn_deadline(d.conn, 50);
 	expect_failure(l, &d, -ETIMEDOUT);
-	/* It connects after all, before the owner has closed it: the kernel tries again after 1 s. */
+	/* It connects after all, before the owner has closed it: the kernel tries again after 1 s.
+	 */
 	late.listening = s.fd;
 	while (s.n)
 		close(s.queued[--s.n]);
@@ -479,7 +480,9 @@ keepalive(void **state)
 
 		d.conn = tcp_dial_to(l->worker,
 				     &(struct tcp_dial){
-					     .host = "127.0.0.1", .port = port, .keepalive = given[i],
+					     .host = "127.0.0.1",
+					     .port = port,
+					     .keepalive = given[i],
 				     },
 				     &e);
 		assert_non_null(d.conn);

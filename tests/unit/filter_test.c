@@ -67,9 +67,13 @@ expect(const struct node_list *nodes, const struct filter_request *r, const char
 static void
 a_host_filter_excludes_nodes_without_one(void **state)
 {
-	struct filter_conf a = { .host = "a.example" }, below = { .host = ".example" }, none = { .host = NULL };
-	struct node_conf v[] = { { .filter = NULL }, { .filter = &a }, { .filter = &none }, { .filter = &below } };
-	const struct node_list nodes = { .n = 4, .v = v }, one = { .n = 1, .v = v + 1 }, no = { .n = 0 };
+	struct filter_conf a = { .host = "a.example" }, below = { .host = ".example" },
+			   none = { .host = NULL };
+	struct node_conf v[] = {
+		{ .filter = NULL }, { .filter = &a }, { .filter = &none }, { .filter = &below }
+	};
+	const struct node_list nodes = { .n = 4, .v = v }, one = { .n = 1, .v = v + 1 },
+			       no = { .n = 0 };
 
 	(void)state;
 	expect(&nodes, &(struct filter_request){ .host = "a.example" }, "13");
@@ -86,7 +90,9 @@ all_that_is_given_must_hold(void **state)
 {
 	struct filter_conf web = { .host = "a", .protocol = "http", .path = "/api" },
 			   tls = { .host = "a", .protocol = "tls" }, ssh = { .protocol = "ssh" };
-	struct node_conf v[] = { { .filter = &web }, { .filter = &tls }, { .filter = &ssh }, { .filter = NULL } };
+	struct node_conf v[] = {
+		{ .filter = &web }, { .filter = &tls }, { .filter = &ssh }, { .filter = NULL }
+	};
 	const struct node_list nodes = { .n = 4, .v = v };
 
 	(void)state;

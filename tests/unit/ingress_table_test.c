@@ -261,7 +261,8 @@ the_plugin_is_the_table(void **state)
 	make(t, false, 0);
 	instance.table = t->table;
 	t->table = NULL;
-	assert_int_equal(ingress_rules.lookup(&instance.base, t->loop->worker, "in.example", &rule), 0);
+	assert_int_equal(ingress_rules.lookup(&instance.base, t->loop->worker, "in.example", &rule),
+			 0);
 	ingress_rules.fini(&instance.base);
 }
 
@@ -315,7 +316,8 @@ workers_read_while_it_changes(void **state)
 
 	assert_non_null(g);
 	write_to(t->path, "");
-	t->conf.loader = (struct loader_conf){ .file = &t->file, .reload = (int64_t)ADIT_SECONDS(1) };
+	t->conf.loader =
+		(struct loader_conf){ .file = &t->file, .reload = (int64_t)ADIT_SECONDS(1) };
 	r.table = ingress_table_new(workers_at(g, 1), &t->conf, NULL, &e);
 	assert_non_null(r.table);
 	replace(t, "both.example $" B "\n");

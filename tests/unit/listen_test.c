@@ -236,7 +236,8 @@ ipv6_and_all_addresses(void **state)
 	fd = connect_to("::1", listen_addr(six)->port, SOCK_STREAM);
 	assert_true(fd >= 0);
 	close(fd);
-	assert_int_equal(connect_to("127.0.0.1", listen_addr(six)->port, SOCK_STREAM), -ECONNREFUSED);
+	assert_int_equal(connect_to("127.0.0.1", listen_addr(six)->port, SOCK_STREAM),
+			 -ECONNREFUSED);
 
 	fd = connect_to("127.0.0.1", listen_addr(any)->port, SOCK_STREAM);
 	assert_true(fd >= 0);

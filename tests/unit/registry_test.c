@@ -70,8 +70,8 @@ static const struct adit_opt dial_opts[] = { { .name = "bind" }, ADIT_OPT_END };
 static const struct adit_opt tls_opts[] = { { .name = "sni" }, ADIT_OPT_END };
 
 #define BASE(table, k, n, rows) \
-	.base = { .abi = ADIT_ABI, .size = sizeof(table), .kind = (k), .name = (n), .opts = (rows), \
-		  .instance = 64 }
+	.base = { .abi = ADIT_ABI, .size = sizeof(table), .kind = (k), .name = (n), \
+		  .opts = (rows), .instance = 64 }
 
 static const struct adit_handler_ops handler = {
 	BASE(handler, ADIT_HANDLER, "tcp", NULL), .handle = no_handle,
@@ -192,7 +192,8 @@ static void
 what_is_not_complete_is_refused(void **state)
 {
 	struct registry *r = filled();
-	struct adit_handler_ops foreign = handler, nameless = handler, anonymous = handler, deaf = handler;
+	struct adit_handler_ops foreign = handler, nameless = handler, anonymous = handler,
+				deaf = handler;
 	struct adit_listener_ops listeners[4] = { listener, listener, listener, listener };
 	struct adit_layer_ops empty = layer;
 	struct adit_stack floating = stack;

@@ -35,7 +35,8 @@ setup(void **state)
 
 	assert_non_null(t);
 	t->loop = loop_new();
-	assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, CAP, &t->lower, &t->peer), 0);
+	assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, CAP, &t->lower, &t->peer),
+			 0);
 	*state = t;
 	return 0;
 }
@@ -199,7 +200,8 @@ a_request_in_pieces(void **state)
 
 	adit_conn_close(t->lower, 0);
 	adit_conn_close(t->peer, 0);
-	assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, 5, &t->lower, &t->peer), 0);
+	assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, 5, &t->lower, &t->peer),
+			 0);
 	make(t, &m, 0);
 	while (got < len) {
 		ssize_t n;
@@ -315,8 +317,8 @@ bytes_behind_the_head(void **state)
 	memcpy(buf + len, "behind", 6);
 	for (size_t cut = 0; cut <= len; cut++) {
 		if (cut) {
-			assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, CAP, &t->lower,
-							&t->peer),
+			assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, CAP,
+							&t->lower, &t->peer),
 					 0);
 			t->told = false;
 		}
@@ -341,11 +343,16 @@ refusals(void **state)
 		unsigned status;
 		int err;
 	} rows[] = {
-		{ RELAY_BAD_REQUEST, -EBADMSG },	 { RELAY_UNAUTHORIZED, ADIT_EUNAUTH },
-		{ RELAY_FORBIDDEN, ADIT_EFORBIDDEN },	 { RELAY_TIMEOUT, -ETIMEDOUT },
-		{ RELAY_HOST_UNREACHABLE, ADIT_ENOROUTE }, { RELAY_SERVICE_UNAVAILABLE, ADIT_ENOTUNNEL },
-		{ RELAY_NETWORK_UNREACHABLE, ADIT_ETARGET }, { RELAY_INTERNAL_ERROR, ADIT_EREFUSED },
-		{ 9, ADIT_EREFUSED },			 { 255, ADIT_EREFUSED },
+		{ RELAY_BAD_REQUEST, -EBADMSG },
+		{ RELAY_UNAUTHORIZED, ADIT_EUNAUTH },
+		{ RELAY_FORBIDDEN, ADIT_EFORBIDDEN },
+		{ RELAY_TIMEOUT, -ETIMEDOUT },
+		{ RELAY_HOST_UNREACHABLE, ADIT_ENOROUTE },
+		{ RELAY_SERVICE_UNAVAILABLE, ADIT_ENOTUNNEL },
+		{ RELAY_NETWORK_UNREACHABLE, ADIT_ETARGET },
+		{ RELAY_INTERNAL_ERROR, ADIT_EREFUSED },
+		{ 9, ADIT_EREFUSED },
+		{ 255, ADIT_EREFUSED },
 	};
 	struct world *t = *state;
 
@@ -353,8 +360,8 @@ refusals(void **state)
 		char c;
 
 		if (i)
-			assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, CAP, &t->lower,
-							&t->peer),
+			assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, CAP,
+							&t->lower, &t->peer),
 					 0);
 		t->told = false;
 		make(t, NULL, 0);
@@ -389,8 +396,8 @@ an_end_inside_the_head(void **state)
 
 	for (size_t cut = 0; cut < len; cut++) {
 		if (cut)
-			assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, CAP, &t->lower,
-							&t->peer),
+			assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, CAP,
+							&t->lower, &t->peer),
 					 0);
 		t->told = false;
 		make(t, NULL, 0);

@@ -121,7 +121,8 @@ the_later_rule_wins(void **state)
 static void
 comments_and_blank_lines(void **state)
 {
-	struct rules *r = rules_of("# all\n\n  \t\r\n a.example  " A "  # ours\r\n#b " B "\n\tc\t" C "\t\n");
+	struct rules *r =
+		rules_of("# all\n\n  \t\r\n a.example  " A "  # ours\r\n#b " B "\n\tc\t" C "\t\n");
 
 	(void)state;
 	assert_int_equal(rules_count(r), 2);

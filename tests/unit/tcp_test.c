@@ -69,7 +69,8 @@ reset_by_peer(struct world *t)
 	t->peer = -1;
 }
 
-/* Reads until there is nothing more, as a pump does, into a buffer that is larger than what comes. */
+/* Reads until there is nothing more, as a pump does, into a buffer that is larger than what comes.
+ */
 static void
 on_event(void *owner, struct adit_conn *c, unsigned events)
 {
@@ -205,7 +206,8 @@ a_polite_close_delivers_all(void **state)
 	assert_int_equal(send(t->peer, "latest", 6, MSG_NOSIGNAL), 6);
 }
 
-/* The worker's scratch belongs to the callback that is running, which may be in the middle of it. */
+/* The worker's scratch belongs to the callback that is running, which may be in the middle of it.
+ */
 static void
 closing_leaves_the_scratch_alone(void **state)
 {
@@ -408,7 +410,8 @@ arrived(struct adit_conn *c, void *arg)
 	adit_conn_want(c, ADIT_READ);
 }
 
-/* After each byte to the other worker, as long as there are moves left; some bytes are given back on the way. */
+/* After each byte to the other worker, as long as there are moves left; some bytes are given back
+ * on the way. */
 static void
 travel(struct traveller *t)
 {
