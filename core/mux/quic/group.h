@@ -1,0 +1,32 @@
+/*
+ * The endpoints of one listener, one per worker: hands each datagram that came to the wrong one to
+ * its owner, by mailbox and once.
+ */
+#ifndef ADIT_CORE_QUIC_GROUP_H
+#define ADIT_CORE_QUIC_GROUP_H
+
+#include "core/mux/quic/quic.h"
+
+struct quic_group;
+
+/* For so many workers, of one process generation. NULL: out of memory. */
+struct quic_group *quic_group_new(unsigned workers, unsigned generation);
+
+/*
+ * The creator's reference, when the endpoints have left. Datagrams under way end nowhere. Any
+ * thread. NULL is fine.
+ */
+void quic_group_put(struct quic_group *g);
+
+/* The endpoint of the calling worker, which leaves before it is closed. */
+void quic_group_join(struct quic_group *g, struct quic_endpoint *ep);
+void quic_group_leave(struct quic_group *g, struct quic_endpoint *ep);
+
+/*
+ * For conf.forward, with the group as forward_arg. At most 256 are under way to a worker; more are
+ * lost.
+ */
+bool
+quic_group_forward(void *group, unsigned generation, unsigned worker, const struct adit_packet *p);
+
+#endif

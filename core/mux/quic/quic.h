@@ -1,0 +1,162 @@
+/*
+ * QUIC: sessions of streams and datagram flows over a packet_conn.
+ *
+ * An endpoint is one packet_conn of one worker and all sessions over it, dialled (quic_connect) or
+ * accepted. A session is an adit_mux: its streams are conns (kind 0, or ADIT_CONN_UNI), and so are
+ * its datagram flows (ADIT_CONN_DGRAM) if the ALPN that was agreed on has them. Everything is of
+ * the endpoint's worker.
+ *
+ * Streams: reading returns the stream's window, arrival the session's, so that a stream that nobody
+ * reads stops no other. Both windows and the send queues begin small and grow while the measured
+ * round trip says that they are what limits. adit_conn_shutdown is FIN; adit_conn_close(c, 0) FIN
+ * after all that was taken, and STOP_SENDING if the peer had not ended; with a reason RESET_STREAM
+ * and STOP_SENDING with adit_conn_code. A reset by the peer is -ECONNRESET with its code;
+ * STOP_SENDING from it makes writes fail with -EPIPE.
+ *
+ * Flows: one read or write is one datagram. It travels in a DATAGRAM frame (RFC 9221) behind the
+ * flow's number, so it may be lost; what does not fit a packet goes on a stream of the flow's own.
+ * Nothing tells the peer that a flow has ended: idle time-outs do.
+ *
+ * What costs state: nothing before an Initial has passed the checks of quic_endpoint_new's limits;
+ * TLS only with the first authentic handshake bytes. Over the limits clients prove their address by
+ * a Retry, or are refused. Connection ids begin with the worker's number and the process's
+ * generation; datagrams with another's go to conf.forward once, and an unknown one gets a stateless
+ * reset, whose key comes from conf.secret: sessions that a crash left behind end in one round trip
+ * after the restart.
+ */
+#ifndef ADIT_CORE_QUIC_H
+#define ADIT_CORE_QUIC_H
+
+#include <adit/err.h>
+#include <adit/mux.h>
+#include <adit/packet.h>
+
+#include "core/conn/tls_session.h"
+
+/* The byte of a short header's datagram that is the worker's number: for udp_steer_by_byte. */
+#define QUIC_WORKER_BYTE 1
+
+struct quic_endpoint;
+
+/* A protocol to agree on. */
+struct quic_alpn {
+	const char	*name;
+	bool flows; /* datagrams begin with a flow's number, and the uni streams are
+	             * theirs; else there are no flows, and uni streams are
+	             * ADIT_CONN_UNI
+	             */
+};
+
+enum quic_congestion { QUIC_CUBIC, QUIC_BBR, QUIC_RENO };
+
+/*
+ * Of each session. 0 stands for the default named. Times are ns, sizes bytes. alpn and tls are
+ * borrowed: they outlive the endpoint, and each session that was dialled.
+ */
+struct quic_params {
+	uint64_t		 idle;		/* silence after which a session ends: 90 s */
+	uint64_t keep_alive; /* silence after which a PING is sent: 10 s; UINT64_MAX: none */
+	uint64_t		 handshake;	/* limit of a handshake: 5 s */
+	uint64_t		 window;	/* a session's first receive window: 1 MiB */
+	uint64_t		 stream_window;	/* a stream's: 256 KiB */
+	uint64_t		 window_max;	/* up to which both grow: 16 MiB */
+	uint64_t send_queue; /* what a stream takes ahead of the peer's ACK at first: 256 KiB */
+	uint64_t		 send_queue_max;/* up to which that grows: 8 MiB */
+	unsigned		 streams;	/* the peer may open at first: 100 */
+	unsigned		 streams_max;	/* grows to that while it uses them: 4096 */
+	unsigned		 flows_max;	/* flows at a time: 1024 */
+	uint16_t payload_max; /* a datagram's longest payload, if the path takes it: 16352 */
+	enum quic_congestion	 congestion;	/* cubic */
+	const struct quic_alpn *alpn; /* by preference, at least one; what the TLS configuration
+	                               * names is offered instead */
+	unsigned		 n_alpn;
+	struct tls_source	*tls;		/* for the side of the session */
+};
+
+struct quic_conf {
+	/*
+	 * Resets, Retry tokens: the same for all workers, kept across restarts. Copied. At least 16
+	 * bytes, or NULL: random.
+	 */
+	const uint8_t		*secret;
+	size_t			 secret_len;
+	unsigned generation; /* of the process, 0..255; another one may share the port */
+	unsigned		 sessions_max;	/* then refused: 65536 */
+	unsigned		 handshakes_max;/* under way at a time: 4096 */
+	unsigned retry_from; /* so many under way: addresses must be proven first: 256 */
+	unsigned source_max; /* under way from one IPv4 address or IPv6 /64: 64 */
+
+	/*
+	 * A server's: a session whose handshake is done, now the caller's. NULL: the endpoint only
+	 * dials. params are those of accepted sessions.
+	 */
+	void			(*accept)(void *arg, struct adit_mux *m);
+	void			*arg;
+	struct quic_params	 params;
+
+	/* optional: a datagram whose connection id names another worker or generation. Copies what
+	 * it keeps. Returns false: not taken, answered here. */
+	bool			(*forward)(void *arg, unsigned generation, unsigned worker,
+					   const struct adit_packet *p);
+	void			*forward_arg;
+};
+
+struct quic_stats {
+	uint64_t	accepted;	/* sessions whose handshake was done */
+	uint64_t	initials;	/* that cost a connection's state, if only for a moment */
+	uint64_t	retries, versions, resets, refused;	/* packets sent without state */
+	uint64_t	forwarded;
+	uint64_t	dropped;	/* datagrams that meant nothing */
+	unsigned	sessions;	/* now, those under way included */
+	unsigned	handshakes;	/* now under way, accepted ones */
+};
+
+/* Takes packet, also when it fails (NULL with e filled). conf is copied. */
+struct quic_endpoint *quic_endpoint_new(struct adit_packet_conn *packet,
+                                        const struct quic_conf *conf, struct adit_err *e);
+
+/*
+ * Ends it and its sessions (why as in adit_mux_close; their owners still have to close them) after
+ * one CONNECTION_CLOSE to each peer. May be called anywhere. NULL is fine.
+ */
+void quic_endpoint_close(struct quic_endpoint *ep, const struct adit_reason *why);
+
+/* No new sessions are accepted; those there are go on. */
+void quic_endpoint_drain(struct quic_endpoint *ep);
+
+const struct adit_addr *quic_endpoint_local(const struct quic_endpoint *ep);
+struct adit_worker *quic_endpoint_worker(const struct quic_endpoint *ep);
+const struct quic_stats *quic_endpoint_stats(const struct quic_endpoint *ep);
+
+/*
+ * A datagram that another worker's (or process's) socket got: as if it had come here; not forwarded
+ * again.
+ */
+void quic_endpoint_deliver(struct quic_endpoint *ep, const struct adit_packet *p);
+
+struct quic_target {
+	struct adit_addr		 addr;
+	const char *host; /* for SNI and the certificate (tls_session_init); may be NULL */
+	const struct quic_params	*params;	/* copied */
+};
+
+/* A session that is opening: ADIT_OPEN comes, or its failure. NULL with e filled. */
+struct adit_mux *quic_connect(struct quic_endpoint *ep, const struct quic_target *target,
+			      struct adit_err *e);
+
+/* Of sessions only. Both are NULL before the handshake; owned by m. */
+const char *quic_session_alpn(const struct adit_mux *m);
+const char *
+quic_session_server_name(const struct adit_mux *m); /* what the client asked for; NULL: nothing */
+
+/* Servers: the certificate that the client presented, or NULL. Valid until m has ended. */
+const struct tls_peer *quic_session_peer(const struct adit_mux *m);
+
+/* Smoothed round trip in ns, the bytes that may be in flight; 0 once ended. */
+uint64_t quic_session_rtt(const struct adit_mux *m);
+uint64_t quic_session_cwnd(const struct adit_mux *m);
+
+/* The stream's number, or a flow's. -1 while it waits for room. */
+int64_t quic_conn_number(const struct adit_conn *c);
+
+#endif

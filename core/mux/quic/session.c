@@ -1,0 +1,697 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mux/quic/internal.h"
+
+#define UNREAD_MAX(p)                                                                              \
+	(2 * (p)->window_max) /* then the session's window stays back, not only streams' */
+#define PENDING_MAX	64		/* streams that wait for a number */
+#define UNI_STREAMS	100
+#define STREAM_WINDOW_MIN 66000		/* the longest datagram of a flow has to fit */
+#define LINGER_MAX	ADIT_SECONDS(5)
+#define TROUBLE_PAUSE	ADIT_MS(100)	/* what comes faster is about the same flight */
+
+/* UDP payloads to try: usual paths first, then jumbo frames and loopback. */
+static const uint16_t mtu_probes[] = { 1452, 1404, 1342, 1232, 8952, 4052, 16352 };
+static const uint32_t versions[] = { NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2 };
+
+uint64_t
+quic_rtt(const struct quic_session *s)
+{
+	ngtcp2_conn_info info;
+
+	ngtcp2_conn_get_conn_info(s->conn, &info);
+	return info.min_rtt == UINT64_MAX ? 0 : info.smoothed_rtt;
+}
+
+/* ---- the end ---------------------------------------------------------------------- */
+
+void
+quic_session_gone(struct quic_session *s)
+{
+	struct quic_endpoint *ep = s->ep;
+
+	adit_timer_free(s->timer);
+	s->timer = NULL;
+	while (s->ids) {
+		struct quic_cid *cid = s->ids;
+
+		s->ids = cid->sibling;
+		quic_cids_remove(&ep->cids, cid);
+	}
+	TAILQ_REMOVE(&ep->sessions, s, all);
+	ep->stats.sessions--;
+	s->ep = NULL;
+	if (!s->announced)
+		adit_mux_close(&s->base, NULL);
+	adit_mux_release(&s->base);
+}
+
+/* Writes the last packet and keeps a copy for those who go on sending (RFC 9000, 10.2.1). */
+static void
+session_say(struct quic_session *s, const ngtcp2_ccerr *words, uint64_t now)
+{
+	struct quic_endpoint *ep = s->ep;
+	uint8_t buf[QUIC_INITIAL_MIN], *to;
+	ngtcp2_path_storage path;
+	ngtcp2_pkt_info pi = { 0 };
+	ngtcp2_ssize n;
+
+	ngtcp2_path_storage_zero(&path);
+	n = ngtcp2_conn_write_connection_close(s->conn, &path.path, &pi, buf, sizeof(buf), words,
+	                                       now);
+	if (n <= 0)
+		return;
+	to = quic_tx_room(ep, (size_t)n);
+	if (to) {
+		memcpy(to, buf, (size_t)n);
+		quic_tx_add(ep, &path.path, pi.ecn, (size_t)n);
+		io_ready(&ep->io, ADIT_WRITE);
+	}
+	s->last_words = malloc((size_t)n);
+	if (s->last_words) {
+		memcpy(s->last_words, buf, (size_t)n);
+		s->last_words_len = (size_t)n;
+	}
+}
+
+static void
+session_unlist(struct quic_session *s)
+{
+	if (s->dirty) {
+		TAILQ_REMOVE(&s->ep->dirty, s, dirty_entry);
+		s->ep->n_dirty--;
+	}
+	if (s->fresh)
+		TAILQ_REMOVE(&s->ep->fresh, s, fresh_entry);
+	s->dirty = s->fresh = false;
+}
+
+void
+quic_session_end(struct quic_session *s, const struct adit_reason *why, const ngtcp2_ccerr *words,
+		 uint64_t now)
+{
+	struct adit_reason end = *why;
+	struct quic_chan *c;
+	uint64_t linger;
+
+	if (s->state == QUIC_ENDED)
+		return;
+	if (!end.err)
+		end.err = -ECONNRESET;
+	linger = 3 * ngtcp2_conn_get_pto(s->conn);
+	if (words)
+		session_say(s, words, now);
+	quic_session_uncount(s);
+	session_unlist(s);
+	s->state = QUIC_ENDED;
+	while ((c = TAILQ_FIRST(&s->chans)))
+		quic_chan_fail(c, end.err, end.code);
+	ngtcp2_conn_del(s->conn);
+	s->conn = NULL;
+	quic_tls_close(s);
+	adit_timer_set(s->timer, linger < LINGER_MAX ? linger : LINGER_MAX);
+	adit_mux_fail(&s->base, &end);
+}
+
+/* What the peer said in its CONNECTION_CLOSE. */
+static struct adit_reason
+session_peer_reason(struct quic_session *s)
+{
+	const ngtcp2_ccerr *words = ngtcp2_conn_get_ccerr(s->conn);
+	struct adit_reason why = { .err = -ECONNRESET,
+		                   .code = words->error_code,
+		                   .text = s->end_text };
+	size_t len =
+		words->reasonlen < sizeof(s->end_text) ? words->reasonlen : sizeof(s->end_text) - 1;
+
+	if (s->was_reset) {
+		why.text = "stateless reset: the peer does not know this session";
+		return why;
+	}
+	if (len)
+		memcpy(s->end_text, words->reason, len);
+	s->end_text[len] = 0;
+	if (words->type == NGTCP2_CCERR_TYPE_APPLICATION)
+		return why;
+	if (words->error_code == NGTCP2_CONNECTION_REFUSED) {
+		why.err = -ECONNREFUSED;
+	} else if ((words->error_code & ~(uint64_t)0xff) == NGTCP2_CRYPTO_ERROR) {
+		const char *name = gnutls_alert_get_name(
+			(gnutls_alert_description_t)(words->error_code & 0xff));
+
+		why.err = ADIT_ETLS;
+		snprintf(s->end_text, sizeof(s->end_text), "the peer's TLS alert: %s",
+			 name ? name : "unknown");
+	} else if (words->error_code != NGTCP2_NO_ERROR) {
+		why.err = -EPROTO;
+		if (!len)
+			snprintf(s->end_text, sizeof(s->end_text), "the peer's QUIC error 0x%llx",
+				 (unsigned long long)words->error_code);
+	}
+	return why;
+}
+
+void
+quic_session_error(struct quic_session *s, int liberr, uint64_t now)
+{
+	struct adit_reason why = { .err = -EPROTO, .text = ngtcp2_strerror(liberr) };
+	ngtcp2_ccerr words, *say = &words;
+
+	ngtcp2_ccerr_default(&words);
+	ngtcp2_ccerr_set_liberr(&words, liberr, NULL, 0);
+	switch (liberr) {
+	case NGTCP2_ERR_DRAINING:
+		why = session_peer_reason(s);
+		say = NULL;
+		break;
+	case NGTCP2_ERR_DROP_CONN:
+	case NGTCP2_ERR_RETRY:
+		quic_session_end(s, &why, NULL, now);
+		quic_session_gone(s);
+		return;
+	case NGTCP2_ERR_IDLE_CLOSE:
+		why = (struct adit_reason){ .err = -ETIMEDOUT, .text = "idle time-out" };
+		say = NULL;
+		break;
+	case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
+		why.err = s->trouble ? s->trouble : -ETIMEDOUT;
+		why.text = "handshake timed out";
+		break;
+	case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
+		why.err = -EPROTONOSUPPORT;
+		why.text = "no QUIC version in common";
+		say = NULL;
+		break;
+	case NGTCP2_ERR_NOMEM:
+		why.err = -ENOMEM;
+		break;
+	case NGTCP2_ERR_CRYPTO:
+		quic_tls_explain(s);
+		break;
+	default:
+		break;
+	}
+	if (s->alert)
+		ngtcp2_ccerr_set_tls_alert(&words, s->alert, NULL, 0);
+	quic_session_end(s, s->end.err ? &s->end : &why, say, now);
+}
+
+/* An ended session was sent something: says it again, the rarer the more often it is asked. */
+static void
+session_repeat(struct quic_session *s, const struct quic_datagram *d)
+{
+	struct quic_endpoint *ep = s->ep;
+	uint8_t *to;
+
+	s->asked++;
+	if (!s->last_words || s->asked & (s->asked - 1) || d->len < s->last_words_len)
+		return;
+	to = quic_tx_room(ep, s->last_words_len);
+	if (!to)
+		return;
+	memcpy(to, s->last_words, s->last_words_len);
+	quic_tx_add(ep, &d->path->path, 0, s->last_words_len);
+}
+
+static void
+session_timeout(void *arg)
+{
+	struct quic_session *s = arg;
+
+	s->armed = UINT64_MAX;
+	if (s->state == QUIC_ENDED)
+		quic_session_gone(s);
+	else
+		quic_dirty(s);
+}
+
+/* ---- packets ------------------------------------------------------------------------ */
+
+void
+quic_session_read(struct quic_session *s, const struct quic_datagram *d, uint64_t now)
+{
+	ngtcp2_path path = d->path->path;
+	ngtcp2_pkt_info pi = { .ecn = d->packet->ecn };
+	bool opening = s->state == QUIC_OPENING;
+	int err;
+
+	if (s->state == QUIC_ENDED) {
+		session_repeat(s, d);
+		return;
+	}
+	if (!s->server) {
+		/*
+		 * Servers do not move; and our own address may be a wildcard, whatever the kernel
+		 * chose.
+		 */
+		if (!adit_addr_equal(adit_mux_remote(&s->base), &d->packet->from))
+			return;
+		path.local = ngtcp2_conn_get_path(s->conn)->local;
+	}
+	err = ngtcp2_conn_read_pkt(s->conn, &path, &pi, d->bytes, d->len, now);
+	if (err) {
+		quic_session_error(s, err, now);
+		return;
+	}
+	s->heard = true;
+	adit_mux_hear(&s->base, now);
+	if (opening && s->state == QUIC_OPEN)
+		quic_tls_done(s);
+	quic_dirty(s);
+}
+
+bool
+quic_session_try_reset(struct quic_session *s, const struct quic_datagram *d, uint64_t now)
+{
+	ngtcp2_path path = d->path->path;
+	ngtcp2_pkt_info pi = { 0 };
+	int err;
+
+	if (s->state != QUIC_OPEN || !adit_addr_equal(adit_mux_remote(&s->base), &d->packet->from))
+		return false;
+	path.local = ngtcp2_conn_get_path(s->conn)->local;
+	err = ngtcp2_conn_read_pkt(s->conn, &path, &pi, d->bytes, d->len, now);
+	if (err)
+		quic_session_error(s, err, now);
+	return err;
+}
+
+void
+quic_session_trouble(struct quic_session *s, int err, uint64_t now)
+{
+	const struct adit_reason why = { .err = err, .text = "the peer's address is unreachable" };
+
+	if (s->state == QUIC_OPEN) {
+		s->probing = true;
+		quic_dirty(s);
+	} else if (s->state == QUIC_OPENING && !s->heard && now - s->trouble_at > TROUBLE_PAUSE) {
+		s->trouble = err;
+		s->trouble_at = now;
+		if (++s->troubles >= 2)		/* the first flight, and its repetition */
+			quic_session_end(s, &why, NULL, now);
+	}
+}
+
+void
+quic_session_credit(struct quic_session *s, uint64_t n)
+{
+	uint64_t max = s->params.window_max, more = 0;
+
+	if (quic_window_use(&s->window, n))
+		more = quic_window_grow(&s->window, quic_rtt(s),
+		                        max > s->window.size ? max - s->window.size : 0,
+		                        adit_now());
+	if (s->unread > UNREAD_MAX(&s->params))
+		s->owed += n + more;
+	else
+		ngtcp2_conn_extend_max_offset(s->conn, n + more);
+}
+
+void
+quic_session_read_bytes(struct quic_session *s, uint64_t n)
+{
+	s->unread -= n;
+	if (s->owed && s->unread <= UNREAD_MAX(&s->params)) {
+		ngtcp2_conn_extend_max_offset(s->conn, s->owed);
+		s->owed = 0;
+		quic_dirty(s);
+	}
+}
+
+/* ---- as a mux ----------------------------------------------------------------------- */
+
+static unsigned
+session_room(const struct adit_mux *m, unsigned kind)
+{
+	struct quic_session *s = quic_session_of(m);
+	uint64_t left;
+
+	if (s->state == QUIC_ENDED)
+		return 0;
+	if (kind == ADIT_CONN_DGRAM)
+		return s->state == QUIC_OPEN && s->has_flows ? s->params.flows_max - s->n_flows : 0;
+	if (kind != 0 && kind != ADIT_CONN_UNI)
+		return 0;
+	if (kind == ADIT_CONN_UNI && s->state == QUIC_OPEN && s->has_flows)
+		return 0;
+	if (s->state == QUIC_OPENING)
+		return PENDING_MAX - s->n_pending;
+	left = kind ? ngtcp2_conn_get_streams_uni_left(s->conn) :
+		      ngtcp2_conn_get_streams_bidi_left(s->conn);
+	if (left <= s->n_pending)
+		return 0;
+	return left - s->n_pending < UINT32_MAX ? (unsigned)(left - s->n_pending) : UINT32_MAX;
+}
+
+static struct adit_conn *
+session_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
+{
+	struct quic_session *s = quic_session_of(m);
+	struct adit_conn *c;
+
+	if (!session_room(m, kind)) {
+		adit_mux_unready(m, ADIT_WRITE);
+		adit_err_set(e, ADIT_ELIMIT, "the session has no room for another stream or flow");
+		return NULL;
+	}
+	c = kind == ADIT_CONN_DGRAM ? quic_flow_open(s, e) :
+				      quic_stream_open(s, kind == ADIT_CONN_UNI, e);
+	if (c)
+		quic_chan_count(quic_chan_of(c), true);
+	return c;
+}
+
+static struct adit_conn *
+session_accept_conn(struct adit_mux *m)
+{
+	struct quic_session *s = quic_session_of(m);
+	struct quic_chan *c = TAILQ_FIRST(&s->unaccepted);
+
+	if (!c)
+		return NULL;
+	TAILQ_REMOVE(&s->unaccepted, c, wait);
+	c->unaccepted = false;
+	quic_chan_count(c, true);
+	return &c->base;
+}
+
+static void
+session_probe(struct adit_mux *m)
+{
+	struct quic_session *s = quic_session_of(m);
+
+	s->probing = true;
+	quic_dirty(s);
+}
+
+/* QUIC has no word for it: the peer gets no credit for new streams any more. */
+static void
+session_drain(struct adit_mux *m)
+{
+	(void)m;
+}
+
+static void
+session_close(struct adit_mux *m, const struct adit_reason *why)
+{
+	struct quic_session *s = quic_session_of(m);
+	ngtcp2_ccerr words;
+
+	if (s->state == QUIC_ENDED)
+		return;
+	ngtcp2_ccerr_default(&words);
+	ngtcp2_ccerr_set_application_error(&words, why->code, (const uint8_t *)why->text,
+					   why->text ? strlen(why->text) : 0);
+	quic_session_end(s, why, &words, adit_now());
+}
+
+static void
+session_free(struct adit_mux *m)
+{
+	struct quic_session *s = quic_session_of(m);
+
+	idmap_fini(&s->flows);
+	free(s->alpn);
+	free(s->server_name);
+	free(s->last_words);
+}
+
+static const struct adit_mux_ops session_ops = {
+	.size = sizeof(session_ops),
+	.name = "quic",
+	.open = session_open,
+	.accept = session_accept_conn,
+	.room = session_room,
+	.probe = session_probe,
+	.drain = session_drain,
+	.close = session_close,
+	.free = session_free,
+};
+
+/* ---- beginning ------------------------------------------------------------------------ */
+
+static void
+session_defaults(struct quic_params *p)
+{
+	p->idle = p->idle ? p->idle : ADIT_SECONDS(90);
+	p->keep_alive = p->keep_alive ? p->keep_alive : ADIT_SECONDS(10);
+	p->handshake = p->handshake ? p->handshake : ADIT_SECONDS(5);
+	p->window = p->window ? p->window : 1 << 20;
+	p->stream_window = p->stream_window ? p->stream_window : 256 << 10;
+	p->window_max = p->window_max ? p->window_max : 16 << 20;
+	p->send_queue = p->send_queue ? p->send_queue : 256 << 10;
+	p->send_queue_max = p->send_queue_max ? p->send_queue_max : 8 << 20;
+	p->streams = p->streams ? p->streams : 100;
+	p->streams_max = p->streams_max ? p->streams_max : 4096;
+	p->flows_max = p->flows_max ? p->flows_max : 1024;
+	p->payload_max = p->payload_max ? p->payload_max : mtu_probes[6];
+	if (p->stream_window < STREAM_WINDOW_MIN)
+		p->stream_window = STREAM_WINDOW_MIN;
+	if (p->streams_max < p->streams)
+		p->streams_max = p->streams;
+	if (p->payload_max < QUIC_INITIAL_MIN)
+		p->payload_max = QUIC_INITIAL_MIN;
+}
+
+static ngtcp2_conn *
+session_get_conn(ngtcp2_crypto_conn_ref *ref)
+{
+	return ((struct quic_session *)ref->user_data)->conn;
+}
+
+static struct quic_session *
+session_new(struct quic_endpoint *ep, const struct quic_params *params, bool server, uint64_t now)
+{
+	struct quic_session *s = adit_mux_new(ep->worker, &session_ops, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->timer = adit_timer_new(ep->worker, session_timeout, s);
+	if (!s->timer) {
+		s->state = QUIC_ENDED;
+		adit_mux_close(&s->base, NULL);
+		return NULL;
+	}
+	s->ep = ep;
+	s->server = server;
+	s->announced = !server;
+	s->armed = UINT64_MAX;
+	s->params = *params;
+	session_defaults(&s->params);
+	s->ref = (ngtcp2_crypto_conn_ref){ .get_conn = session_get_conn, .user_data = s };
+	s->peer_may = s->params.streams;
+	quic_window_init(&s->window, s->params.window, now);
+	TAILQ_INIT(&s->chans);
+	TAILQ_INIT(&s->sending);
+	TAILQ_INIT(&s->blocked);
+	TAILQ_INIT(&s->unaccepted);
+	TAILQ_INIT(&s->pending);
+	if (server)
+		TAILQ_INSERT_TAIL(&ep->sessions, s, all);
+	else
+		TAILQ_INSERT_HEAD(&ep->sessions, s, all);
+	ep->stats.sessions++;
+	adit_mux_hold(&s->base);	/* until quic_session_gone */
+	return s;
+}
+
+static void
+session_settings(const struct quic_params *p, ngtcp2_settings *set, uint64_t now)
+{
+	static const ngtcp2_cc_algo algos[] = {
+		[QUIC_CUBIC] = NGTCP2_CC_ALGO_CUBIC,
+		[QUIC_BBR] = NGTCP2_CC_ALGO_BBR,
+		[QUIC_RENO] = NGTCP2_CC_ALGO_RENO,
+	};
+
+	/* Never qlog_write: CVE-2026-40170. Never max_window: our windows grow by what is read. */
+	ngtcp2_settings_default(set);
+	set->initial_ts = now;
+	set->cc_algo = algos[p->congestion];
+	set->handshake_timeout = p->handshake;
+	set->max_tx_udp_payload_size = p->payload_max;
+	set->pmtud_probes = mtu_probes;
+	set->pmtud_probeslen = sizeof(mtu_probes) / sizeof(*mtu_probes);
+	set->preferred_versions = set->available_versions = versions;
+	set->preferred_versionslen = set->available_versionslen =
+		sizeof(versions) / sizeof(*versions);
+}
+
+static void
+session_transport(const struct quic_params *p, ngtcp2_transport_params *t)
+{
+	ngtcp2_transport_params_default(t);
+	t->max_idle_timeout = p->idle;
+	t->initial_max_data = p->window;
+	t->initial_max_stream_data_bidi_local = p->stream_window;
+	t->initial_max_stream_data_bidi_remote = p->stream_window;
+	t->initial_max_stream_data_uni = p->stream_window;
+	t->initial_max_streams_bidi = p->streams;
+	t->initial_max_streams_uni = UNI_STREAMS;
+	t->active_connection_id_limit = 4;
+	t->max_datagram_frame_size = UINT16_MAX;
+}
+
+/* What failed before ngtcp2 knew the session: nobody has heard of it. */
+static void
+session_discard(struct quic_session *s)
+{
+	s->state = QUIC_ENDED;
+	s->announced = false;
+	quic_session_uncount(s);
+	ngtcp2_conn_del(s->conn);
+	s->conn = NULL;
+	quic_tls_close(s);
+	quic_session_gone(s);
+}
+
+static void
+session_began(struct quic_session *s, const ngtcp2_path *path)
+{
+	struct adit_addr local = adit_addr_from(path->local.addr, path->local.addrlen),
+			 remote = adit_addr_from(path->remote.addr, path->remote.addrlen);
+
+	adit_mux_set_local(&s->base, &local);
+	adit_mux_set_remote(&s->base, &remote);
+	if (s->params.keep_alive != UINT64_MAX)
+		ngtcp2_conn_set_keep_alive_timeout(s->conn, s->params.keep_alive);
+	quic_dirty(s);
+}
+
+struct quic_session *
+quic_session_accept(struct quic_endpoint *ep, const struct quic_initial *in, uint64_t now)
+{
+	struct quic_session *s = session_new(ep, &ep->conf.params, true, now);
+	ngtcp2_transport_params t;
+	ngtcp2_settings set;
+	ngtcp2_cid scid;
+
+	if (!s)
+		return NULL;
+	s->source = in->source;
+	s->counted = true;
+	ep->stats.handshakes++;
+	ep->stats.initials++;
+	ep->sources[s->source]++;
+	session_settings(&s->params, &set, now);
+	session_transport(&s->params, &t);
+	t.original_dcid = in->odcid;
+	t.original_dcid_present = 1;
+	t.stateless_reset_token_present = 1;
+	if (in->retried) {
+		t.retry_scid = in->hd.dcid;
+		t.retry_scid_present = 1;
+		set.token = in->hd.token;
+		set.tokenlen = in->hd.tokenlen;
+		set.token_type = NGTCP2_TOKEN_TYPE_RETRY;
+	}
+	if (quic_session_make_id(s, &scid, t.stateless_reset_token) < 0 ||
+	    quic_session_add_id(s, in->hd.dcid.data, in->hd.dcid.datalen) < 0 ||
+	    ngtcp2_conn_server_new(&s->conn, &in->hd.scid, &scid, &in->path->path, in->hd.version,
+				   &quic_callbacks, &set, &t, NULL, s)) {
+		session_discard(s);
+		return NULL;
+	}
+	session_began(s, &in->path->path);
+	return s;
+}
+
+static int
+session_dial(struct quic_session *s, const struct quic_path *path, uint64_t now)
+{
+	ngtcp2_cid scid, dcid = { .datalen = NGTCP2_MAX_CIDLEN };
+	uint8_t unused[NGTCP2_STATELESS_RESET_TOKENLEN];
+	ngtcp2_transport_params t;
+	ngtcp2_settings set;
+
+	session_settings(&s->params, &set, now);
+	session_transport(&s->params, &t);
+	quic_random(dcid.data, dcid.datalen, NULL);
+	if (quic_session_make_id(s, &scid, unused) < 0)
+		return -ENOMEM;
+	if (ngtcp2_conn_client_new(&s->conn, &dcid, &scid, &path->path, versions[0],
+	                           &quic_callbacks, &set, &t, NULL, s))
+		return -EINVAL;
+	return 0;
+}
+
+struct adit_mux *
+quic_connect(struct quic_endpoint *ep, const struct quic_target *target, struct adit_err *e)
+{
+	struct adit_addr local = *adit_packet_local(ep->packet);
+	uint64_t now = adit_now();
+	struct quic_session *s;
+	struct quic_path path;
+	int err;
+
+	if (!target->params->n_alpn) {
+		adit_err_set(e, -EINVAL, "a QUIC client needs an application protocol");
+		return NULL;
+	}
+	s = session_new(ep, target->params, false, now);
+	if (!s) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	quic_path_set(&path, &local, &target->addr);
+	err = session_dial(s, &path, now);
+	if (err < 0)
+		adit_err_set(e, err, "cannot make a QUIC connection");
+	else
+		err = quic_tls_open(s, target->host, e);
+	if (err < 0) {
+		session_discard(s);
+		return NULL;
+	}
+	session_began(s, &path.path);
+	return &s->base;
+}
+
+/* ---- what others ask -------------------------------------------------------------------- */
+
+const char *
+quic_session_alpn(const struct adit_mux *m)
+{
+	return quic_session_of(m)->alpn;
+}
+
+const char *
+quic_session_server_name(const struct adit_mux *m)
+{
+	return quic_session_of(m)->server_name;
+}
+
+const struct tls_peer *
+quic_session_peer(const struct adit_mux *m)
+{
+	struct quic_session *s = quic_session_of(m);
+
+	return s->state == QUIC_OPEN && s->server && s->tls.tls ? tls_session_peer(&s->tls) : NULL;
+}
+
+uint64_t
+quic_session_rtt(const struct adit_mux *m)
+{
+	const struct quic_session *s = quic_session_of(m);
+	ngtcp2_conn_info info;
+
+	if (!s->conn)
+		return 0;
+	ngtcp2_conn_get_conn_info(s->conn, &info);
+	return info.smoothed_rtt;
+}
+
+uint64_t
+quic_session_cwnd(const struct adit_mux *m)
+{
+	const struct quic_session *s = quic_session_of(m);
+	ngtcp2_conn_info info;
+
+	if (!s->conn)
+		return 0;
+	ngtcp2_conn_get_conn_info(s->conn, &info);
+	return info.cwnd;
+}

@@ -1,0 +1,150 @@
+#include "core/mux/quic/internal.h"
+
+#define BLOCKED_TRIES 4
+
+void
+quic_chan_unlist(struct quic_chan *c)
+{
+	if (!c->list)
+		return;
+	TAILQ_REMOVE(c->list, c, turn);
+	c->list = NULL;
+}
+
+void
+quic_chan_send(struct quic_chan *c)
+{
+	struct quic_session *s = c->session;
+
+	if (!c->list) {
+		c->list = &s->sending;
+		TAILQ_INSERT_TAIL(c->list, c, turn);
+	}
+	quic_dirty(s);
+}
+
+/*
+ * A stream blocked by its window is not told of a STOP_SENDING (ngtcp2 1.11 has no callback for
+ * it): a few are tried again in each turn.
+ */
+static void
+transmit_retry_blocked(struct quic_session *s)
+{
+	struct quic_chan *c;
+
+	for (int i = 0; i < BLOCKED_TRIES && (c = TAILQ_FIRST(&s->blocked)); i++) {
+		quic_chan_unlist(c);
+		c->list = &s->sending;
+		TAILQ_INSERT_TAIL(c->list, c, turn);
+	}
+}
+
+/*
+ * One packet: frames of as many streams and flows as it takes. Its length, 0: nothing to send now,
+ * or an error.
+ */
+static ngtcp2_ssize
+transmit_packet(struct quic_session *s, struct quic_writing *w)
+{
+	struct quic_chan *c;
+	ngtcp2_ssize n;
+
+	while (s->state == QUIC_OPEN && (c = TAILQ_FIRST(&s->sending))) {
+		w->more = TAILQ_NEXT(c, turn) ? NGTCP2_WRITE_STREAM_FLAG_MORE : 0;
+		n = c->is_flow ? quic_flow_write(quic_flow_of(c), w) :
+				 quic_stream_write(quic_stream_of(c), w);
+		if (n != NGTCP2_ERR_WRITE_MORE)
+			return n;
+	}
+	return ngtcp2_conn_writev_stream(s->conn, w->path, w->pi, w->dest, w->len, NULL,
+					 NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, w->now);
+}
+
+/*
+ * The timer runs out when ngtcp2 next wants to be called; it is only set anew when that comes
+ * earlier.
+ */
+static void
+transmit_arm(struct quic_session *s, uint64_t now, bool wrote)
+{
+	uint64_t expiry = ngtcp2_conn_get_expiry(s->conn);
+
+	if (expiry <= now) {
+		if (wrote) {
+			quic_dirty(s);
+			return;
+		}
+		expiry = now + ADIT_MS(1);	/* never a loop that writes nothing */
+	}
+	if (expiry >= s->armed)
+		return;
+	s->armed = expiry;
+	adit_timer_set(s->timer, expiry - now);
+}
+
+/*
+ * Packets until there are no more, or the quantum is used up. False: the socket takes no more. < 0
+ * in *err.
+ */
+static bool
+transmit_burst(struct quic_session *s, uint64_t now, size_t *sent, int *err)
+{
+	size_t quantum = ngtcp2_conn_get_send_quantum(s->conn);
+	size_t max = ngtcp2_conn_get_max_tx_udp_payload_size(s->conn);
+	ngtcp2_path_storage path;
+
+	ngtcp2_path_storage_zero(&path);
+	while (*sent < quantum) {
+		uint8_t *to = quic_tx_room(s->ep, max);
+		ngtcp2_pkt_info pi = { 0 };
+		struct quic_writing w = {
+			.path = &path.path, .pi = &pi, .dest = to, .len = max, .now = now,
+		};
+		ngtcp2_ssize n;
+
+		if (!to)
+			return false;
+		n = transmit_packet(s, &w);
+		if (n < 0)
+			*err = (int)n;
+		if (n <= 0)
+			break;
+		quic_tx_add(s->ep, &path.path, pi.ecn, (size_t)n);
+		*sent += (size_t)n;
+	}
+	return true;
+}
+
+bool
+quic_transmit(struct quic_session *s, uint64_t now)
+{
+	bool probe = s->probing && s->state == QUIC_OPEN, room;
+	size_t sent = 0;
+	int err = 0;
+
+	if (ngtcp2_conn_get_expiry(s->conn) <= now)
+		err = ngtcp2_conn_handle_expiry(s->conn, now);
+	if (err) {
+		quic_session_error(s, err, now);
+		return true;
+	}
+	if (s->state == QUIC_OPEN)
+		quic_streams_number(s);
+	transmit_retry_blocked(s);
+	if (probe)	/* a keep-alive that is due at once is a PING */
+		ngtcp2_conn_set_keep_alive_timeout(s->conn, 1);
+	room = transmit_burst(s, now, &sent, &err);
+	if (probe) {
+		ngtcp2_conn_set_keep_alive_timeout(s->conn, s->params.keep_alive);
+		s->probing = !sent;
+	}
+	if (err) {
+		quic_session_error(s, err, now);
+		return true;
+	}
+	if (sent)
+		ngtcp2_conn_update_pkt_tx_time(s->conn, now);
+	if (room)
+		transmit_arm(s, now, sent);
+	return room;
+}
