@@ -15,7 +15,8 @@
 #define RECORD_MAX 16384	/* RFC 8446, 5.1 */
 #define IDLE_RECORDS_MAX 32	/* without data, one after the other, in one read */
 #define HANDSHAKE_MS 15000
-#define CLOSE_MS 10000
+#define CLOSE_IDLE_MS 10000	/* of a polite close: while lower takes nothing */
+#define CLOSE_MS 60000		/* in all */
 #define IOVECS 8
 
 enum tls_state {
@@ -45,7 +46,8 @@ struct tls {
 	struct queue		 in, out;
 	struct tls_session	 session;
 	char			*failure;	/* owned */
-	char			 alpn[256];
+	char			*alpn;		/* owned */
+	uint64_t		 close_by;	/* TLS_CLOSING: when lower is cut */
 };
 
 static struct tls *
@@ -226,8 +228,11 @@ tls_take_names(struct tls *t)
 	size_t len = 0;
 
 	alpn = tls_session_alpn(&t->session, &len);
-	if (alpn && len < sizeof(t->alpn))
-		memcpy(t->alpn, alpn, len);
+	if (alpn) {
+		t->alpn = strndup(alpn, len);
+		if (!t->alpn)
+			return -ENOMEM;
+	}
 	if (!asked)
 		asked = adit_conn_asked(t->lower, &port);
 	return asked ? adit_conn_set_asked(&t->base, asked, port) : 0;
@@ -327,10 +332,22 @@ tls_discard(struct tls *t)
 	return n < 0 && n != -EAGAIN ? (int)n : 0;
 }
 
+/* Whoever reads slowly gets all of it, whoever does not read is not waited for. */
+static void
+tls_limit_close(struct tls *t)
+{
+	uint64_t now = adit_now(), left = t->close_by > now ? t->close_by - now : 0;
+
+	if (left > ADIT_MS(CLOSE_IDLE_MS))
+		left = ADIT_MS(CLOSE_IDLE_MS);
+	adit_conn_deadline(t->lower, 1 + (unsigned)(left / ADIT_MS(1)));
+}
+
 /* Closed by its owner, with bytes or an alert still to send. */
 static void
 tls_drain(struct tls *t)
 {
+	size_t before = t->out.len;
 	int err = tls_flush(t);
 
 	if (!err && t->out.len && !t->ended)
@@ -338,6 +355,8 @@ tls_drain(struct tls *t)
 	if (!err)
 		err = adit_conn_err(t->lower);		/* the limit passed */
 	if (!err && t->out.len) {
+		if (t->out.len < before)
+			tls_limit_close(t);
 		tls_want_lower(t);
 		return;
 	}
@@ -545,8 +564,9 @@ tls_close(struct adit_conn *c, int why)
 	t->state = TLS_CLOSING;
 	t->ended = false;		/* of lower, from here on */
 	queue_fini(&t->in);
+	t->close_by = adit_now() + ADIT_MS(CLOSE_MS);
 	adit_conn_hold(c);
-	adit_conn_deadline(t->lower, CLOSE_MS);
+	tls_limit_close(t);
 	tls_want_lower(t);
 }
 
@@ -555,8 +575,12 @@ tls_free(struct adit_conn *c)
 {
 	struct tls *t = tls_of(c);
 
+	/* A worker that ends does not wait for what is still being sent. */
+	if (t->lower)
+		tls_close_lower(t, ADIT_ESTOPPED);
 	tls_session_fini(&t->session);
 	free(t->failure);
+	free(t->alpn);
 }
 
 static void
@@ -655,7 +679,7 @@ tls_alpn(const struct adit_conn *c)
 {
 	const struct tls *t = tls_or_null(c);
 
-	return t && t->alpn[0] ? t->alpn : NULL;
+	return t ? t->alpn : NULL;
 }
 
 const char *

@@ -12,8 +12,9 @@
  * answer close_notify at once and drop what it has left to send (RFC 5246, 7.2.1); crypto/tls of
  * Go, OpenSSL and GnuTLS do not, and neither do we: it is a half-close there too. A stream of the
  * lower conn that ends without close_notify is ADIT_ETRUNCATED. close(0) sends what was taken,
- * within a limit, then close_notify; close(why) an alert, and lower is closed with why.
- * Renegotiation is refused; key updates are answered; there is no early data.
+ * while lower takes it (10 s without progress, 60 s in all), then close_notify; close(why) an
+ * alert, and lower is closed with why. Renegotiation is refused; key updates are answered; there is
+ * no early data.
  */
 #ifndef ADIT_CORE_TLS_H
 #define ADIT_CORE_TLS_H
