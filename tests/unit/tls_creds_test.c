@@ -16,6 +16,7 @@
 
 #include "core/conn/tls_creds.h"
 #include "core/conn/tls_default.h"
+#include "core/runtime/log.h"
 #include "tests/unit/pki.h"
 
 struct files {
@@ -241,6 +242,49 @@ a_broken_file_keeps_the_old_pair(void **state)
 	replace(f, "key.pem", f->second->key_pem);
 	assert_true(serves(src, 16, f->second));
 	tls_source_free(src);
+}
+
+/* How often text stands in the file. */
+static unsigned
+lines_with(const char *path, const char *text)
+{
+	char line[2048];
+	unsigned n = 0;
+	FILE *f = fopen(path, "r");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, text) != NULL;
+	fclose(f);
+	return n;
+}
+
+static void
+a_broken_file_is_told_once(void **state)
+{
+	struct files *f = *state;
+	char *path = pki_path(f->dir, "log");
+	const struct log_conf log_conf = { .level = ADIT_LOG_WARN, .output = path };
+	struct adit_log *log = log_open(&log_conf, NULL);
+	struct adit_tls_conf conf = files_conf(f);
+	struct tls_source *src = tls_source_new(&conf, TLS_SERVER, log, NULL);
+
+	assert_non_null(src);
+	/* In the middle of a change nothing is told. */
+	replace(f, "cert.pem", f->second->cert_pem);
+	assert_true(serves(src, 12, f->first));
+	replace(f, "key.pem", f->second->key_pem);
+	assert_true(serves(src, 14, f->second));
+	assert_int_equal(log_flush(log, 2000), 0);
+	assert_int_equal(lines_with(path, "is not used"), 0);
+	replace(f, "key.pem", f->first->key_pem);
+	for (unsigned second = 16; second < 30; second++)
+		assert_true(serves(src, second, f->second));
+	assert_int_equal(log_flush(log, 2000), 0);
+	assert_int_equal(lines_with(path, "does not belong to the certificate"), 1);
+	tls_source_free(src);
+	log_free(log);
+	free(path);
 }
 
 static void
@@ -574,6 +618,7 @@ main(void)
 		WITH_FILES(unchanged_files_are_not_loaded_again),
 		WITH_FILES(two_steps_never_mix),
 		WITH_FILES(a_broken_file_keeps_the_old_pair),
+		WITH_FILES(a_broken_file_is_told_once),
 		WITH_FILES(a_symbolic_link_may_be_switched),
 		WITH_FILES(workers_may_ask_at_the_same_time),
 		cmocka_unit_test(a_generated_certificate_has_gosts_shape),

@@ -353,6 +353,60 @@ the_next_handshake_has_the_new_certificate(void **state)
 	free(key);
 }
 
+/* ---- sessions without a conn -------------------------------------------- */
+
+static void
+quic_has_tls13_alone(void **state)
+{
+	static const char *const offer[] = { "adit/1", "h3" };
+	struct adit_tls_conf conf = { .max_version = "VersionTLS12" };
+	struct tls_creds *old = duo_creds(&conf, TLS_CLIENT), *c;
+	struct adit_err e = ADIT_ERR_INIT;
+	struct tls_session s;
+
+	(void)state;
+	assert_int_equal(tls_session_init(&s, old, TLS_SESSION_QUIC, "gw.test", &e), ADIT_ECONFIG);
+	duo_says(e.text, "QUIC needs TLS 1.3");
+	tls_session_fini(&s);		/* there is nothing in it */
+	tls_creds_put(old);
+	conf.max_version = NULL;
+	c = duo_creds(&conf, TLS_CLIENT);
+	assert_int_equal(tls_session_init(&s, c, TLS_SESSION_QUIC, "gw.test", &e), 0);
+	assert_int_equal(tls_session_offer(&s, offer, 2), 0);
+	assert_null(gnutls_session_get_ptr(s.tls));
+	assert_null(tls_session_alpn(&s, NULL));
+	assert_null(tls_session_peer(&s));
+	tls_session_fini(&s);
+	tls_creds_put(c);
+}
+
+static void
+what_is_configured_is_offered(void **state)
+{
+	static const char *const offer[] = { "mine" };
+	char theirs[] = "configured";
+	char *list[] = { theirs };
+	struct adit_tls_conf client = { .alpn = { 1, list } }, server = duo_server_conf();
+	struct tls_creds *c = duo_creds(&client, TLS_CLIENT), *s;
+	struct loop *l = *state;
+	struct duo d = { 0 };
+	struct tls_session session;
+
+	server.alpn = client.alpn;
+	s = duo_creds(&server, TLS_SERVER);
+	assert_int_equal(tls_session_init(&session, c, 0, NULL, NULL), 0);
+	assert_int_equal(tls_session_offer(&session, offer, 1), 0);
+	tls_session_fini(&session);
+	duo_start(&d, l, c, s, NULL);
+	assert_true(loop_until(l, duo_settled, &d, LIMIT));
+	assert_string_equal(tls_alpn(d.client.c), "configured");
+	assert_null(tls_sni(d.server.c));
+	assert_null(adit_conn_asked(d.server.c, NULL));
+	duo_free(&d);
+	tls_creds_put(c);
+	tls_creds_put(s);
+}
+
 #define IN_LOOP(test) cmocka_unit_test_setup_teardown(test, loop_setup, loop_teardown)
 
 int
@@ -374,6 +428,8 @@ main(void)
 		IN_LOOP(an_abortive_close_is_no_end),
 		IN_LOOP(a_peer_that_does_not_read_stops_the_writer),
 		IN_LOOP(the_next_handshake_has_the_new_certificate),
+		cmocka_unit_test(quic_has_tls13_alone),
+		IN_LOOP(what_is_configured_is_offered),
 	};
 
 	return cmocka_run_group_tests(tests, duo_kit_setup, duo_kit_teardown);
