@@ -27,8 +27,7 @@ struct adit_conn *tcp_connect(struct adit_worker *w, const struct adit_addr *to,
 /* Starts to connect to a Unix socket. */
 struct adit_conn *unix_connect(struct adit_worker *w, const char *path, struct adit_err *e);
 
-/* A non-blocking socket with our options set (no delay, keepalive, TCP_NOTSENT_LOWAT), or -errno.
- */
+/* A non-blocking socket with our options (no delay, keepalive, TCP_NOTSENT_LOWAT), or -errno. */
 int tcp_socket(int family);
 
 /* Sets those options; a listening socket passes them on to what it accepts. */

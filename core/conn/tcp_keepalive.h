@@ -35,8 +35,7 @@ struct tcp_keepalive {
 	  .offset = offsetof(instance, field.count), \
 	  .help = "unanswered probes that end a connection" }
 
-/* Sets it on a socket: a connected one, or a listening one, from which what it accepts inherits it.
- */
+/* Sets it on a connected socket, or on a listening one: what is accepted there inherits it. */
 void tcp_keepalive_set(int fd, const struct tcp_keepalive *k);
 
 #endif

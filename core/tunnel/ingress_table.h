@@ -31,8 +31,7 @@ size_t ingress_table_count(const struct ingress_table *t);	/* rules; any worker 
 /* When nobody looks up any more, before home ends. Any thread; NULL is fine. */
 void ingress_table_free(struct ingress_table *t);
 
-/* An instance of the ingress `rules`. Who makes it sets table, which is its own then, before init.
- */
+/* An instance of the ingress `rules`. Who makes it sets table, its own then, before init. */
 struct rules_ingress {
 	struct adit_ingress	 base;
 	struct ingress_table	*table;

@@ -9,8 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Every first word of a line that names one host leads somewhere, in both sets to the same tunnel.
- */
+/* Every first word of a line that names one host leads to the same tunnel in both sets. */
 static void
 check_lines(char *text, const struct rules *a, const struct rules *b)
 {
