@@ -35,6 +35,7 @@ struct adit_worker {
 	bool			 turn_set, in_turn;
 	struct io		*run_first, **run_last;
 	unsigned		 run_now;	/* how many at its head are of this turn */
+	struct io		*running;	/* whose cb is being called; NULL once it has moved */
 	struct io		*graves;
 	unsigned		 lingering;	/* ios closed but held */
 	bool			 stopping;	/* the loop ends when nothing lingers */
@@ -159,12 +160,15 @@ worker_run(struct adit_worker *w)
 		struct io *io = worker_next(w);
 		unsigned events = io->want & io->ready;
 
+		w->running = io;
 		if (io->closed)
 			io_bury(io);
 		else if (events && io->cb)
 			io->cb(io, events);
-		io_queue(io);
+		if (w->running)		/* else it is another worker's by now */
+			io_queue(io);
 	}
+	w->running = NULL;
 }
 
 static void
@@ -246,6 +250,8 @@ io_move(struct io *io, struct adit_worker *to)
 	struct io **at = &w->run_first;
 
 	assert(!io->closed);
+	if (w->running == io)
+		w->running = NULL;
 	for (unsigned i = 0; io->queued && *at; i++, at = &(*at)->next) {
 		if (*at != io)
 			continue;
