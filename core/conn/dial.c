@@ -1,8 +1,6 @@
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,23 +11,14 @@
 #include "core/conn/dial.h"
 #include "core/conn/tcp.h"
 #include "core/conn/tcp_keepalive.h"
+#include "core/runtime/resolver.h"
 #include "core/runtime/worker.h"
 
 /* RFC 8305, section 5: the recommended delay between two attempts. */
 #define STAGGER_NS ADIT_MS(250)
-#define ADDRS_MAX 16
+#define ADDRS_MAX RESOLVER_MAX
 
 struct dial;
-
-/* Asks the system for a name's addresses; outlives a dial that does not want them any more. */
-struct lookup {
-	struct adit_job		 job;
-	struct dial		*dial;		/* NULL: closed meanwhile */
-	int			 err;
-	size_t			 n;
-	struct adit_addr	 addrs[ADDRS_MAX];
-	char			 host[];
-};
 
 struct attempt {
 	LIST_ENTRY(attempt)	 entry;
@@ -43,7 +32,7 @@ struct dial {
 	struct adit_worker	*worker;
 	uint16_t		 port;
 	struct tcp_keepalive	 keepalive;
-	struct lookup		*lookup;	/* NULL: not asked, or answered */
+	struct resolver_query	*query;		/* NULL: answered */
 	struct adit_addr	 addrs[ADDRS_MAX];
 	size_t			 n, next;	/* of addrs; the next to try */
 	LIST_HEAD(, attempt)	 attempts;	/* under way */
@@ -66,8 +55,7 @@ attempt_free(struct attempt *a)
 static void
 dial_free(struct dial *d)
 {
-	if (d->lookup)
-		d->lookup->dial = NULL;
+	resolver_cancel(d->query);
 	while (!LIST_EMPTY(&d->attempts))
 		attempt_free(LIST_FIRST(&d->attempts));
 	adit_timer_free(d->stagger);
@@ -277,118 +265,18 @@ dial_timed_out(void *arg)
 
 /* ---- addresses -------------------------------------------------------------------------- */
 
-/* Takes addresses in the order they have been given, families in turn (RFC 8305, section 4). */
 static void
-dial_take(struct dial *d, const struct adit_addr *addrs, size_t n)
+dial_resolved(void *arg, int err, const struct adit_addr *addrs, size_t n)
 {
-	size_t at[2] = { 0, 0 };	/* of the first one's family, of the other */
+	struct dial *d = arg;
 
-	for (unsigned turn = 0; d->n < ADDRS_MAX && (at[0] < n || at[1] < n); turn ^= 1) {
-		size_t *i = &at[turn];
-
-		while (*i < n && (addrs[*i].family == addrs[0].family) != !turn)
-			++*i;
-		if (*i == n)
-			continue;
-		d->addrs[d->n] = addrs[(*i)++];
-		d->addrs[d->n++].port = d->port;
+	d->query = NULL;
+	d->err = err;
+	for (d->n = 0; d->n < n && d->n < ADDRS_MAX; d->n++) {
+		d->addrs[d->n] = addrs[d->n];
+		d->addrs[d->n].port = d->port;
 	}
-}
-
-static int
-lookup_error(int err)
-{
-	switch (err) {
-	case EAI_SYSTEM:
-		return errno ? -errno : -EADDRNOTAVAIL;
-	case EAI_MEMORY:
-		return -ENOMEM;
-	case EAI_AGAIN:
-		return -EAGAIN;
-	default:
-		return -EADDRNOTAVAIL;
-	}
-}
-
-static void
-lookup_work(struct adit_job *j)
-{
-	struct lookup *l = adit_container_of(j, struct lookup, job);
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct addrinfo *list = NULL;
-	int err = getaddrinfo(l->host, NULL, &hints, &list);
-
-	if (err) {
-		l->err = lookup_error(err);
-		return;
-	}
-	for (const struct addrinfo *ai = list; ai && l->n < ADDRS_MAX; ai = ai->ai_next) {
-		struct adit_addr a = adit_addr_from(ai->ai_addr, ai->ai_addrlen);
-
-		if (a.family == AF_INET || a.family == AF_INET6)
-			l->addrs[l->n++] = a;
-	}
-	freeaddrinfo(list);
-}
-
-static void
-lookup_done(struct adit_job *j, struct adit_worker *w, bool cancelled)
-{
-	struct lookup *l = adit_container_of(j, struct lookup, job);
-	struct dial *d = l->dial;
-
-	(void)w;
-	if (d) {
-		d->lookup = NULL;
-		if (cancelled)
-			l->err = ADIT_ESTOPPED;
-		d->err = l->err ? l->err : l->n ? 0 : -EADDRNOTAVAIL;
-		dial_take(d, l->addrs, l->n);
-		dial_go_on(d);
-	}
-	free(l);
-}
-
-static int
-dial_look_up(struct dial *d, const char *host, struct adit_err *e)
-{
-	size_t len = strlen(host) + 1;
-	struct lookup *l = calloc(1, sizeof(*l) + len);
-	int err;
-
-	if (!l)
-		return adit_err_set(e, -ENOMEM, "out of memory");
-	memcpy(l->host, host, len);
-	l->dial = d;
-	l->job = (struct adit_job){ .work = lookup_work, .done = lookup_done };
-	err = adit_job_run(d->worker, &l->job);
-	if (err) {
-		free(l);
-		return adit_err_set(e, err, "%s: too many names are being looked up", host);
-	}
-	d->lookup = l;
-	return 0;
-}
-
-/* Names that need nobody to be asked: literals, and what must be this machine (RFC 6761,
- * section 6.3). */
-static bool
-dial_knows(struct dial *d, const char *host)
-{
-	static const struct adit_addr loopback[] = {
-		{ .family = AF_INET6, .ip = { [15] = 1 } },
-		{ .family = AF_INET, .ip = { 127, 0, 0, 1 } },
-	};
-	struct adit_addr literal;
-
-	if (!*host || strcasecmp(host, "localhost") == 0) {
-		dial_take(d, loopback, 2);
-		return true;
-	}
-	if (adit_addr_parse(host, 0, &literal) < 0)
-		return false;
-	dial_take(d, &literal, 1);
-	return true;
+	dial_go_on(d);
 }
 
 static struct dial *
@@ -425,15 +313,11 @@ tcp_dial_to(struct adit_worker *w, const struct tcp_dial *to, struct adit_err *e
 	c = d->conn;
 	tcp_on_cancel(c, dial_cancel, d);
 	adit_timer_set(d->limit, ADIT_MS(to->ms ? to->ms : DIAL_MS));
-	if (dial_knows(d, to->host)) {
-		dial_go_on(d);
+	d->query = resolver_ask(w, to->host, dial_resolved, d, e);
+	if (d->query)
 		return c;
-	}
-	if (dial_look_up(d, to->host, e) < 0) {
-		adit_conn_close(c, -ECONNABORTED);
-		return NULL;
-	}
-	return c;
+	adit_conn_close(c, -ECONNABORTED);
+	return NULL;
 }
 
 struct adit_conn *
