@@ -62,6 +62,18 @@ direction_drop(struct adit_pump *p, struct direction *d)
 	d->piped = 0;
 }
 
+/* One that the caller keeps has no owner from now on: its readiness waits for the next. */
+static void
+pump_let_go(struct adit_conn *c, bool keep, int why)
+{
+	if (!keep) {
+		adit_conn_close(c, why);
+		return;
+	}
+	adit_conn_own(c, NULL, NULL);
+	adit_conn_want(c, 0);
+}
+
 /* Closes both, each with its reason. Reports from the loop, because a hook may be on the stack. */
 static void
 pump_finish(struct adit_pump *p, int why_a, int why_b)
@@ -72,8 +84,8 @@ pump_finish(struct adit_pump *p, int why_a, int why_b)
 	p->stats.duration = adit_now() - p->begun;
 	direction_drop(p, &p->dirs[0]);
 	direction_drop(p, &p->dirs[1]);
-	adit_conn_close(a, why_a);
-	adit_conn_close(b, why_b);
+	pump_let_go(a, p->opts.keep & ADIT_PUMP_KEEP_A, why_a);
+	pump_let_go(b, p->opts.keep & ADIT_PUMP_KEEP_B, why_b);
 	adit_timer_set(p->timer, 0);
 }
 
