@@ -253,6 +253,12 @@ listen_addr(const struct listen_set *s)
 	return &s->local;
 }
 
+unsigned
+listen_count(const struct listen_set *s)
+{
+	return s->n;
+}
+
 int
 listen_fd(const struct listen_set *s, unsigned worker)
 {

@@ -32,6 +32,9 @@ void listen_put(struct listen_book *b, struct listen_set *s);
 /* Where it listens really (the port that the kernel chose). */
 const struct adit_addr *listen_addr(const struct listen_set *s);
 
+/* How many sockets: one per worker. */
+unsigned listen_count(const struct listen_set *s);
+
 /* The descriptor for that worker; stays the set's. */
 int listen_fd(const struct listen_set *s, unsigned worker);
 

@@ -1,5 +1,7 @@
-#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "core/service/auth.h"
 #include "core/service/component.h"
 
 void
@@ -8,6 +10,16 @@ component_init(struct adit_component *p, const char *name, struct adit_log *log,
 {
 	*p = (struct adit_component){ .name = name, .log = log, .destroy = destroy };
 	atomic_init(&p->refs, 1);
+}
+
+void
+component_fini(struct adit_component *p)
+{
+	auth_set_free(p->auth);
+	if (p->owned_password)
+		explicit_bzero(p->owned_password, strlen(p->owned_password));
+	free(p->owned_user);
+	free(p->owned_password);
 }
 
 void

@@ -30,7 +30,8 @@ struct adit_component {
 	struct adit_log			*log;
 	struct adit_tls_conf		 tls;
 	const char			*user, *password;	/* to present; NULL: none */
-	const struct auth_set		*auth;		/* to check; NULL: anybody */
+	char				*owned_user, *owned_password;	/* of a file: freed with it */
+	struct auth_set			*auth;		/* to check; owned; NULL: anybody */
 	struct service			*service;	/* of listeners and handlers */
 	struct activities		*activities;	/* the service's; NULL: not counted */
 	struct listen_book		*sockets;	/* the process's; NULL where there is none */
@@ -39,5 +40,11 @@ struct adit_component {
 
 void component_init(struct adit_component *p, const char *name, struct adit_log *log,
 		    void (*destroy)(struct adit_component *p));
+
+/* Frees what p owns itself; for destroy. */
+void component_fini(struct adit_component *p);
+
+/* The ingress of that name in the configuration p belongs to, or NULL. Main thread; borrowed from p's service. */
+struct adit_ingress *component_ingress(const struct adit_component *p, const char *name);
 
 #endif

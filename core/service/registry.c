@@ -6,9 +6,18 @@
 
 #define PLUGINS_MAX 256
 
+/* The rows of a stack, as listener or as dialer. */
+struct stack_rows {
+	const struct adit_plugin	*plugin;
+	enum adit_kind			 kind;
+	struct adit_opt			*rows;		/* owned */
+	struct stack_rows		*next;
+};
+
 struct registry {
 	size_t				 n;
 	const struct adit_plugin	*plugins[PLUGINS_MAX];
+	struct stack_rows		*stacks;
 };
 
 static const char *const kind_names[ADIT_KINDS] = {
@@ -27,6 +36,13 @@ registry_new(void)
 void
 registry_free(struct registry *r)
 {
+	while (r && r->stacks) {
+		struct stack_rows *s = r->stacks;
+
+		r->stacks = s->next;
+		free(s->rows);
+		free(s);
+	}
 	free(r);
 }
 
@@ -140,27 +156,56 @@ registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e
 	return 0;
 }
 
-static size_t
-opts_add(const struct adit_plugin *p, const struct adit_opt *out[REGISTRY_PARTS], size_t n)
+/* Appends the rows of a part; a key that an earlier part has is that one's. */
+static int
+rows_append(struct adit_opt **rows, size_t *n, const struct adit_plugin *part)
 {
-	if (p && p->opts && n < REGISTRY_PARTS)
-		out[n++] = p->opts;
-	return n;
+	const struct adit_opt *o;
+	struct adit_opt *more;
+
+	for (o = part ? part->opts : NULL; o && o->name; o++) {
+		if (*rows && adit_opt_find(*rows, o->name))
+			continue;
+		more = realloc(*rows, (*n + 2) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		*rows = more;
+		more[(*n)++] = *o;
+		more[*n] = (struct adit_opt)ADIT_OPT_END;
+	}
+	return 0;
 }
 
-size_t
-registry_opts(const struct registry *r, enum adit_kind kind, const char *name,
-	      const struct adit_opt *out[REGISTRY_PARTS])
+static struct stack_rows *
+stack_rows_new(struct registry *r, const struct adit_plugin *p, enum adit_kind kind)
+{
+	const struct adit_stack *stack = (const void *)p;
+	struct stack_rows *s = calloc(1, sizeof(*s));
+	size_t n = 0;
+	int err;
+
+	if (!s)
+		return NULL;
+	*s = (struct stack_rows){ .plugin = p, .kind = kind, .next = r->stacks };
+	r->stacks = s;
+	err = rows_append(&s->rows, &n, registry_find(r, kind, stack->over));
+	for (size_t i = 0; !err && i < 4 && stack->layers[i]; i++)
+		err = rows_append(&s->rows, &n, registry_find(r, ADIT_LAYER, stack->layers[i]));
+	return err ? NULL : s;
+}
+
+const struct adit_opt *
+registry_rows(struct registry *r, enum adit_kind kind, const char *name, bool *known)
 {
 	const struct adit_plugin *p = registry_find(r, kind, name);
-	const struct adit_stack *stack;
-	size_t n = 0;
+	struct stack_rows *s;
 
+	*known = p != NULL;
 	if (!p || p->kind != ADIT_STACK)
-		return opts_add(p, out, 0);
-	stack = (const void *)p;
-	n = opts_add(registry_find(r, kind, stack->over), out, n);
-	for (size_t i = 0; i < 4 && stack->layers[i]; i++)
-		n = opts_add(registry_find(r, ADIT_LAYER, stack->layers[i]), out, n);
-	return n;
+		return p ? p->opts : NULL;
+	for (s = r->stacks; s; s = s->next)
+		if (s->plugin == p && s->kind == kind)
+			return s->rows;
+	s = stack_rows_new(r, p, kind);
+	return s ? s->rows : NULL;
 }

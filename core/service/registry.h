@@ -29,11 +29,10 @@ const struct adit_plugin *registry_at(const struct registry *r, size_t i);
 const char *registry_kind_name(enum adit_kind kind);
 
 /*
- * The option rows of a name: of a stack, those of all its parts one after the other (dialer says
- * which side is meant); NULL-terminated list of tables.
+ * The option rows of that kind and name, of a stack those of all its parts in one table; NULL if it takes none. *known
+ * tells whether there is such a plugin. Belongs to r. Main thread.
  */
-#define REGISTRY_PARTS 6
-size_t registry_opts(const struct registry *r, enum adit_kind kind, const char *name,
-		     const struct adit_opt *out[REGISTRY_PARTS]);
+const struct adit_opt *registry_rows(struct registry *r, enum adit_kind kind, const char *name,
+				     bool *known);
 
 #endif

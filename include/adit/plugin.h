@@ -157,6 +157,8 @@ struct adit_listener_ops {
 	void	(*fini)(struct adit_listener *l);
 	/* Where it really listens, between open and close: the log says it. NULL: nowhere of its own. Any thread. */
 	const struct adit_addr *(*local)(const struct adit_listener *l);
+	/* "tcp" or "udp", for the log; NULL: "tcp". */
+	const char *network;
 };
 
 struct adit_listener {				/* first member of every instance */
@@ -197,11 +199,13 @@ struct adit_handler {				/* first member of every instance */
 };
 
 /*
- * Opens a conn to one of the nodes of the handler's forwarder (filter, matcher, selector; the next one if the first
- * cannot be reached) through the handler's chain. visitor says who asks for what (adit_conn_asked), borrowed for
- * the call. NULL with e filled: no node.
+ * Opens a conn to one of the nodes of the handler's forwarder (filter, matcher, selector) through the handler's chain.
+ * visitor says who asks for what (adit_conn_asked), borrowed for the call. attempt: 0, then 1, 2 ... while the
+ * conns it gave could not be opened: nodes that failed are left out while there are others. NULL with e
+ * filled: no node, or as many attempts as there are nodes.
  */
-struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor, struct adit_err *e);
+struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
+			       struct adit_err *e);
 
 /* Opens a conn to a target of the handler's own choice, through its chain. */
 struct adit_conn *adit_handler_dial(struct adit_handler *h, struct adit_worker *w,

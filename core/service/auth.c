@@ -1,0 +1,197 @@
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include <adit/worker.h>
+
+#include "core/config/model.h"
+#include "core/service/auth.h"
+#include "core/service/component.h"
+
+#define DIGEST 32
+#define LINE_MAX_LEN 1024
+
+struct auth_set {
+	uint8_t	 key[DIGEST];
+	size_t	 n;
+	uint8_t	(*digests)[DIGEST];
+};
+
+/* Of user and password with their lengths, so that no two pairs look the same. */
+static int
+auth_digest(const uint8_t key[DIGEST], const char *user, size_t user_len, const char *password,
+	    size_t password_len, uint8_t out[DIGEST])
+{
+	const uint64_t lens[2] = { user_len, password_len };
+	gnutls_hmac_hd_t mac;
+
+	if (gnutls_hmac_init(&mac, GNUTLS_MAC_SHA256, key, DIGEST) < 0)
+		return -ENOMEM;
+	gnutls_hmac(mac, lens, sizeof(lens));
+	gnutls_hmac(mac, user, user_len);
+	gnutls_hmac(mac, password, password_len);
+	gnutls_hmac_deinit(mac, out);
+	return 0;
+}
+
+static int
+auth_set_add(struct auth_set *s, const char *user, const char *password)
+{
+	uint8_t (*digests)[DIGEST] = realloc(s->digests, (s->n + 1) * sizeof(*digests));
+
+	if (!digests)
+		return -ENOMEM;
+	s->digests = digests;
+	if (!password)
+		password = "";
+	if (auth_digest(s->key, user, strlen(user), password, strlen(password), digests[s->n]) < 0)
+		return -ENOMEM;
+	s->n++;
+	return 0;
+}
+
+/* Ends at the first blank: what is behind it is the password, blanks included. NULL for a comment or an empty line. */
+static char *
+auth_split_line(char *line, char **password)
+{
+	char *user = line + strspn(line, " \t");
+	size_t len;
+
+	user[strcspn(user, "\r\n")] = 0;
+	if (!*user || *user == '#')
+		return NULL;
+	len = strcspn(user, " \t");
+	*password = user + len + strspn(user + len, " \t");
+	user[len] = 0;
+	return user;
+}
+
+static int
+auth_set_add_file(struct auth_set *s, const char *path, struct adit_err *e)
+{
+	char line[LINE_MAX_LEN], *user, *password;
+	FILE *f = fopen(path, "re");
+	int err = 0;
+
+	if (!f)
+		return adit_err_set(e, -errno, "%s: %s", path, adit_strerror(-errno));
+	while (!err && fgets(line, sizeof(line), f)) {
+		user = auth_split_line(line, &password);
+		if (user && auth_set_add(s, user, password) < 0)
+			err = adit_err_set(e, -ENOMEM, "out of memory");
+	}
+	explicit_bzero(line, sizeof(line));
+	fclose(f);
+	return err;
+}
+
+static int
+auth_set_add_conf(struct auth_set *s, const struct auth_conf *a, struct adit_err *e)
+{
+	if (a->username && auth_set_add(s, a->username, a->password) < 0)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	return a->file ? auth_set_add_file(s, a->file, e) : 0;
+}
+
+static int
+auth_set_add_auther(struct auth_set *s, const struct auther_conf *a, struct adit_err *e)
+{
+	int err = 0;
+
+	if (a->plugin || a->loader.redis || a->loader.http)
+		return adit_err_set(e, ADIT_EUNSUPPORTED,
+				    "auther %s: plugin, redis and http are not available in this build",
+				    a->name);
+	for (size_t i = 0; !err && i < a->auths.n; i++)
+		err = auth_set_add_conf(s, &a->auths.v[i], e);
+	if (!err && a->loader.file)
+		err = auth_set_add_file(s, a->loader.file->path, e);
+	return err;
+}
+
+struct auth_set *
+auth_set_new(const struct config *config, const struct component_conf *c, struct adit_err *e)
+{
+	struct auth_set *s;
+	int err = 0;
+
+	if (!c->auth && !c->authers.n)
+		return NULL;
+	s = calloc(1, sizeof(*s));
+	if (!s) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	adit_random(s->key, sizeof(s->key));
+	/* Authers win over auth, as in gost. An auther without a user refuses everybody. */
+	for (size_t i = 0; !err && i < c->authers.n; i++)
+		err = auth_set_add_auther(s, config_auther(config, c->authers.v[i]), e);
+	if (!err && !c->authers.n)
+		err = auth_set_add_conf(s, c->auth, e);
+	if (!err)
+		return s;
+	auth_set_free(s);
+	return NULL;
+}
+
+void
+auth_set_free(struct auth_set *s)
+{
+	if (!s)
+		return;
+	free(s->digests);
+	explicit_bzero(s, sizeof(*s));
+	free(s);
+}
+
+int
+auth_set_check(const struct auth_set *s, const char *user, size_t user_len, const char *password,
+	       size_t password_len)
+{
+	uint8_t digest[DIGEST];
+	unsigned found = 0;
+
+	if (!s)
+		return 0;
+	if (!user || auth_digest(s->key, user, user_len, password, password_len, digest) < 0)
+		return ADIT_EUNAUTH;
+	for (size_t i = 0; i < s->n; i++)
+		found |= gnutls_memcmp(digest, s->digests[i], DIGEST) == 0;
+	return found ? 0 : ADIT_EUNAUTH;
+}
+
+int
+auth_read_file(const char *path, char **user, char **password, struct adit_err *e)
+{
+	char line[LINE_MAX_LEN], *name = NULL, *secret = NULL;
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return adit_err_set(e, -errno, "%s: %s", path, adit_strerror(-errno));
+	while (!name && fgets(line, sizeof(line), f))
+		name = auth_split_line(line, &secret);
+	fclose(f);
+	if (!name)
+		return adit_err_set(e, ADIT_ECONFIG, "%s: no credentials in it", path);
+	*user = strdup(name);
+	*password = strdup(secret);
+	explicit_bzero(line, sizeof(line));
+	if (*user && *password)
+		return 0;
+	free(*user);
+	free(*password);
+	return adit_err_set(e, -ENOMEM, "out of memory");
+}
+
+int
+adit_component_authenticate(const struct adit_component *p, const char *user, size_t user_len,
+			    const char *password, size_t password_len)
+{
+	return auth_set_check(p->auth, user, user_len, password, password_len);
+}

@@ -1,0 +1,29 @@
+/*
+ * The daemon: workers, the present configuration and what was made of it, signals, reload, the clean stop. One per
+ * process, all in the main thread.
+ */
+#ifndef ADIT_CORE_DAEMON_H
+#define ADIT_CORE_DAEMON_H
+
+#include "core/config/model.h"
+#include "core/service/registry.h"
+
+struct daemon_conf {
+	const struct registry		*registry;
+	const struct config_kinds	*kinds;
+	struct config_args		 args;		/* where the configuration comes from, read again at reload */
+	unsigned			 workers;	/* 0: one per core */
+	uint64_t			 drain;		/* ns for what goes on to end by itself */
+	uint64_t			 reload;	/* ns between two reloads by themselves (-R); 0: none */
+};
+
+/*
+ * Runs until a signal ends it: SIGTERM and SIGINT drain and stop (a second one at once), SIGHUP reloads. config is the
+ * first configuration (its reference is taken). Returns the exit status: 0, or 1 with one fatal line in the log.
+ */
+int daemon_run(const struct daemon_conf *conf, struct config *config);
+
+/* Makes everything that config asks for without opening a socket. 0, or a failure with e filled. */
+int daemon_check(const struct registry *registry, struct config *config, struct adit_err *e);
+
+#endif

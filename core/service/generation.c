@@ -1,0 +1,167 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/service/generation.h"
+#include "core/service/ingress.h"
+
+bool
+generation_has(const struct generation *other, const struct service *s)
+{
+	for (size_t i = 0; other && i < other->config->services.n; i++)
+		if (other->services[i] == s)
+			return true;
+	return false;
+}
+
+void
+generation_forget_chains(struct generation *g, const struct generation *other)
+{
+	for (size_t i = 0; other && i < g->config->chains.n; i++) {
+		for (size_t j = 0; j < other->config->chains.n; j++) {
+			if (g->chains[i] != other->chains[j])
+				continue;
+			chain_put(g->chains[i]);
+			g->chains[i] = NULL;
+			break;
+		}
+	}
+}
+
+void
+generation_free(struct generation *g, const struct generation *keep)
+{
+	if (!g)
+		return;
+	for (size_t i = 0; g->services && i < g->config->services.n; i++)
+		if (g->services[i] && !generation_has(keep, g->services[i]))
+			service_put(g->services[i]);
+	for (size_t i = 0; g->chains && i < g->config->chains.n; i++)
+		chain_put(g->chains[i]);
+	for (size_t i = 0; g->ingresses && i < g->config->ingresses.n; i++)
+		ingress_put(g->ingresses[i]);
+	free(g->services);
+	free(g->chains);
+	free(g->ingresses);
+	free(g->taken);
+	config_put(g->config);
+	free(g);
+}
+
+static struct chain *
+old_chain(const struct generation *g, const struct generation *old, const char *name)
+{
+	if (!old || !config_object_equal(old->config, g->config, CONFIG_CHAINS, name))
+		return NULL;
+	for (size_t i = 0; i < old->config->chains.n; i++)
+		if (strcmp(old->config->chains.v[i].name, name) == 0)
+			return chain_get(old->chains[i]);
+	return NULL;
+}
+
+static struct adit_ingress *
+old_ingress(const struct generation *g, const struct generation *old, const char *name)
+{
+	if (!old || !config_object_equal(old->config, g->config, CONFIG_INGRESSES, name))
+		return NULL;
+	for (size_t i = 0; i < old->config->ingresses.n; i++)
+		if (strcmp(old->config->ingresses.v[i].name, name) == 0)
+			return ingress_get(old->ingresses[i]);
+	return NULL;
+}
+
+static struct service *
+old_service(const struct generation *g, const struct generation *old, const struct service_conf *conf)
+{
+	for (size_t i = 0; old && i < old->config->services.n; i++) {
+		struct service *s = old->services[i];
+
+		if (strcmp(service_conf_of(s)->name, conf->name) == 0 &&
+		    service_conf_equal(service_config(s), service_conf_of(s), g->config, conf))
+			return s;
+	}
+	return NULL;
+}
+
+static int
+generation_make_chains(struct generation *g, const struct generation *old,
+		       const struct service_world *world, struct adit_err *e)
+{
+	for (size_t i = 0; i < g->config->chains.n; i++) {
+		const struct chain_conf *conf = &g->config->chains.v[i];
+
+		g->chains[i] = old_chain(g, old, conf->name);
+		if (!g->chains[i])
+			g->chains[i] = chain_new(g->config, conf, world->registry, world->log, e);
+		if (!g->chains[i])
+			return e->code;
+	}
+	return 0;
+}
+
+static int
+generation_make_ingresses(struct generation *g, const struct generation *old,
+			  const struct service_world *world, struct adit_err *e)
+{
+	for (size_t i = 0; i < g->config->ingresses.n; i++) {
+		const struct ingress_conf *conf = &g->config->ingresses.v[i];
+
+		g->ingresses[i] = old_ingress(g, old, conf->name);
+		if (!g->ingresses[i])
+			g->ingresses[i] = ingress_new(g->config, conf, world, e);
+		if (!g->ingresses[i])
+			return e->code;
+	}
+	return 0;
+}
+
+static int
+generation_make_services(struct generation *g, const struct generation *old,
+			 const struct service_world *world, struct adit_err *e)
+{
+	for (size_t i = 0; i < g->config->services.n; i++) {
+		const struct service_conf *conf = &g->config->services.v[i];
+
+		g->services[i] = old_service(g, old, conf);
+		g->taken[i] = g->services[i] != NULL;
+		if (!g->services[i])
+			g->services[i] = service_new(conf, world, e);
+		if (!g->services[i])
+			return e->code;
+	}
+	return 0;
+}
+
+struct generation *
+generation_new(struct config *config, const struct generation *old, const struct service_world *world,
+	       struct adit_err *e)
+{
+	struct generation *g = calloc(1, sizeof(*g));
+	struct service_world mine = *world;
+	int err = -ENOMEM;
+
+	if (!g) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	g->config = config_get(config);
+	g->chains = calloc(config->chains.n + 1, sizeof(struct chain *));
+	g->ingresses = calloc(config->ingresses.n + 1, sizeof(struct adit_ingress *));
+	g->services = calloc(config->services.n + 1, sizeof(struct service *));
+	g->taken = calloc(config->services.n + 1, sizeof(bool));
+	mine.config = config;
+	mine.chains = g->chains;
+	mine.ingresses = g->ingresses;
+	if (g->chains && g->ingresses && g->services && g->taken)
+		err = generation_make_chains(g, old, &mine, e);
+	else
+		adit_err_set(e, -ENOMEM, "out of memory");
+	if (!err)
+		err = generation_make_ingresses(g, old, &mine, e);
+	if (!err)
+		err = generation_make_services(g, old, &mine, e);
+	if (!err)
+		return g;
+	generation_free(g, old);
+	return NULL;
+}

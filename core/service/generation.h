@@ -1,0 +1,31 @@
+/*
+ * A generation: one configuration and everything made of it. Built whole before anything of it runs; what the one before
+ * already has and the new configuration does not change is taken over, not made again.
+ */
+#ifndef ADIT_CORE_GENERATION_H
+#define ADIT_CORE_GENERATION_H
+
+#include "core/service/service.h"
+
+struct generation {
+	struct config		*config;	/* referenced */
+	struct chain		**chains;	/* as many as config has, referenced */
+	struct adit_ingress	**ingresses;	/* the same */
+	struct service		**services;	/* the same */
+	bool			*taken;		/* which services are old's */
+};
+
+/* NULL with e filled: then old is as it was. old may be NULL. */
+struct generation *generation_new(struct config *config, const struct generation *old,
+				  const struct service_world *world, struct adit_err *e);
+
+/* Whether g's service i is also one of other's. */
+bool generation_has(const struct generation *other, const struct service *s);
+
+/* Drops those of g's chains that other has too, so that what is left is g's alone. */
+void generation_forget_chains(struct generation *g, const struct generation *other);
+
+/* Frees g and its references; services that are not keep's are put. */
+void generation_free(struct generation *g, const struct generation *keep);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * Routes: chains of hops, each hop a choice of nodes, each node a dialer and a connector. A chain is built once from the
+ * configuration and shared by the services that name it; what its dialers keep (sessions) and what is known of
+ * its nodes (failures) outlives a reload that does not change it.
+ */
+#ifndef ADIT_CORE_ROUTE_H
+#define ADIT_CORE_ROUTE_H
+
+#include <adit/plugin.h>
+
+#include "core/config/model.h"
+#include "core/service/registry.h"
+
+struct chain;
+struct worker_group;
+
+/* NULL with e filled: a plugin is not available, refuses its options. config is referenced. Main thread. */
+struct chain *chain_new(struct config *config, const struct chain_conf *conf, const struct registry *r,
+			struct adit_log *log, struct adit_err *e);
+struct chain *chain_get(struct chain *c);
+void chain_put(struct chain *c);		/* any thread; NULL is fine */
+const char *chain_name(const struct chain *c);
+
+/* What its dialers keep on w is let go. On w. */
+void chain_stop(struct chain *c, struct adit_worker *w);
+
+/*
+ * Through all hops to to: a conn that is still opening. c NULL: directly. ms: limit for a direct one. NULL with e filled.
+ * On w.
+ */
+struct adit_conn *chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
+			     const struct adit_addr *visitor, struct adit_err *e);
+
+/* Through all hops, and the last one binds address. NULL with e filled. On w. */
+struct adit_mux *chain_bind(struct chain *c, struct adit_worker *w, const struct adit_target *address,
+			    struct adit_err *e);
+
+#endif

@@ -1,0 +1,578 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <adit/log.h>
+
+#include "core/conn/conn.h"
+#include "core/conn/listen.h"
+#include "core/conn/tls.h"
+#include "core/service/auth.h"
+#include "core/service/component.h"
+#include "core/service/filter.h"
+#include "core/service/instance.h"
+#include "core/service/selector.h"
+#include "core/service/service.h"
+
+/* For the handshakes of a listener's layers. */
+#define HANDSHAKE_MS 10000
+#define NODES_MAX 256
+
+/* Freed when neither the daemon nor anything that began with one of its components holds it any more. */
+struct service {
+	atomic_uint			 refs;		/* places that are held */
+	const struct service_conf	*conf;
+	struct config			*config;	/* referenced */
+	struct adit_component		 listener_place, handler_place;
+	struct instance			 listener, handler;
+	struct chain			*listener_chain, *handler_chain;	/* referenced, or NULL */
+	struct activities		 activities;
+	struct adit_ingress		**ingresses;	/* in the configuration's order, ended by NULL; referenced */
+	struct selector			 selector;
+	struct node_state		*node_states;	/* of the forwarder's nodes */
+	bool				 opened_listener, opened_handler;
+};
+
+/* ---- life ---------------------------------------------------------------------------- */
+
+static void
+service_free(struct service *s)
+{
+	instance_fini(&s->listener);
+	instance_fini(&s->handler);
+	component_fini(&s->listener_place);
+	component_fini(&s->handler_place);
+	chain_put(s->listener_chain);
+	chain_put(s->handler_chain);
+	free(s->node_states);
+	for (size_t i = 0; s->ingresses && s->ingresses[i]; i++)
+		adit_component_put(s->ingresses[i]->component);
+	free(s->ingresses);
+	config_put(s->config);
+	free(s);
+}
+
+static void
+service_drop(struct service *s)
+{
+	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
+		service_free(s);
+}
+
+static void
+place_destroyed(struct adit_component *p)
+{
+	service_drop(p->service);
+}
+
+static void
+place_init(struct service *s, struct adit_component *p, const struct service_world *world)
+{
+	component_init(p, s->conf->name, world->log, place_destroyed);
+	p->service = s;
+	p->activities = &s->activities;
+	p->sockets = world->sockets;
+}
+
+/* The chain of that name, referenced; NULL if there is none to look for. */
+static struct chain *
+world_chain(const struct service_world *world, const char *name)
+{
+	for (size_t i = 0; name && i < world->config->chains.n; i++)
+		if (strcmp(world->config->chains.v[i].name, name) == 0)
+			return chain_get(world->chains[i]);
+	return NULL;
+}
+
+static int
+service_refuse_unsupported(const struct service_conf *c, struct adit_err *e)
+{
+	const struct { bool used; const char *what; } rows[] = {
+		{ c->handler->chain_group || c->listener->chain_group, "chainGroup" },
+		{ c->admissions.n, "admission" },	{ c->bypasses.n, "bypass" },
+		{ c->limiter, "limiter" },		{ c->climiter, "climiter" },
+		{ c->rlimiter, "rlimiter" },		{ c->quotas.n, "quotas" },
+		{ c->resolver, "resolver" },		{ c->hosts, "hosts" },
+		{ c->observer, "observer" },		{ c->recorders, "recorders" },
+		{ c->rewriter, "rewriter" },		{ c->cache, "cache" },
+		{ c->proxy_protocol > 0, "metadata.proxyProtocol" },
+		{ c->interface, "metadata.interface" },	{ c->so_mark, "metadata.so_mark" },
+		{ c->netns || c->netns_out, "metadata.netns" },
+		{ c->pre_up || c->post_up || c->pre_down || c->post_down, "metadata hooks" },
+		{ c->forwarder && (c->forwarder->hop || c->forwarder->hop_group), "forwarder.hop" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].used)
+			return adit_err_set(e, ADIT_EUNSUPPORTED, "%s is not available in this build",
+					    rows[i].what);
+	return 0;
+}
+
+static int
+service_refuse_nodes(const struct node_list *nodes, struct adit_err *e)
+{
+	for (size_t i = 0; i < nodes->n; i++) {
+		const struct node_conf *n = &nodes->v[i];
+
+		if (n->matcher || n->http || n->tls || n->probe || n->bypasses.n)
+			return adit_err_set(e, ADIT_EUNSUPPORTED,
+					    "node %s: matcher, http, tls, probe and bypass are not "
+					    "available in this build", n->name);
+	}
+	if (nodes->n > NODES_MAX)
+		return adit_err_set(e, ADIT_ECONFIG, "more than %d nodes", NODES_MAX);
+	return 0;
+}
+
+static int
+service_make_forwarder(struct service *s, struct adit_err *e)
+{
+	const struct forwarder_conf *f = s->conf->forwarder;
+
+	if (!f)
+		return 0;
+	selector_init(&s->selector, f->selector);
+	s->node_states = calloc(f->nodes.n + 1, sizeof(*s->node_states));
+	if (!s->node_states)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	return service_refuse_nodes(&f->nodes, e);
+}
+
+static int
+service_make_auth(struct service *s, struct adit_component *p, const struct component_conf *c,
+		  struct adit_err *e)
+{
+	p->auth = auth_set_new(s->config, c, e);
+	return p->auth ? 0 : e->code;
+}
+
+static int
+service_make(struct service *s, const struct service_world *world, struct adit_err *e)
+{
+	const struct service_conf *c = s->conf;
+	size_t n = world->config->ingresses.n;
+	int err = service_refuse_unsupported(c, e);
+
+	s->listener_chain = world_chain(world, c->listener->chain);
+	s->handler_chain = world_chain(world, c->handler->chain);
+	s->ingresses = calloc(n + 1, sizeof(*s->ingresses));
+	if (!s->ingresses)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		s->ingresses[i] = world->ingresses[i];
+		adit_component_get(s->ingresses[i]->component);
+	}
+	if (!err)
+		err = service_make_forwarder(s, e);
+	if (!err)
+		err = service_make_auth(s, &s->handler_place, c->handler, e);
+	if (!err)
+		err = service_make_auth(s, &s->listener_place, c->listener, e);
+	if (!err)
+		err = component_configure(&s->listener_place, c->listener, world->config->tls, e);
+	if (!err)
+		err = component_configure(&s->handler_place, c->handler, world->config->tls, e);
+	if (!err)
+		err = instance_init(&s->handler, world->registry, c->handler, &s->handler_place, NULL, e);
+	if (!err)
+		err = instance_init(&s->listener, world->registry, c->listener, &s->listener_place,
+				    c->addr, e);
+	return err;
+}
+
+static void
+service_close(struct service *s)
+{
+	struct adit_listener *l = s->listener.base;
+	struct adit_handler *h = s->handler.base;
+
+	if (s->opened_listener)
+		l->ops->close(l);
+	if (s->opened_handler && h->ops->close)
+		h->ops->close(h);
+	s->opened_listener = s->opened_handler = false;
+}
+
+static int
+service_open(struct service *s, struct adit_err *e)
+{
+	struct adit_listener *l = s->listener.base;
+	struct adit_handler *h = s->handler.base;
+	int err;
+
+	/* What a half-opened one holds is let go by close. */
+	s->opened_handler = true;
+	err = h->ops->open ? h->ops->open(h, e) : 0;
+	if (err)
+		return err;
+	err = l->ops->open(l, e);
+	s->opened_listener = err == 0;
+	return err;
+}
+
+struct service *
+service_new(const struct service_conf *conf, const struct service_world *world, struct adit_err *e)
+{
+	struct service *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	s->conf = conf;
+	s->config = config_get(world->config);
+	atomic_init(&s->refs, 2);
+	place_init(s, &s->listener_place, world);
+	place_init(s, &s->handler_place, world);
+	if (service_make(s, world, e) == 0 && (!world->sockets || service_open(s, e) == 0))
+		return s;
+	adit_err_context(e, "service %s", conf->name);
+	service_put(s);
+	return NULL;
+}
+
+void
+service_put(struct service *s)
+{
+	if (!s)
+		return;
+	service_close(s);
+	adit_component_put(&s->listener_place);
+	adit_component_put(&s->handler_place);
+}
+
+struct config *
+service_config(const struct service *s)
+{
+	return s->config;
+}
+
+const struct service_conf *
+service_conf_of(const struct service *s)
+{
+	return s->conf;
+}
+
+struct adit_ingress *
+component_ingress(const struct adit_component *p, const char *name)
+{
+	const struct service *s = p->service;
+
+	for (size_t i = 0; i < s->config->ingresses.n; i++)
+		if (strcmp(s->config->ingresses.v[i].name, name) == 0)
+			return s->ingresses[i];
+	return NULL;
+}
+
+/* ---- running --------------------------------------------------------------------------- */
+
+struct service_call {
+	struct service	*service;
+	int		 errs[ADIT_WORKERS_MAX];
+	struct adit_err	*e;
+	unsigned	 failed;	/* worker + 1 whose text e has */
+	int		 why;
+};
+
+static void
+service_start_on(struct adit_worker *w, void *arg)
+{
+	struct service_call *call = arg;
+	struct service *s = call->service;
+	struct adit_listener *l = s->listener.base;
+	struct adit_handler *h = s->handler.base;
+	unsigned index = adit_worker_index(w);
+	struct adit_err e = ADIT_ERR_INIT;
+	int err = h->ops->start ? h->ops->start(h, w, &e) : 0;
+
+	if (!err)
+		err = l->ops->start(l, w, &e);
+	call->errs[index] = err;
+	if (err)
+		adit_log(adit_worker_log(w), ADIT_LOG_ERROR,
+			 ADIT_FIELDS(ADIT_STR("kind", "service"), ADIT_STR("service", s->conf->name)),
+			 "worker %u: %s", index, e.text);
+}
+
+static void
+service_stop_on(struct adit_worker *w, void *arg)
+{
+	struct service_call *call = arg;
+	struct service *s = call->service;
+	struct adit_listener *l = s->listener.base;
+	struct adit_handler *h = s->handler.base;
+
+	l->ops->stop(l, w);
+	if (h->ops->stop)
+		h->ops->stop(h, w);
+	activities_stop(&s->activities, w, 0);
+}
+
+static void
+service_kill_on(struct adit_worker *w, void *arg)
+{
+	struct service_call *call = arg;
+
+	activities_stop(&call->service->activities, w, ADIT_ESTOPPED);
+}
+
+static const char *
+listener_network(const struct adit_listener *l)
+{
+	if (l->ops->base.size > offsetof(struct adit_listener_ops, network) && l->ops->network)
+		return l->ops->network;
+	return "tcp";
+}
+
+static void
+service_log_up(const struct service *s)
+{
+	const struct adit_listener *l = s->listener.base;
+	const struct adit_addr *local = NULL;
+	char text[ADIT_ADDR_TEXT];
+
+	if (l->ops->base.size > offsetof(struct adit_listener_ops, local) && l->ops->local)
+		local = l->ops->local(l);
+	adit_log(s->listener_place.log, ADIT_LOG_INFO,
+		 ADIT_FIELDS(ADIT_STR("kind", "service"), ADIT_STR("service", s->conf->name),
+			     ADIT_STR("listener", s->conf->listener->type),
+			     ADIT_STR("handler", s->conf->handler->type)),
+		 "listening on %s/%s", local ? adit_addr_format(local, text) : s->conf->addr,
+		 listener_network(l));
+}
+
+int
+service_start(struct service *s, struct worker_group *workers, struct adit_err *e)
+{
+	struct service_call call = { .service = s };
+
+	workers_call(workers, service_start_on, &call);
+	for (unsigned i = 0; i < workers_count(workers); i++) {
+		if (!call.errs[i])
+			continue;
+		service_kill(s, workers);
+		return adit_err_set(e, call.errs[i], "service %s: cannot start: %s", s->conf->name,
+				    adit_strerror(call.errs[i]));
+	}
+	service_log_up(s);
+	return 0;
+}
+
+void
+service_stop(struct service *s, struct worker_group *workers)
+{
+	struct service_call call = { .service = s };
+
+	workers_call(workers, service_stop_on, &call);
+}
+
+void
+service_kill(struct service *s, struct worker_group *workers)
+{
+	struct service_call call = { .service = s };
+
+	workers_call(workers, service_stop_on, &call);
+	workers_call(workers, service_kill_on, &call);
+}
+
+unsigned
+service_active(const struct service *s)
+{
+	return atomic_load_explicit(&s->activities.n, memory_order_relaxed);
+}
+
+/* ---- what comes in ------------------------------------------------------------------------ */
+
+/* A conn on its way through the listener's handshakes. */
+struct arrival {
+	struct adit_activity	 activity;
+	struct service		*service;
+	struct adit_conn	*conn;
+};
+
+static void
+arrival_end(struct arrival *a)
+{
+	adit_activity_end(&a->activity);
+	free(a);
+}
+
+static void
+service_hand_over(struct service *s, struct adit_conn *c)
+{
+	struct adit_handler *h = s->handler.base;
+
+	adit_conn_deadline(c, 0);
+	adit_conn_own(c, NULL, NULL);
+	adit_conn_want(c, 0);
+	adit_conn_set_component(c, &s->handler_place);
+	h->ops->handle(h, c);
+}
+
+static void
+arrival_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct arrival *a = owner;
+	int err = adit_conn_err(c);
+
+	(void)events;
+	if (err) {
+		const char *text = tls_failure(c);
+
+		adit_conn_log(c, ADIT_LOG_INFO, "handshake: %s", text ? text : adit_strerror(err));
+		adit_conn_close(c, err);
+	} else {
+		service_hand_over(a->service, c);
+	}
+	arrival_end(a);
+}
+
+static void
+arrival_stop(struct adit_activity *activity, int why)
+{
+	struct arrival *a = adit_container_of(activity, struct arrival, activity);
+
+	adit_conn_close(a->conn, why ? why : ADIT_EDRAINING);
+	arrival_end(a);
+}
+
+void
+adit_accept(struct adit_listener *l, struct adit_conn *c)
+{
+	struct service *s = l->component->service;
+	struct adit_worker *w = adit_conn_worker(c);
+	struct adit_err e = ADIT_ERR_INIT;
+	struct arrival *a;
+
+	adit_conn_set_component(c, l->component);
+	if (!s->listener.n_layers && adit_conn_is_open(c)) {
+		service_hand_over(s, c);
+		return;
+	}
+	a = calloc(1, sizeof(*a));
+	if (!a) {
+		adit_conn_close(c, -ENOMEM);
+		return;
+	}
+	c = instance_server(&s->listener, c, &e);
+	if (!c) {
+		adit_log(s->listener_place.log, ADIT_LOG_WARN,
+			 ADIT_FIELDS(ADIT_STR("service", s->conf->name)), "accept: %s", e.text);
+		free(a);
+		return;
+	}
+	a->service = s;
+	a->conn = c;
+	a->activity.stop = arrival_stop;
+	adit_activity_begin(&a->activity, l->component, w);
+	adit_conn_set_component(c, l->component);
+	adit_conn_own(c, arrival_event, a);
+	adit_conn_deadline(c, HANDSHAKE_MS);
+	adit_conn_want(c, ADIT_OPEN);
+}
+
+struct adit_mux *
+adit_listener_bind(struct adit_listener *l, struct adit_worker *w, const struct adit_target *address,
+		   struct adit_err *e)
+{
+	struct service *s = l->component->service;
+
+	if (s->listener_chain)
+		return chain_bind(s->listener_chain, w, address, e);
+	adit_err_set(e, ADIT_EUNSUPPORTED, "listener %s without a chain is not available in this build",
+		     l->ops->base.name);
+	return NULL;
+}
+
+/* ---- what goes out -------------------------------------------------------------------------- */
+
+struct adit_conn *
+adit_handler_dial(struct adit_handler *h, struct adit_worker *w, const struct adit_target *to,
+		  struct adit_err *e)
+{
+	return chain_dial(h->component->service->handler_chain, w, to, NULL, e);
+}
+
+/* How reaching a node ended. Its service is held while that is not known. */
+struct target_report {
+	struct service		*service;
+	struct node_state	*state;
+};
+
+static void
+target_report(void *arg, int err)
+{
+	struct target_report *r = arg;
+
+	if (err != -ECANCELED)
+		node_state_report(r->state, err, adit_now());
+	service_drop(r->service);
+	free(r);
+}
+
+static void
+target_watch(struct service *s, struct node_state *state, struct adit_conn *c)
+{
+	struct target_report *r = malloc(sizeof(*r));
+
+	if (!r)
+		return;
+	atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+	*r = (struct target_report){ .service = s, .state = state };
+	conn_watch_open(c, target_report, r);
+}
+
+/* The nodes that are for the visitor; those already tried are left out by their marks. */
+static const struct node_conf *
+forward_pick(struct service *s, const struct adit_conn *visitor, unsigned attempt, size_t *index)
+{
+	const struct node_list *nodes = &s->conf->forwarder->nodes;
+	const struct filter_request req = { .host = adit_conn_asked(visitor, NULL) };
+	struct candidate v[NODES_MAX];
+	const struct candidate *c;
+	size_t indexes[NODES_MAX], n = filter_nodes(nodes, &req, indexes);
+	uint64_t hash = 0;
+
+	if (!n || attempt >= n)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct candidate){ &s->node_states[indexes[i]], &nodes->v[indexes[i]], indexes[i] };
+	for (size_t i = 0; i < 16; i++)
+		hash = hash * 31 + adit_conn_remote(visitor)->ip[i];
+	c = selector_pick(&s->selector, v, n, hash, adit_now());
+	*index = c->index;
+	return c->conf;
+}
+
+struct adit_conn *
+adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt, struct adit_err *e)
+{
+	struct service *s = h->component->service;
+	const struct node_conf *n = NULL;
+	struct adit_target to = { .network = ADIT_TCP };
+	struct adit_conn *c;
+	char host[256];
+	size_t index = 0;
+
+	if (s->conf->forwarder)
+		n = forward_pick(s, visitor, attempt, &index);
+	if (!n) {
+		adit_err_set(e, ADIT_ENOROUTE, "node not available");
+		return NULL;
+	}
+	to.host = host;
+	if (n->network && strcmp(n->network, "unix") == 0) {
+		to.network = ADIT_UNIX;
+		to.host = n->addr;
+	} else if (adit_hostport_split(n->addr, host, sizeof(host), &to.port) < 0) {
+		adit_err_set(e, ADIT_ECONFIG, "node %s: not host:port: %s", n->name, n->addr);
+		return NULL;
+	}
+	c = chain_dial(s->handler_chain, adit_conn_worker(visitor), &to, adit_conn_remote(visitor), e);
+	if (c)
+		target_watch(s, &s->node_states[index], c);
+	else
+		node_state_report(&s->node_states[index], e->code, adit_now());
+	return c;
+}
