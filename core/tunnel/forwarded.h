@@ -1,0 +1,23 @@
+/*
+ * Who the client is, as HTTP fields say it. From a peer that is not trusted they are removed, whatever their spelling, and made
+ * anew from the connection; from one that is they are kept and added to.
+ */
+#ifndef ADIT_CORE_FORWARDED_H
+#define ADIT_CORE_FORWARDED_H
+
+#include <adit/addr.h>
+#include <adit/exchange.h>
+#include <adit/opt.h>
+
+/*
+ * Sets X-Forwarded-For, -Host and -Proto on a request that peer sent in the clear. trusted: addresses and networks as text
+ * (checked by forwarded_check). client gets the address to take for the client's: peer, or what a trusted peer
+ * says. 0 or -ENOMEM, -E2BIG.
+ */
+int forwarded_set(struct adit_fields *f, const struct adit_addr *peer, const struct adit_strings *trusted,
+		  struct adit_addr *client);
+
+/* 0, or ADIT_ECONFIG with e filled: an entry that is no address or network. */
+int forwarded_check(const struct adit_strings *trusted, struct adit_err *e);
+
+#endif

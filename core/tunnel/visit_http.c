@@ -1,0 +1,554 @@
+/*
+ * HTTP at the entry point. Each request of a connection is routed by its own Host: a request takes a kept stream to a client
+ * or a new one, its heads are passed on by us and its bodies by the pump, and where nothing of a response was
+ * passed on yet a failure becomes a status.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <adit/exchange.h>
+#include <adit/log.h>
+#include <adit/pump.h>
+
+#include "core/http/h1.h"
+#include "core/http/respond.h"
+#include "core/tunnel/forwarded.h"
+#include "core/tunnel/kept.h"
+#include "core/tunnel/visit.h"
+#include "core/wire/hostname.h"
+
+#define IDLE_NS ADIT_SECONDS(60)	/* of a visitor between two requests */
+#define HEAD_NS ADIT_SECONDS(10)	/* of a request's head */
+#define HALF_CLOSED_NS ADIT_SECONDS(60)
+
+struct http_visit {
+	struct adit_activity	 activity;
+	struct entry_shared	*shared;
+	struct adit_mux		*front;		/* owned */
+	struct http_request	*request;	/* the one that is going on; owned */
+	struct visit_id		 id;
+	struct adit_addr	 client;	/* the visitor, as far as known and trusted */
+	uint64_t		 began;
+	struct adit_pump_stats	 total;
+	unsigned		 requests;
+	bool			 draining;
+};
+
+/* One request and its response. */
+struct http_request {
+	struct http_visit	*visit;
+	struct adit_exchange	*near;		/* toward the visitor; owned, lent to the pump */
+	struct adit_fields	*head;		/* what is sent on; owned */
+	struct adit_fields	*pending;	/* a head of the response, not passed on yet */
+	struct adit_fields	*trailers[2];	/* of the request, of the response: not passed on yet */
+	struct adit_mux		*back;		/* the stream to the client as an HTTP session; owned */
+	struct adit_exchange	*far;		/* of back; owned, lent to the pump */
+	struct adit_pump	*pump;
+	struct adit_timer	*answer;	/* limit for the response's head */
+	struct hostname		 host;
+	char			 tunnel[37];
+	uint64_t		 session;
+	bool			 visitor_address;
+	bool			 reused;	/* back had been kept: it may be dead without our knowing */
+	bool			 repeated;	/* this is the second try */
+	bool			 sent;		/* the final head went to the visitor */
+	bool			 upgrade;
+	int			 status;
+};
+
+static void request_try(struct http_request *r);	/* again, from its own failure */
+
+static void
+visit_end(struct http_visit *v, const char *how)
+{
+	if (v->total.how == NULL)
+		v->total.how = how;
+	v->total.duration = adit_now() - v->began;
+	visit_log_end(&v->id, v->shared, NULL, &v->total);
+	adit_mux_close(v->front, NULL);
+	kept_drop(adit_mux_worker(v->front), v->id.conn);
+	adit_activity_end(&v->activity);
+	entry_shared_put(v->shared);
+	free(v);
+}
+
+/* ---- the end of a request --------------------------------------------------------- */
+
+/* The stream may serve a next request: not one of another visitor's where the client's side shows who visits. */
+static void
+request_keep_back(struct http_request *r)
+{
+	const struct kept_key key = {
+		.tunnel = r->tunnel, .host = r->host.text, .port = r->host.port,
+		.session = r->session,
+		.visitor = r->visitor_address ? r->visit->id.conn : 0,
+	};
+
+	if (r->back && r->visit->shared->conf.keepalive && h1_client_idle(r->back))
+		kept_put(r->back, &key);
+	else
+		adit_mux_close(r->back, NULL);
+	r->back = NULL;
+}
+
+static void
+request_end(struct http_request *r, int why)
+{
+	struct http_visit *v = r->visit;
+
+	adit_log(adit_component_log(v->shared->conf.component), ADIT_LOG_DEBUG,
+		 ADIT_FIELDS(ADIT_UINT("conn", v->id.conn), ADIT_STR("host", r->host.text),
+			     ADIT_STR("tunnel", r->tunnel), ADIT_INT("status", r->status),
+			     ADIT_STR("err", why ? adit_strerror(why) : NULL)),
+		 "request");
+	v->request = NULL;
+	adit_timer_free(r->answer);
+	if (r->far)
+		adit_conn_close(&r->far->body, why);
+	if (r->near)
+		adit_conn_close(&r->near->body, why);
+	if (why) {
+		adit_mux_close(r->back, &(struct adit_reason){ .err = why });
+		r->back = NULL;
+	}
+	if (r->back)
+		request_keep_back(r);
+	adit_fields_free(r->head);
+	adit_fields_free(r->pending);
+	adit_fields_free(r->trailers[0]);
+	adit_fields_free(r->trailers[1]);
+	free(r);
+	adit_mux_want(v->front, ADIT_READ);
+}
+
+/* Answers in the target's stead: nothing of a response was passed on yet. */
+static void
+request_refuse(struct http_request *r, int status, int why)
+{
+	struct adit_exchange *near = r->near;
+
+	r->status = status;
+	adit_conn_log(&near->body, ADIT_LOG_DEBUG, "%s: %d: %s", r->host.text, status,
+		      adit_strerror(why));
+	r->near = NULL;
+	if (r->far)
+		adit_conn_close(&r->far->body, why);
+	r->far = NULL;
+	adit_mux_close(r->back, &(struct adit_reason){ .err = why });
+	r->back = NULL;
+	http_refuse(near, status, status == 503 ? 1 : 0);
+	request_end(r, 0);
+}
+
+/* What a failure on the way to the response's head means to the visitor. */
+static int
+request_failure_status(int why)
+{
+	switch (why) {
+	case ADIT_ENOTUNNEL:
+	case ADIT_EDRAINING:
+	case ADIT_ELIMIT:
+		return 503;
+	case -ETIMEDOUT:
+		return 504;
+	case ADIT_ENOROUTE:
+		return 404;
+	default:
+		return 502;
+	}
+}
+
+/*
+ * A kept stream may have been closed by the target while our request was on its way: then it is sent once more, on a
+ * new one, if that can do no harm (RFC 9110, 9.2.2) and none of its body has been used up.
+ */
+static bool
+request_may_repeat(const struct http_request *r, const struct adit_pump_stats *stats)
+{
+	static const char *const idempotent[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE" };
+	struct adit_text method = adit_fields_control(r->head, ADIT_METHOD);
+
+	if (!r->reused || r->repeated || r->sent || (stats && stats->bytes[0]) ||
+	    !h1_client_untouched(r->far))
+		return false;
+	for (size_t i = 0; i < sizeof(idempotent) / sizeof(*idempotent); i++)
+		if (strcmp(method.s, idempotent[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+request_fail(struct http_request *r, int why, const struct adit_pump_stats *stats)
+{
+	if (request_may_repeat(r, stats)) {
+		adit_conn_close(&r->far->body, why);
+		adit_mux_close(r->back, NULL);
+		r->far = NULL;
+		r->back = NULL;
+		r->repeated = true;
+		request_try(r);
+	} else if (r->sent) {
+		request_end(r, why);
+	} else {
+		request_refuse(r, request_failure_status(why), why);
+	}
+}
+
+/* ---- heads and trailers ------------------------------------------------------------- */
+
+/* The next head of the response, ready for the visitor, in r->pending. */
+static int
+response_take(struct http_request *r)
+{
+	const struct adit_fields *head = adit_exchange_head(r->far);
+	int err;
+
+	if (!head)
+		return 0;
+	r->pending = adit_fields_copy(head);
+	if (!r->pending)
+		return -ENOMEM;
+	err = h1_strip_hop_by_hop(r->pending, adit_fields_status(head) == 101);
+	return err;
+}
+
+static int
+response_pass(struct http_request *r)
+{
+	int status = adit_fields_status(r->pending);
+	int err = adit_exchange_send_head(r->near, r->pending, 0);
+
+	if (err)
+		return err;
+	adit_fields_free(r->pending);
+	r->pending = NULL;
+	r->status = status;
+	if (status >= 200 || status == 101) {
+		r->sent = true;
+		adit_timer_stop(r->answer);
+	}
+	return 0;
+}
+
+/* The pump's: a head has arrived. Interim ones may come before the final one. */
+static int
+request_head(void *arg, struct adit_conn *from, struct adit_conn *to)
+{
+	struct http_request *r = arg;
+	int err = 0;
+
+	(void)to;
+	if (from != &r->far->body)
+		return 0;
+	while (!err && !r->sent) {
+		if (!r->pending)
+			err = response_take(r);
+		if (err || !r->pending)
+			break;
+		err = response_pass(r);
+	}
+	return err;
+}
+
+/*
+ * The pump's: one body has ended. Trailers go where the message can carry them, and are dropped elsewhere (RFC 9110,
+ * 6.5.1).
+ */
+static int
+request_ended(void *arg, struct adit_conn *from, struct adit_conn *to)
+{
+	struct http_request *r = arg;
+	struct adit_fields **held = &r->trailers[from == &r->far->body];
+	const struct adit_fields *trailers;
+	int err;
+
+	if (r->status == 101)
+		return 0;
+	if (!*held) {
+		trailers = adit_exchange_head(adit_exchange_of(from));
+		if (!trailers)
+			return 0;
+		*held = adit_fields_copy(trailers);
+		if (!*held)
+			return -ENOMEM;
+	}
+	err = adit_exchange_trailers(adit_exchange_of(to), *held);
+	if (err == -EAGAIN)
+		return err;
+	adit_fields_free(*held);
+	*held = NULL;
+	return err == -ENOTSUP ? 0 : err;
+}
+
+/* ---- the two sides -------------------------------------------------------------------- */
+
+static void
+request_done(void *arg, const struct adit_pump_stats *stats)
+{
+	struct http_request *r = arg;
+	struct http_visit *v = r->visit;
+	int err = stats->err;
+
+	r->pump = NULL;
+	v->total.bytes[0] += stats->bytes[0];
+	v->total.bytes[1] += stats->bytes[1];
+	/* The response is whole, only the visitor went on sending a request that nobody reads. */
+	if (err == -ETIMEDOUT && r->sent && stats->bytes[1] && r->status >= 200)
+		err = 0;
+	if (!err && !r->sent)
+		err = -ECONNRESET;
+	if (err && stats->side == 0) {
+		v->total.side = 0;
+		v->total.how = stats->how;
+		request_end(r, err);
+	} else if (err) {
+		request_fail(r, err, stats);
+	} else {
+		request_end(r, 0);
+	}
+}
+
+static void
+request_unanswered(void *arg)
+{
+	struct http_request *r = arg;
+
+	if (r->pump)
+		adit_pump_stop(r->pump, -ETIMEDOUT);
+	else
+		request_fail(r, -ETIMEDOUT, NULL);
+}
+
+static void
+request_far_event(void *owner, struct adit_conn *far, unsigned events)
+{
+	const struct adit_pump_opts opts = {
+		.size = sizeof(opts), .half_closed = HALF_CLOSED_NS,
+		.keep = ADIT_PUMP_KEEP_A | ADIT_PUMP_KEEP_B,
+		.head = request_head, .ended = request_ended,
+	};
+	struct http_request *r = owner;
+	int err = adit_conn_err(far);
+
+	(void)events;
+	if (!err)
+		err = adit_exchange_send_head(r->far, r->head, 0);
+	if (err == -EAGAIN) {
+		adit_conn_want(far, adit_conn_is_open(far) ? ADIT_WRITE : ADIT_OPEN);
+		return;
+	}
+	adit_conn_want(far, 0);
+	if (err < 0) {
+		request_fail(r, err, NULL);
+		return;
+	}
+	r->pump = adit_pump(&r->near->body, far, &opts, request_done, r);
+	if (!r->pump) {
+		r->near = NULL;
+		r->far = NULL;
+		request_end(r, -ENOMEM);
+	}
+}
+
+static int
+request_open_back(struct http_request *r, const struct adit_choice *choice, struct adit_err *e)
+{
+	struct http_visit *v = r->visit;
+	struct adit_worker *w = adit_mux_worker(v->front);
+	struct adit_choice served = *choice;
+	struct adit_open req = {
+		.tunnel = r->tunnel, .network = ADIT_TCP, .from = v->client,
+		.host = r->host.text, .port = r->host.has_port ? r->host.port : 80,
+		.session = choice->session,
+	};
+	struct adit_conn *c = adit_tunnel_open(w, &req, &served, e);
+
+	r->reused = false;
+	if (!c)
+		return e->code;
+	r->session = served.session;
+	r->visitor_address = served.visitor_address;
+	r->back = h1_client(c, NULL);
+	return r->back ? 0 : adit_err_set(e, -ENOMEM, "out of memory");
+}
+
+static int
+request_find_back(struct http_request *r, struct adit_err *e)
+{
+	struct http_visit *v = r->visit;
+	struct adit_worker *w = adit_mux_worker(v->front);
+	struct adit_choice choice = { .session = 0 };
+	struct kept_key key = { .tunnel = r->tunnel, .host = r->host.text, .port = r->host.port };
+	int err = adit_tunnel_pick(w, r->tunnel, ADIT_TCP, &choice);
+
+	if (err < 0)
+		return adit_err_set(e, err, "%s", adit_strerror(err));
+	key.session = choice.session;
+	key.visitor = choice.visitor_address ? v->id.conn : 0;
+	if (v->shared->conf.keepalive && !r->repeated)
+		r->back = kept_take(w, &key);
+	if (!r->back)
+		return request_open_back(r, &choice, e);
+	r->session = choice.session;
+	r->visitor_address = choice.visitor_address;
+	r->reused = true;
+	return 0;
+}
+
+static void
+request_try(struct http_request *r)
+{
+	struct adit_err e = ADIT_ERR_INIT;
+	struct adit_conn *far = NULL;
+
+	if (request_find_back(r, &e) == 0)
+		far = adit_mux_open(r->back, ADIT_CONN_EXCHANGE, &e);
+	if (!far) {
+		request_fail(r, e.code, NULL);
+		return;
+	}
+	r->far = adit_exchange_of(far);
+	adit_conn_own(far, request_far_event, r);
+	adit_conn_want(far, ADIT_OPEN);
+}
+
+/* ---- the beginning of a request ---------------------------------------------------------- */
+
+/* What is sent on: without what concerns the visitor's connection, with what the target should know of him. */
+static int
+request_make_head(struct http_request *r, const struct adit_fields *head)
+{
+	struct http_visit *v = r->visit;
+	const struct entry_conf *conf = &v->shared->conf;
+	int err;
+
+	r->head = adit_fields_copy(head);
+	if (!r->head)
+		return -ENOMEM;
+	r->upgrade = h1_wants_upgrade(head);
+	err = h1_strip_hop_by_hop(r->head, r->upgrade);
+	if (!err)
+		err = forwarded_set(r->head, &v->id.remote, &conf->trusted, &v->client);
+	if (!err)
+		err = adit_fields_set(r->head, "Gost-Forwarded-Node", conf->node);
+	if (!err && !conf->keepalive && !r->upgrade)
+		err = adit_fields_set(r->head, "Connection", "close");
+	return err;
+}
+
+/* 0, or the status to refuse with. */
+static int
+request_route(struct http_request *r, const struct adit_fields *head)
+{
+	struct http_visit *v = r->visit;
+	struct adit_text authority = adit_fields_control(head, ADIT_AUTHORITY);
+	struct adit_text method = adit_fields_control(head, ADIT_METHOD);
+
+	if (strcmp(method.s, "CONNECT") == 0)
+		return 405;
+	if (!authority.s || hostname_parse(authority.s, authority.len, &r->host) < 0)
+		return 400;
+	if (adit_fields_has(head, "Gost-Forwarded-Node", v->shared->conf.node))
+		return 508;
+	if (entry_route(v->shared, adit_mux_worker(v->front), r->host.text, r->tunnel) < 0)
+		return 404;
+	return request_make_head(r, head) < 0 ? 500 : 0;
+}
+
+static void
+request_start(struct http_visit *v, struct adit_exchange *near)
+{
+	struct http_request *r = calloc(1, sizeof(*r));
+	const struct adit_fields *head = adit_exchange_head(near);
+	int status;
+
+	if (!r || !head) {
+		free(r);
+		adit_conn_close(&near->body, -ENOMEM);
+		return;
+	}
+	r->visit = v;
+	r->near = near;
+	v->request = r;
+	v->requests++;
+	status = request_route(r, head);
+	if (status) {
+		request_refuse(r, status, status == 404 ? ADIT_ENOROUTE : -EBADMSG);
+		return;
+	}
+	snprintf(v->id.host, sizeof(v->id.host), "%s", r->host.text);
+	if (v->shared->conf.read_timeout) {
+		r->answer = adit_timer_new(adit_mux_worker(v->front), request_unanswered, r);
+		if (r->answer)
+			adit_timer_set(r->answer, v->shared->conf.read_timeout);
+	}
+	request_try(r);
+}
+
+/* ---- the visitor's connection ------------------------------------------------------------ */
+
+static void
+visit_stop(struct adit_activity *a, int why)
+{
+	struct http_visit *v = adit_container_of(a, struct http_visit, activity);
+
+	adit_mux_drain(v->front);
+	if (!why && v->request)
+		return;
+	v->total.how = "stopped";
+	v->total.side = -1;
+	if (v->request && v->request->pump)
+		adit_pump_stop(v->request->pump, why);
+	else if (v->request)
+		request_end(v->request, why);
+	if (!v->request)
+		visit_end(v, "stopped");
+}
+
+static void
+visit_event(void *owner, struct adit_mux *front, unsigned events)
+{
+	struct http_visit *v = owner;
+	struct adit_conn *c;
+	int err = adit_mux_err(front);
+
+	(void)events;
+	while (!v->request && (c = adit_mux_accept(front)))
+		request_start(v, adit_exchange_of(c));
+	if (err && !v->request) {
+		v->total.err = err == -ESHUTDOWN ? 0 : err;
+		visit_end(v, v->total.err ? adit_strerror(err) : "end");
+	} else if (err) {
+		adit_mux_want(front, 0);	/* the request ends by it, and then the visit */
+	}
+}
+
+void
+visit_http(struct entry_shared *s, struct adit_conn *c)
+{
+	const struct h1_conf conf = {
+		.head_timeout = HEAD_NS, .idle_timeout = IDLE_NS, .send_continue = false,
+	};
+	struct adit_worker *w = adit_conn_worker(c);
+	struct http_visit *v = calloc(1, sizeof(*v));
+
+	if (!v) {
+		adit_conn_close(c, -ENOMEM);
+		return;
+	}
+	v->began = adit_now();
+	visit_id_init(&v->id, c, "");
+	v->client = v->id.remote;
+	v->front = h1_server(c, &conf);
+	if (!v->front) {
+		free(v);
+		return;
+	}
+	v->shared = entry_shared_get(s);
+	v->activity.stop = visit_stop;
+	adit_activity_begin(&v->activity, s->conf.component, w);
+	adit_mux_own(v->front, visit_event, v);
+	adit_mux_want(v->front, ADIT_READ);
+}
