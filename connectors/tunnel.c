@@ -1,0 +1,191 @@
+/*
+ * Connector `tunnel`: gost's relay protocol toward a tunnel server, as a client that binds a tunnel, or as a visitor that
+ * reaches one.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <adit/log.h>
+#include <adit/plugin.h>
+
+#include "core/tunnel/relay_bind.h"
+#include "core/tunnel/relay_conn.h"
+#include "core/tunnel/relay_opts.h"
+
+/* For the transport to open and the server to answer: a gost that accepts and stays silent would block us for ever. */
+#define ANSWER_MS 15000
+
+struct tunnel_connector {
+	struct adit_connector	 base;
+	struct adit_uuid	 id;
+	bool			 has_id;
+	int64_t			 weight;
+	uint64_t		 connect_timeout;
+	char			*record_mode;
+	struct mux_opts		 mux;
+	struct smux_conf	 smux;
+};
+
+static const char *const id_aliases[] = { "tunnelID", NULL };
+
+#define AT(f) offsetof(struct tunnel_connector, f)
+static const struct adit_opt tunnel_opts[] = {
+	{ .name = "tunnel.id", .aliases = id_aliases, .type = ADIT_OPT_UUID, .offset = AT(id),
+	  .given = AT(has_id), .help = "the tunnel; random at each start when absent" },
+	{ .name = "tunnel.weight", .type = ADIT_OPT_INT, .offset = AT(weight), .def = "1", .min = 0,
+	  .max = 255, .help = "share among the clients of a tunnel; 255 excludes the others" },
+	{ .name = "connectTimeout", .type = ADIT_OPT_DURATION, .offset = AT(connect_timeout),
+	  .def = "15s", .help = "limit for the server's answer to a visitor" },
+	{ .name = "record.mode", .type = ADIT_OPT_STRING, .offset = AT(record_mode),
+	  .help = "asks a gost server to record less: headers or off" },
+	MUX_OPTS(struct tunnel_connector, mux),
+	ADIT_OPT_END,
+};
+
+static struct tunnel_connector *
+tunnel_of(struct adit_connector *n)
+{
+	return adit_container_of(n, struct tunnel_connector, base);
+}
+
+static int
+tunnel_init(struct adit_connector *n, struct adit_err *e)
+{
+	struct tunnel_connector *t = tunnel_of(n);
+
+	if (!t->has_id)
+		t->id = adit_uuid_random();
+	return mux_opts_conf(&t->mux, false, &t->smux, e);
+}
+
+static int
+tunnel_set_auth(struct tunnel_connector *t, struct relay_msg *m)
+{
+	const char *user, *password;
+
+	if (!adit_component_auth(t->base.component, &user, &password))
+		return 0;
+	if (strlen(user) > 255 || strlen(password) > 255)
+		return -EINVAL;
+	m->has_auth = true;
+	m->auth.user_len = (uint8_t)strlen(user);
+	m->auth.pass_len = (uint8_t)strlen(password);
+	memcpy(m->auth.user, user, m->auth.user_len);
+	memcpy(m->auth.pass, password, m->auth.pass_len);
+	return 0;
+}
+
+/* What requests have in common. 0, or -EINVAL with e: credentials or a host that do not fit. */
+static int
+tunnel_request(struct tunnel_connector *t, uint8_t cmd, const struct adit_target *to,
+	       struct relay_msg *m, struct adit_err *e)
+{
+	size_t host_len = strlen(to->host);
+
+	*m = (struct relay_msg){ .code = cmd, .n_addr = 2, .has_tunnel = true };
+	if (to->network == ADIT_UDP) {
+		m->code |= RELAY_UDP;
+		m->has_network = true;
+		m->network = RELAY_NET_UDP;
+	}
+	m->addr[1] = (struct wire_addr){ .type = WIRE_ADDR_NAME };
+	if (tunnel_set_auth(t, m) < 0 ||
+	    (host_len && wire_addr_parse(to->host, host_len, &m->addr[1]) < 0))
+		return adit_err_set(e, -EINVAL, "\"%s\" or the credentials do not fit into a request",
+				    to->host);
+	m->addr[1].port = to->port;
+	m->tunnel.id = t->id;
+	if (t->record_mode) {
+		m->n_pair = 1;
+		m->pair[0] = (struct relay_pair){ "record.mode", t->record_mode, 11,
+						  (uint8_t)strnlen(t->record_mode, 255) };
+	}
+	return 0;
+}
+
+static struct adit_conn *
+tunnel_connect(struct adit_connector *n, struct adit_conn *lower, const struct adit_target *to,
+	       const struct adit_addr *visitor, struct adit_err *e)
+{
+	struct tunnel_connector *t = tunnel_of(n);
+	struct sockaddr_storage ss;
+	struct relay_msg m;
+	struct adit_conn *c;
+
+	if (tunnel_request(t, RELAY_CONNECT, to, &m, e) < 0) {
+		adit_conn_close(lower, -EINVAL);
+		return NULL;
+	}
+	if (visitor && adit_addr_to(visitor, &ss))
+		wire_addr_from_sockaddr((struct sockaddr *)&ss, &m.addr[0]);
+	c = relay_conn(lower, &m, (unsigned)(t->connect_timeout / ADIT_MS(1)), NULL, NULL);
+	explicit_bzero(&m, sizeof(m));
+	if (!c)
+		adit_err_set(e, -ENOMEM, "out of memory");
+	return c;
+}
+
+static void
+tunnel_bound(void *arg, struct adit_mux *m, const struct relay_msg *answer)
+{
+	struct tunnel_connector *t = arg;
+	char endpoint[WIRE_ADDR_TEXT] = "", where[WIRE_ADDR_TEXT] = "", id[37], connector[37];
+	bool udp = answer->tunnel.flags & RELAY_CONNECTOR_UDP;
+
+	(void)m;
+	if (answer->n_addr) {
+		wire_addr_host(&answer->addr[0], endpoint);
+		wire_addr_format(&answer->addr[0], where);
+	}
+	adit_uuid_format(&t->id, id);
+	adit_uuid_format(&answer->tunnel.id, connector);
+	adit_log(adit_component_log(t->base.component), ADIT_LOG_INFO,
+		 ADIT_FIELDS(ADIT_STR("kind", "connector"), ADIT_STR("connector", "tunnel"),
+			     ADIT_STR("node", adit_component_name(t->base.component)),
+			     ADIT_STR("endpoint", endpoint), ADIT_STR("tunnel", id)),
+		 "create tunnel on %s/%s OK, tunnel=%s, connector=%s, weight=%u", where,
+		 udp ? "udp" : "tcp", id, connector, (unsigned)t->weight);
+}
+
+/*
+ * Without a wanted host name the address is a name of length 0: old gosts take 0.0.0.0 for a name, and all answer
+ * the empty one with the endpoint.
+ */
+static struct adit_mux *
+tunnel_bind(struct adit_connector *n, struct adit_conn *lower, const struct adit_target *address,
+	    struct adit_err *e)
+{
+	struct tunnel_connector *t = tunnel_of(n);
+	struct relay_bind_conf conf = {
+		.smux = t->smux, .answer_ms = ANSWER_MS, .bound = tunnel_bound, .arg = t,
+	};
+	struct relay_msg m;
+	struct adit_mux *mux;
+
+	if (tunnel_request(t, RELAY_BIND, address, &m, e) < 0) {
+		adit_conn_close(lower, -EINVAL);
+		return NULL;
+	}
+	m.tunnel.weight = (uint8_t)t->weight;
+	conf.request = &m;
+	mux = relay_bind(lower, &conf);
+	explicit_bzero(&m, sizeof(m));
+	if (!mux)
+		adit_err_set(e, -ENOMEM, "out of memory");
+	return mux;
+}
+
+const struct adit_connector_ops connector_tunnel = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(connector_tunnel),
+		.kind = ADIT_CONNECTOR,
+		.name = "tunnel",
+		.help = "gost's reverse proxy tunnel: binds one, or reaches one as a visitor",
+		.instance = sizeof(struct tunnel_connector),
+		.opts = tunnel_opts,
+	},
+	.connect = tunnel_connect,
+	.bind = tunnel_bind,
+	.init = tunnel_init,
+};

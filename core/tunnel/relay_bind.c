@@ -1,0 +1,272 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <adit/log.h>
+
+#include "core/tunnel/relay_bind.h"
+#include "core/tunnel/relay_conn.h"
+
+/* For the head of a stream: the node writes it together with the stream's first frame. */
+#define HEAD_MS 10000
+
+struct relay_bind;
+
+/* A stream that waits for its head, or has it and waits to be accepted. */
+struct bind_stream {
+	struct adit_conn		*conn;
+	struct relay_bind		*bind;
+	TAILQ_ENTRY(bind_stream)	 entry;
+};
+
+TAILQ_HEAD(bind_streams, bind_stream);
+
+struct relay_bind {
+	struct adit_mux		 base;
+	struct adit_conn	*lower;		/* a relay conn, until the answer came */
+	struct adit_mux		*session;	/* from then on; both owned */
+	struct smux_conf	 smux;
+	void			(*bound)(void *arg, struct adit_mux *m, const struct relay_msg *answer);
+	void			*arg;
+	struct bind_streams	 waiting, ready;
+};
+
+static struct relay_bind *
+bind_of(struct adit_mux *m)
+{
+	return adit_container_of(m, struct relay_bind, base);
+}
+
+static void
+bind_fail(struct relay_bind *b, int err, const char *text)
+{
+	adit_mux_fail(&b->base, &(struct adit_reason){ .err = err, .text = text });
+}
+
+/* ---- streams ----------------------------------------------------------------------- */
+
+static void
+bind_stream_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct bind_stream *s = owner;
+	struct relay_bind *b = s->bind;
+
+	(void)events;
+	TAILQ_REMOVE(&b->waiting, s, entry);
+	adit_conn_want(c, 0);
+	if (adit_conn_is_open(c)) {
+		TAILQ_INSERT_TAIL(&b->ready, s, entry);
+		adit_mux_ready(&b->base, ADIT_READ);
+		return;
+	}
+	adit_conn_log(c, ADIT_LOG_DEBUG, "stream without a head: %s",
+		      adit_strerror(adit_conn_err(c)));
+	adit_conn_close(c, adit_conn_err(c));
+	free(s);
+}
+
+static void
+bind_take_stream(struct relay_bind *b, struct adit_conn *lower)
+{
+	struct bind_stream *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		adit_conn_close(lower, -ENOMEM);
+		return;
+	}
+	s->bind = b;
+	s->conn = relay_conn(lower, NULL, HEAD_MS, relay_stream_head, NULL);
+	if (!s->conn) {
+		free(s);
+		return;
+	}
+	adit_conn_own(s->conn, bind_stream_event, s);
+	adit_conn_want(s->conn, ADIT_OPEN);
+	TAILQ_INSERT_TAIL(&b->waiting, s, entry);
+}
+
+static void
+bind_session_event(void *owner, struct adit_mux *session, unsigned events)
+{
+	struct relay_bind *b = owner;
+	const struct adit_reason *reason = adit_mux_reason(session);
+	struct adit_conn *c;
+
+	(void)events;
+	adit_mux_hear(&b->base, adit_mux_heard(session));
+	while ((c = adit_mux_accept(session)))
+		bind_take_stream(b, c);
+	if (reason->err) {
+		adit_mux_want(session, 0);
+		adit_mux_fail(&b->base, reason);
+	}
+}
+
+static void
+bind_drop_streams(struct bind_streams *list, int why)
+{
+	struct bind_stream *s;
+
+	while ((s = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, s, entry);
+		adit_conn_close(s->conn, why);
+		free(s);
+	}
+}
+
+/* ---- the handshake -------------------------------------------------------------------- */
+
+static int
+bind_answered(void *arg, struct adit_conn *c, const struct relay_msg *m)
+{
+	struct relay_bind *b = arg;
+
+	(void)c;
+	if (b->bound)
+		b->bound(b->arg, &b->base, m);
+	return 0;
+}
+
+static void
+bind_open_session(struct relay_bind *b)
+{
+	struct adit_conn *lower = relay_conn_unwrap(b->lower);
+
+	b->lower = NULL;
+	adit_mux_set_local(&b->base, adit_conn_local(lower));
+	adit_mux_set_remote(&b->base, adit_conn_remote(lower));
+	b->session = smux_new(lower, &b->smux);
+	if (!b->session) {
+		bind_fail(b, -ENOMEM, "out of memory");
+		return;
+	}
+	adit_mux_own(b->session, bind_session_event, b);
+	adit_mux_want(b->session, ADIT_READ);
+	adit_mux_ready(&b->base, ADIT_OPEN);
+}
+
+static void
+bind_lower_event(void *owner, struct adit_conn *lower, unsigned events)
+{
+	struct relay_bind *b = owner;
+	int err = adit_conn_err(lower);
+
+	(void)events;
+	if (adit_conn_is_open(lower)) {
+		bind_open_session(b);
+		return;
+	}
+	adit_conn_want(lower, 0);
+	bind_fail(b, err, NULL);
+}
+
+/* ---- operations ------------------------------------------------------------------------- */
+
+/* The node opens streams; a gost would close one of ours at once. */
+static struct adit_conn *
+bind_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
+{
+	(void)m;
+	(void)kind;
+	adit_err_set(e, -ENOTSUP, "a bound session only accepts");
+	return NULL;
+}
+
+static struct adit_conn *
+bind_accept(struct adit_mux *m)
+{
+	struct relay_bind *b = bind_of(m);
+	struct bind_stream *s = TAILQ_FIRST(&b->ready);
+	struct adit_conn *c;
+
+	if (!s)
+		return NULL;
+	TAILQ_REMOVE(&b->ready, s, entry);
+	c = s->conn;
+	adit_conn_own(c, NULL, NULL);
+	free(s);
+	return c;
+}
+
+static unsigned
+bind_room(const struct adit_mux *m, unsigned kind)
+{
+	(void)m;
+	(void)kind;
+	return 0;
+}
+
+static void
+bind_probe(struct adit_mux *m)
+{
+	struct relay_bind *b = bind_of(m);
+
+	if (b->session)
+		adit_mux_probe(b->session);
+}
+
+static void
+bind_drain(struct adit_mux *m)
+{
+	struct relay_bind *b = bind_of(m);
+
+	if (b->session)
+		adit_mux_drain(b->session);
+}
+
+static void
+bind_close(struct adit_mux *m, const struct adit_reason *why)
+{
+	struct relay_bind *b = bind_of(m);
+	int err = why->err ? why->err : -ECONNRESET;
+
+	bind_drop_streams(&b->waiting, err);
+	bind_drop_streams(&b->ready, err);
+	adit_mux_close(b->session, why);
+	adit_conn_close(b->lower, why->err);
+	b->session = NULL;
+	b->lower = NULL;
+}
+
+static void
+bind_free(struct adit_mux *m)
+{
+	(void)m;
+}
+
+static const struct adit_mux_ops bind_ops = {
+	.size = sizeof(bind_ops),
+	.name = "relay-bind",
+	.open = bind_open,
+	.accept = bind_accept,
+	.room = bind_room,
+	.probe = bind_probe,
+	.drain = bind_drain,
+	.close = bind_close,
+	.free = bind_free,
+};
+
+struct adit_mux *
+relay_bind(struct adit_conn *lower, const struct relay_bind_conf *conf)
+{
+	struct relay_bind *b = adit_mux_new(adit_conn_worker(lower), &bind_ops, sizeof(*b));
+
+	if (!b) {
+		adit_conn_close(lower, -ENOMEM);
+		return NULL;
+	}
+	TAILQ_INIT(&b->waiting);
+	TAILQ_INIT(&b->ready);
+	b->smux = conf->smux;
+	b->bound = conf->bound;
+	b->arg = conf->arg;
+	b->lower = relay_conn(lower, conf->request, conf->answer_ms, bind_answered, b);
+	if (!b->lower) {
+		adit_mux_close(&b->base, NULL);
+		return NULL;
+	}
+	adit_conn_own(b->lower, bind_lower_event, b);
+	adit_conn_want(b->lower, ADIT_OPEN);
+	return &b->base;
+}

@@ -1,0 +1,139 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <adit/log.h>
+#include <adit/tunnel.h>
+
+#include "core/tunnel/relay_conn.h"
+#include "core/tunnel/relay_session.h"
+
+struct relay_session {
+	struct adit_activity	 activity;
+	struct adit_mux		*mux;		/* owned */
+	uint64_t		 number;	/* in the tunnel table */
+	uint64_t		 began;
+	char			 tunnel[37], connector[37];
+};
+
+void
+relay_stream_message(const struct adit_open *req, struct relay_msg *m)
+{
+	struct sockaddr_storage ss;
+
+	*m = (struct relay_msg){ .code = RELAY_OK, .n_addr = 2 };
+	if (!adit_addr_to(&req->from, &ss) ||
+	    wire_addr_from_sockaddr((struct sockaddr *)&ss, &m->addr[0]) < 0)
+		m->addr[0] = (struct wire_addr){ .type = WIRE_ADDR_IPV4 };
+	if (!req->host || !*req->host ||
+	    wire_addr_parse(req->host, strlen(req->host), &m->addr[1]) < 0)
+		m->addr[1] = (struct wire_addr){ .type = WIRE_ADDR_NAME };
+	m->addr[1].port = req->port;
+}
+
+static struct adit_conn *
+session_open(void *arg, const struct adit_open *req, struct adit_err *e)
+{
+	struct relay_session *s = arg;
+	struct adit_conn *c = adit_mux_open(s->mux, 0, e);
+	struct relay_msg m;
+	int err;
+
+	if (!c)
+		return NULL;
+	relay_stream_message(req, &m);
+	err = relay_send(c, &m);
+	if (err < 0) {
+		/* A stream without a head makes a gost drop its session: nothing of it was sent yet. */
+		adit_conn_close(c, err);
+		adit_err_set(e, err, "stream head: %s", adit_strerror(err));
+		return NULL;
+	}
+	return c;
+}
+
+static void
+session_end(struct relay_session *s, const struct adit_reason *why, const char *how)
+{
+	char peer[ADIT_ADDR_TEXT];
+
+	adit_log(adit_component_log(s->activity.component), ADIT_LOG_INFO,
+		 ADIT_FIELDS(ADIT_STR("kind", "handler"), ADIT_STR("handler", "tunnel"),
+			     ADIT_STR("service", adit_component_name(s->activity.component)),
+			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(s->mux), peer)),
+			     ADIT_STR("tunnel", s->tunnel), ADIT_STR("connector", s->connector),
+			     ADIT_DURATION("duration", adit_now() - s->began)),
+		 "connector %s: %s%s%s", s->connector, how, why->text ? ": " : "",
+		 why->text ? why->text : "");
+	adit_tunnel_leave(adit_mux_worker(s->mux), s->number);
+	adit_mux_close(s->mux, why);
+	adit_activity_end(&s->activity);
+	free(s);
+}
+
+static void
+session_event(void *owner, struct adit_mux *m, unsigned events)
+{
+	struct relay_session *s = owner;
+	const struct adit_reason *why = adit_mux_reason(m);
+	struct adit_conn *c;
+
+	(void)events;
+	/* Only we open. What a client opens is closed at once, as a gost does. */
+	while ((c = adit_mux_accept(m)))
+		adit_conn_close(c, 0);
+	if (why->err)
+		session_end(s, why, why->err == -ECONNRESET ? "EOF" : adit_strerror(why->err));
+}
+
+static void
+session_stop(struct adit_activity *a, int why)
+{
+	struct relay_session *s = adit_container_of(a, struct relay_session, activity);
+
+	adit_tunnel_leave(adit_mux_worker(s->mux), s->number);
+	s->number = 0;
+	adit_mux_drain(s->mux);
+	if (why || !adit_mux_streams(s->mux))
+		session_end(s, &(struct adit_reason){ .err = why }, adit_strerror(ADIT_ESTOPPED));
+}
+
+int
+relay_session_start(struct adit_conn *lower, const struct relay_session_conf *conf)
+{
+	struct adit_worker *w = adit_conn_worker(lower);
+	struct relay_session *s = calloc(1, sizeof(*s));
+	struct adit_addr remote = *adit_conn_remote(lower);
+
+	if (!s) {
+		adit_conn_close(lower, -ENOMEM);
+		return -ENOMEM;
+	}
+	s->began = adit_now();
+	adit_uuid_format(&conf->tunnel, s->tunnel);
+	adit_uuid_format(&conf->connector, s->connector);
+	s->mux = smux_new(lower, &conf->smux);
+	if (!s->mux) {
+		free(s);
+		return -ENOMEM;
+	}
+	adit_mux_set_remote(s->mux, &remote);
+	s->number = adit_tunnel_join(w, &(struct adit_member){
+		.tunnel = s->tunnel,
+		.network = conf->network,
+		.weight = conf->weight,
+		.visitor_address = conf->visitor_address,
+		.open = session_open,
+		.session = s,
+	});
+	if (!s->number) {
+		adit_mux_close(s->mux, &(struct adit_reason){ .err = ADIT_ELIMIT });
+		free(s);
+		return ADIT_ELIMIT;
+	}
+	s->activity.stop = session_stop;
+	adit_activity_begin(&s->activity, conf->component, w);
+	adit_mux_own(s->mux, session_event, s);
+	adit_mux_want(s->mux, ADIT_READ);
+	return 0;
+}

@@ -1,0 +1,221 @@
+/*
+ * Handlers `tcp`, `rtcp` and `forward`: join each conn with one of the forwarder's nodes.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <adit/log.h>
+#include <adit/plugin.h>
+#include <adit/pump.h>
+
+#include "core/wire/proxy.h"
+
+#define HALF_CLOSED_NS ADIT_SECONDS(60)
+
+struct forward_handler {
+	struct adit_handler	 base;
+	uint64_t		 idle_timeout, read_timeout, sniffing_timeout;
+	int64_t			 proxy_protocol;
+	bool			 sniffing, http_keepalive, sniff_websocket;
+};
+
+#define AT(f) offsetof(struct forward_handler, f)
+static const struct adit_opt forward_opts[] = {
+	{ .name = "idleTimeout", .type = ADIT_OPT_DURATION, .offset = AT(idle_timeout),
+	  .help = "ends a connection that is silent for so long; 0: never" },
+	{ .name = "proxyProtocol", .type = ADIT_OPT_INT, .offset = AT(proxy_protocol), .min = 0, .max = 2,
+	  .help = "version of the PROXY header sent to the target; 0: none" },
+	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(read_timeout), .def = "15s",
+	  .help = "limit for the head of a sniffed request and of its answer" },
+	{ .name = "sniffing", .type = ADIT_OPT_BOOL, .offset = AT(sniffing),
+	  .help = "look at the first bytes for a host name and protocol" },
+	{ .name = "sniffing.timeout", .type = ADIT_OPT_DURATION, .offset = AT(sniffing_timeout),
+	  .help = "limit for the bytes that sniffing needs" },
+	{ .name = "sniffing.websocket", .type = ADIT_OPT_BOOL, .offset = AT(sniff_websocket),
+	  .help = "recording of WebSocket frames" },
+	{ .name = "http.keepalive", .type = ADIT_OPT_BOOL, .offset = AT(http_keepalive),
+	  .help = "keep a sniffed HTTP connection for further requests" },
+	ADIT_OPT_END,
+};
+
+struct forwarding {
+	struct adit_activity	 activity;
+	struct forward_handler	*handler;
+	struct adit_conn	*conn, *far;	/* owned until the pump has them */
+	struct adit_pump	*pump;
+	unsigned		 attempt;
+	uint64_t		 id;
+	struct adit_addr	 remote;
+	char			*asked;		/* owned; may be NULL */
+};
+
+static void
+forwarding_free(struct forwarding *f)
+{
+	adit_activity_end(&f->activity);
+	free(f->asked);
+	free(f);
+}
+
+static void
+forwarding_fail(struct forwarding *f, int why, const char *text)
+{
+	adit_conn_log(f->conn, ADIT_LOG_ERROR, "%s%s%s", f->asked ? f->asked : "",
+		      f->asked ? ": " : "", text);
+	adit_conn_close(f->conn, why);
+	adit_conn_close(f->far, why);
+	forwarding_free(f);
+}
+
+static void
+forwarding_done(void *arg, const struct adit_pump_stats *stats)
+{
+	static const char *const sides[] = { "nobody", "peer", "target" };
+	struct forwarding *f = arg;
+	char remote[ADIT_ADDR_TEXT];
+
+	adit_log(adit_component_log(f->activity.component), ADIT_LOG_INFO,
+		 ADIT_FIELDS(ADIT_STR("kind", "handler"), ADIT_UINT("conn", f->id),
+			     ADIT_STR("service", adit_component_name(f->activity.component)),
+			     ADIT_STR("remote", adit_addr_format(&f->remote, remote)),
+			     ADIT_STR("host", f->asked), ADIT_UINT("inputBytes", stats->bytes[0]),
+			     ADIT_UINT("outputBytes", stats->bytes[1]),
+			     ADIT_DURATION("duration", stats->duration),
+			     ADIT_STR("endedBy", sides[stats->side + 1]), ADIT_STR("how", stats->how)),
+		 "%s >-< target", remote);
+	forwarding_free(f);
+}
+
+static void
+forwarding_stop(struct adit_activity *a, int why)
+{
+	struct forwarding *f = adit_container_of(a, struct forwarding, activity);
+
+	if (!why)
+		return;
+	if (f->pump)
+		adit_pump_stop(f->pump, why);
+	else
+		forwarding_fail(f, why, adit_strerror(why));
+}
+
+static int
+forwarding_send_proxy(struct forwarding *f)
+{
+	struct proxy_header h = {
+		.version = (unsigned)f->handler->proxy_protocol, .proxied = true,
+	};
+	char text[PROXY_ENCODED_MAX];
+	ssize_t len;
+
+	if (!h.version)
+		return 0;
+	if (!adit_addr_to(&f->remote, &h.src))
+		h.proxied = false;
+	adit_addr_to(adit_conn_local(f->conn), &h.dst);
+	len = proxy_encode(&h, text);
+	if (len > 0)
+		len = adit_conn_write(f->far, text, (size_t)len) == len ? 0 : -ENOBUFS;
+	return (int)len;
+}
+
+static void forwarding_open(struct forwarding *f, const char *failure);
+
+static void
+forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
+{
+	struct forwarding *f = owner;
+	const struct adit_pump_opts opts = {
+		.size = sizeof(opts), .idle = f->handler->idle_timeout, .half_closed = HALF_CLOSED_NS,
+	};
+	int err = adit_conn_err(far);
+
+	(void)events;
+	if (!err)
+		err = forwarding_send_proxy(f);
+	if (err) {
+		adit_conn_close(far, err);
+		f->far = NULL;
+		f->attempt++;
+		forwarding_open(f, adit_strerror(err));
+		return;
+	}
+	adit_conn_want(far, 0);
+	f->pump = adit_pump(f->conn, far, &opts, forwarding_done, f);
+	if (!f->pump)
+		forwarding_free(f);
+}
+
+/* Tries a node; failure is why the one before could not be reached. */
+static void
+forwarding_open(struct forwarding *f, const char *failure)
+{
+	struct adit_err e = ADIT_ERR_INIT;
+
+	f->far = adit_forward(&f->handler->base, f->conn, f->attempt, &e);
+	if (!f->far) {
+		forwarding_fail(f, ADIT_ETARGET, failure ? failure : e.text);
+		return;
+	}
+	adit_conn_own(f->far, forwarding_far_event, f);
+	adit_conn_want(f->far, ADIT_OPEN);
+}
+
+static void
+forwarding_idle(void *owner, struct adit_conn *c, unsigned events)
+{
+	(void)owner;
+	(void)events;
+	adit_conn_want(c, 0);
+}
+
+static void
+forward_handle(struct adit_handler *h, struct adit_conn *c)
+{
+	struct forwarding *f = calloc(1, sizeof(*f));
+	const char *asked = adit_conn_asked(c, NULL);
+
+	if (!f) {
+		adit_conn_close(c, -ENOMEM);
+		return;
+	}
+	f->handler = adit_container_of(h, struct forward_handler, base);
+	f->conn = c;
+	f->id = adit_conn_id(c);
+	f->remote = *adit_conn_remote(c);
+	f->asked = asked && *asked ? strdup(asked) : NULL;
+	f->activity.stop = forwarding_stop;
+	adit_activity_begin(&f->activity, h->component, adit_conn_worker(c));
+	adit_conn_own(c, forwarding_idle, f);
+	forwarding_open(f, NULL);
+}
+
+static int
+forward_init(struct adit_handler *h, struct adit_err *e)
+{
+	struct forward_handler *f = adit_container_of(h, struct forward_handler, base);
+
+	if (f->sniffing)
+		return adit_err_set(e, ADIT_EUNSUPPORTED, "sniffing is not available in this build");
+	return 0;
+}
+
+#define FORWARD_HANDLER(symbol, type, text) \
+	const struct adit_handler_ops symbol = { \
+		.base = { \
+			.abi = ADIT_ABI, \
+			.size = sizeof(struct adit_handler_ops), \
+			.kind = ADIT_HANDLER, \
+			.name = (type), \
+			.help = (text), \
+			.instance = sizeof(struct forward_handler), \
+			.opts = forward_opts, \
+		}, \
+		.handle = forward_handle, \
+		.init = forward_init, \
+	}
+
+FORWARD_HANDLER(handler_tcp, "tcp", "joins connections with the forwarder's nodes");
+FORWARD_HANDLER(handler_rtcp, "rtcp", "joins what a tunnel brings with the forwarder's nodes");
+FORWARD_HANDLER(handler_forward, "forward", "as tcp, behind any listener");
