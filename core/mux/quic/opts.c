@@ -1,0 +1,30 @@
+#include "core/mux/quic/opts.h"
+
+const char *const quic_datagram_aliases[] = { "enableDatagram", NULL };
+const char *const quic_congestions[] = { "cubic", "bbr", "reno", NULL };
+
+const struct quic_alpn quic_gost_alpn[QUIC_GOST_ALPNS] = {
+	{ .name = "h3" },
+	{ .name = "quic/v1" },
+};
+
+int
+quic_opts_params(const struct quic_opts *o, struct quic_params *out, struct adit_err *e)
+{
+	static const enum quic_congestion congestions[] = { QUIC_CUBIC, QUIC_BBR, QUIC_RENO };
+
+	if (o->cipher_key)
+		return adit_err_set(e, ADIT_EUNSUPPORTED, "cipherKey is not available in this build");
+	*out = (struct quic_params){
+		.idle = o->idle,
+		.keep_alive = o->keep_alive ? o->ttl : UINT64_MAX,
+		.handshake = o->handshake,
+		.streams = (unsigned)o->streams,
+		.congestion = congestions[o->congestion],
+		.alpn = quic_gost_alpn,
+		.n_alpn = QUIC_GOST_ALPNS,
+	};
+	if (out->streams > 4096)
+		out->streams_max = out->streams;
+	return 0;
+}

@@ -1,0 +1,313 @@
+/*
+ * Dialer `quic`: one session per node address and worker; each dial is a stream of it. gost's wire.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <adit/log.h>
+#include <adit/plugin.h>
+
+#include "core/conn/opening.h"
+#include "core/conn/tls_creds.h"
+#include "core/conn/udp.h"
+#include "core/mux/quic/opts.h"
+#include "core/runtime/resolver.h"
+
+struct quic_dialer {
+	struct adit_dialer	 base;
+	struct quic_opts	 opts;
+	struct quic_params	 params;
+	struct tls_source	*tls;		/* owned */
+	struct quic_place	*places[ADIT_WORKERS_MAX];	/* each worker's own */
+};
+
+/* What one worker keeps: a socket for each family in use, and its sessions. */
+struct quic_place {
+	struct quic_dialer		*dialer;
+	struct adit_worker		*worker;
+	struct quic_endpoint		*endpoints[2];		/* IPv4, IPv6 */
+	LIST_HEAD(, quic_peer)		 peers;
+};
+
+/* A dial that waits for its peer's name to be resolved. */
+struct quic_waiting {
+	struct adit_conn		*conn;		/* an opening one; borrowed */
+	LIST_ENTRY(quic_waiting)	 entry;
+};
+
+/* A node address: its session, or the way there. */
+struct quic_peer {
+	LIST_ENTRY(quic_peer)		 entry;
+	struct quic_place		*place;
+	struct resolver_query		*query;		/* while its name is resolved */
+	struct adit_mux			*mux;		/* from then on; owned */
+	LIST_HEAD(, quic_waiting)	 waiting;
+	uint16_t			 port;
+	char				 host[];
+};
+
+static const struct adit_opt quic_dialer_opts[] = {
+	QUIC_OPTS(struct quic_dialer, opts),
+	ADIT_OPT_END,
+};
+
+static struct quic_dialer *
+quic_of(struct adit_dialer *d)
+{
+	return adit_container_of(d, struct quic_dialer, base);
+}
+
+/* ---- peers ------------------------------------------------------------------------------- */
+
+static void
+peer_fail_waiting(struct quic_peer *p, int err)
+{
+	struct quic_waiting *w;
+
+	while ((w = LIST_FIRST(&p->waiting))) {
+		LIST_REMOVE(w, entry);
+		opening_fail(w->conn, err);
+		free(w);
+	}
+}
+
+static void
+peer_end(struct quic_peer *p, const struct adit_reason *why)
+{
+	resolver_cancel(p->query);
+	peer_fail_waiting(p, why->err ? why->err : ADIT_ESTOPPED);
+	LIST_REMOVE(p, entry);
+	adit_mux_close(p->mux, why);
+	free(p);
+}
+
+static void
+peer_event(void *owner, struct adit_mux *m, unsigned events)
+{
+	struct quic_peer *p = owner;
+	struct adit_component *component = p->place->dialer->base.component;
+	const struct adit_reason *why = adit_mux_reason(m);
+	struct adit_conn *c;
+	char remote[ADIT_ADDR_TEXT];
+
+	(void)events;
+	/* A gost opens none: streams are the client's here. */
+	while ((c = adit_mux_accept(m)))
+		adit_conn_close(c, ADIT_EREFUSED);
+	if (!why->err) {
+		adit_mux_want(m, ADIT_READ);
+		return;
+	}
+	adit_log(adit_component_log(component), ADIT_LOG_INFO,
+		 ADIT_FIELDS(ADIT_STR("kind", "dialer"), ADIT_STR("dialer", "quic"),
+			     ADIT_STR("node", adit_component_name(component)),
+			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(m), remote))),
+		 "session ended: %s", why->text ? why->text : adit_strerror(why->err));
+	peer_end(p, why);
+}
+
+static struct quic_endpoint *
+place_endpoint(struct quic_place *place, const struct adit_addr *to, struct adit_err *e)
+{
+	struct quic_endpoint **slot = &place->endpoints[to->family == AF_INET6];
+	const struct udp_conf udp = { .bind = { .family = to->family } };
+	const struct quic_conf conf = { .params = place->dialer->params };
+	struct adit_packet_conn *packet;
+
+	if (*slot)
+		return *slot;
+	packet = udp_open(place->worker, &udp, e);
+	if (packet)
+		*slot = quic_endpoint_new(packet, &conf, e);
+	return *slot;
+}
+
+static int
+peer_connect(struct quic_peer *p, const struct adit_addr *addr, struct adit_err *e)
+{
+	struct quic_endpoint *ep = place_endpoint(p->place, addr, e);
+	struct quic_target target = {
+		.addr = *addr, .host = p->host, .params = &p->place->dialer->params,
+	};
+
+	target.addr.port = p->port;
+	p->mux = ep ? quic_connect(ep, &target, e) : NULL;
+	if (!p->mux)
+		return e->code;
+	adit_mux_own(p->mux, peer_event, p);
+	adit_mux_want(p->mux, ADIT_OPEN | ADIT_READ);
+	return 0;
+}
+
+static void
+peer_resolved(void *arg, int err, const struct adit_addr *addrs, size_t n)
+{
+	struct quic_peer *p = arg;
+	struct adit_err e = ADIT_ERR_INIT;
+	struct quic_waiting *w;
+
+	p->query = NULL;
+	if (!err && !n)
+		err = -EADDRNOTAVAIL;
+	if (!err)
+		err = peer_connect(p, &addrs[0], &e);
+	if (err) {
+		peer_end(p, &(struct adit_reason){ .err = err });
+		return;
+	}
+	while ((w = LIST_FIRST(&p->waiting))) {
+		struct adit_conn *stream = adit_mux_open(p->mux, 0, &e);
+
+		LIST_REMOVE(w, entry);
+		if (stream)
+			opening_set(w->conn, stream);
+		else
+			opening_fail(w->conn, e.code);
+		free(w);
+	}
+}
+
+static void
+waiting_cancelled(void *arg)
+{
+	struct quic_waiting *w = arg;
+
+	LIST_REMOVE(w, entry);
+	free(w);
+}
+
+static struct adit_conn *
+peer_wait(struct quic_peer *p, struct adit_err *e)
+{
+	struct quic_waiting *w = calloc(1, sizeof(*w));
+
+	if (w)
+		w->conn = opening_new(p->place->worker, waiting_cancelled, w);
+	if (!w || !w->conn) {
+		free(w);
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&p->waiting, w, entry);
+	return w->conn;
+}
+
+static struct quic_peer *
+peer_new(struct quic_place *place, const struct adit_dial *req, struct adit_err *e)
+{
+	struct quic_peer *p = calloc(1, sizeof(*p) + strlen(req->host) + 1);
+
+	if (!p) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	p->place = place;
+	p->port = req->port;
+	strcpy(p->host, req->host);
+	p->query = resolver_ask(place->worker, req->host, peer_resolved, p, e);
+	if (!p->query) {
+		free(p);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&place->peers, p, entry);
+	return p;
+}
+
+/* ---- the dialer ------------------------------------------------------------------------------ */
+
+static struct quic_place *
+quic_place(struct quic_dialer *q, struct adit_worker *w)
+{
+	struct quic_place **slot = &q->places[adit_worker_index(w)];
+
+	if (*slot)
+		return *slot;
+	*slot = calloc(1, sizeof(**slot));
+	if (*slot) {
+		(*slot)->dialer = q;
+		(*slot)->worker = w;
+		LIST_INIT(&(*slot)->peers);
+	}
+	return *slot;
+}
+
+static struct adit_conn *
+quic_dial(struct adit_dialer *d, const struct adit_dial *req, struct adit_err *e)
+{
+	struct quic_place *place;
+	struct quic_peer *p;
+
+	if (req->via) {
+		adit_conn_close(req->via, ADIT_EUNSUPPORTED);
+		adit_err_set(e, ADIT_EUNSUPPORTED, "quic through another hop is not available in this build");
+		return NULL;
+	}
+	place = quic_place(quic_of(d), req->worker);
+	if (!place) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	LIST_FOREACH(p, &place->peers, entry)
+		if (p->port == req->port && strcmp(p->host, req->host) == 0)
+			break;
+	if (!p)
+		p = peer_new(place, req, e);
+	if (!p)
+		return NULL;
+	return p->mux ? adit_mux_open(p->mux, 0, e) : peer_wait(p, e);
+}
+
+static void
+quic_stop(struct adit_dialer *d, struct adit_worker *w)
+{
+	static const struct adit_reason polite;
+	struct quic_dialer *q = quic_of(d);
+	struct quic_place *place = q->places[adit_worker_index(w)];
+
+	if (!place)
+		return;
+	q->places[adit_worker_index(w)] = NULL;
+	while (!LIST_EMPTY(&place->peers))
+		peer_end(LIST_FIRST(&place->peers), &polite);
+	for (int i = 0; i < 2; i++)
+		quic_endpoint_close(place->endpoints[i], NULL);
+	free(place);
+}
+
+static int
+quic_init(struct adit_dialer *d, struct adit_err *e)
+{
+	struct quic_dialer *q = quic_of(d);
+	int err = quic_opts_params(&q->opts, &q->params, e);
+
+	if (err)
+		return err;
+	q->tls = tls_source_new(adit_component_tls(d->component), TLS_CLIENT,
+				adit_component_log(d->component), e);
+	q->params.tls = q->tls;
+	return q->tls ? 0 : e->code;
+}
+
+static void
+quic_fini(struct adit_dialer *d)
+{
+	tls_source_free(quic_of(d)->tls);
+}
+
+const struct adit_dialer_ops dialer_quic = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(dialer_quic),
+		.kind = ADIT_DIALER,
+		.name = "quic",
+		.help = "QUIC: connections to a node are streams of one session",
+		.instance = sizeof(struct quic_dialer),
+		.opts = quic_dialer_opts,
+	},
+	.dial = quic_dial,
+	.init = quic_init,
+	.fini = quic_fini,
+	.stop = quic_stop,
+};

@@ -1,0 +1,264 @@
+/*
+ * Listener `quic`: each stream that a client opens is a conn. gost's wire: its ALPN, no HTTP/3.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <adit/log.h>
+#include <adit/plugin.h>
+
+#include "core/conn/listen.h"
+#include "core/conn/tls_creds.h"
+#include "core/conn/udp.h"
+#include "core/mux/quic/group.h"
+#include "core/mux/quic/opts.h"
+#include "core/service/component.h"
+#include "core/service/secret.h"
+
+struct quic_listener {
+	struct adit_listener	 base;
+	struct quic_opts	 opts;
+	struct quic_params	 params;
+	struct tls_source	*tls;		/* owned */
+	uint8_t			 secret[SECRET_LEN];
+	struct listen_set	*sockets;
+	struct quic_group	*group;		/* made with the first endpoint's start */
+	struct quic_port	*ports[ADIT_WORKERS_MAX];	/* each worker's own */
+};
+
+/* One worker's endpoint. */
+struct quic_port {
+	struct quic_listener	*listener;
+	struct adit_component	*component;	/* referenced: the endpoint may live longer than its service */
+	struct quic_endpoint	*endpoint;
+	unsigned		 sessions;
+	bool			 stopped;
+};
+
+/* A client's session. */
+struct quic_session {
+	struct adit_activity	 activity;
+	struct quic_port	*port;
+	struct adit_mux		*mux;		/* owned */
+};
+
+#define AT(f) offsetof(struct quic_listener, f)
+static const struct adit_opt quic_listener_opts[] = {
+	QUIC_OPTS(struct quic_listener, opts),
+	ADIT_OPT_END,
+};
+
+static struct quic_listener *
+quic_of(struct adit_listener *l)
+{
+	return adit_container_of(l, struct quic_listener, base);
+}
+
+/* ---- sessions ---------------------------------------------------------------------------- */
+
+/* The endpoint goes when it accepts no more and its last session has ended. */
+static void
+port_settle(struct quic_port *p)
+{
+	if (!p->stopped || p->sessions)
+		return;
+	quic_endpoint_close(p->endpoint, NULL);
+	adit_component_put(p->component);
+	free(p);
+}
+
+static void
+session_end(struct quic_session *s, int why)
+{
+	struct quic_port *port = s->port;
+	const struct adit_reason *reason = adit_mux_reason(s->mux);
+	char remote[ADIT_ADDR_TEXT];
+
+	adit_log(adit_component_log(port->component), ADIT_LOG_DEBUG,
+		 ADIT_FIELDS(ADIT_STR("kind", "listener"),
+			     ADIT_STR("service", adit_component_name(port->component)),
+			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(s->mux), remote))),
+		 "quic session: %s", reason->text ? reason->text :
+		 adit_strerror(reason->err ? reason->err : why));
+	adit_mux_close(s->mux, &(struct adit_reason){ .err = why });
+	adit_activity_end(&s->activity);
+	free(s);
+	port->sessions--;
+	port_settle(port);
+}
+
+static void
+session_event(void *owner, struct adit_mux *m, unsigned events)
+{
+	struct quic_session *s = owner;
+	struct adit_conn *c;
+
+	(void)events;
+	while ((c = adit_mux_accept(m))) {
+		if (adit_mux_draining(m))
+			adit_conn_close(c, ADIT_EDRAINING);
+		else
+			adit_accept(&s->port->listener->base, c);
+	}
+	if (adit_mux_err(m))
+		session_end(s, adit_mux_err(m));
+}
+
+static void
+session_stop(struct adit_activity *a, int why)
+{
+	struct quic_session *s = adit_container_of(a, struct quic_session, activity);
+
+	adit_mux_drain(s->mux);
+	if (why || !adit_mux_streams(s->mux))
+		session_end(s, why);
+}
+
+static void
+port_accepted(void *arg, struct adit_mux *m)
+{
+	struct quic_port *port = arg;
+	struct quic_session *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		adit_mux_close(m, &(struct adit_reason){ .err = -ENOMEM });
+		return;
+	}
+	s->port = port;
+	s->mux = m;
+	s->activity.stop = session_stop;
+	port->sessions++;
+	adit_activity_begin(&s->activity, port->component, adit_mux_worker(m));
+	adit_mux_own(m, session_event, s);
+	adit_mux_want(m, ADIT_READ);
+}
+
+/* ---- the listener --------------------------------------------------------------------------- */
+
+static int
+quic_init(struct adit_listener *l, struct adit_err *e)
+{
+	struct quic_listener *q = quic_of(l);
+	const struct adit_tls_conf *tls = adit_component_tls(l->component);
+	int err = quic_opts_params(&q->opts, &q->params, e);
+
+	if (err)
+		return err;
+	q->tls = tls_source_new(tls, TLS_SERVER, adit_component_log(l->component), e);
+	if (!q->tls)
+		return e->code;
+	q->params.tls = q->tls;
+	secret_get(tls->key_file, adit_component_log(l->component), q->secret);
+	return 0;
+}
+
+static void
+quic_fini(struct adit_listener *l)
+{
+	struct quic_listener *q = quic_of(l);
+
+	tls_source_free(q->tls);
+	quic_group_put(q->group);
+	explicit_bzero(q->secret, sizeof(q->secret));
+}
+
+static int
+quic_open(struct adit_listener *l, struct adit_err *e)
+{
+	struct quic_listener *q = quic_of(l);
+
+	q->sockets = listen_get(l->component->sockets, l->addr, true, e);
+	if (!q->sockets)
+		return e->code;
+	q->group = quic_group_new(listen_count(q->sockets), 0);
+	return q->group ? 0 : adit_err_set(e, -ENOMEM, "out of memory");
+}
+
+static int
+quic_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
+{
+	struct quic_listener *q = quic_of(l);
+	const struct udp_conf udp = { .reuseport = true };
+	struct quic_port *port = calloc(1, sizeof(*port));
+	struct quic_conf conf = {
+		.secret = q->secret, .secret_len = sizeof(q->secret),
+		.accept = port_accepted, .arg = port, .params = q->params,
+		.forward = quic_group_forward, .forward_arg = q->group,
+	};
+	struct adit_packet_conn *packet;
+	int fd;
+
+	if (!port)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	fd = fcntl(listen_fd(q->sockets, adit_worker_index(w)), F_DUPFD_CLOEXEC, 0);
+	packet = fd < 0 ? NULL : udp_adopt(w, fd, &udp, e);
+	if (packet && adit_worker_index(w) == 0)
+		udp_steer_by_byte(packet, QUIC_WORKER_BYTE);
+	port->endpoint = packet ? quic_endpoint_new(packet, &conf, e) : NULL;
+	if (!port->endpoint) {
+		free(port);
+		return e->code ? e->code : adit_err_set(e, -EMFILE, "%s", adit_strerror(-EMFILE));
+	}
+	port->listener = q;
+	port->component = l->component;
+	adit_component_get(l->component);
+	quic_group_join(q->group, port->endpoint);
+	q->ports[adit_worker_index(w)] = port;
+	return 0;
+}
+
+static void
+quic_stop(struct adit_listener *l, struct adit_worker *w)
+{
+	struct quic_listener *q = quic_of(l);
+	struct quic_port *port = q->ports[adit_worker_index(w)];
+
+	if (!port)
+		return;
+	q->ports[adit_worker_index(w)] = NULL;
+	quic_endpoint_drain(port->endpoint);
+	port->stopped = true;
+	port_settle(port);
+}
+
+static void
+quic_close(struct adit_listener *l)
+{
+	struct quic_listener *q = quic_of(l);
+
+	listen_put(l->component->sockets, q->sockets);
+	q->sockets = NULL;
+}
+
+static const struct adit_addr *
+quic_local(const struct adit_listener *l)
+{
+	const struct quic_listener *q =
+		(const struct quic_listener *)(const void *)((const char *)l -
+							     offsetof(struct quic_listener, base));
+
+	return q->sockets ? listen_addr(q->sockets) : NULL;
+}
+
+const struct adit_listener_ops listener_quic = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(listener_quic),
+		.kind = ADIT_LISTENER,
+		.name = "quic",
+		.help = "QUIC: each stream of a client is a connection",
+		.instance = sizeof(struct quic_listener),
+		.opts = quic_listener_opts,
+	},
+	.open = quic_open,
+	.start = quic_start,
+	.stop = quic_stop,
+	.close = quic_close,
+	.init = quic_init,
+	.fini = quic_fini,
+	.local = quic_local,
+	.network = "udp",
+};
