@@ -1,2 +1,34 @@
-/* The array of built-in plugins: the only place that names them all. */
-typedef int builtin_is_not_empty;
+#include <adit/plugin.h>
+
+#include "core/conn/tls_layer.h"
+#include "core/service/registry.h"
+#include "plugins/builtin.h"
+
+extern const struct adit_listener_ops listener_tcp, listener_quic, listener_rtcp;
+extern const struct adit_handler_ops handler_tunnel, handler_tcp, handler_rtcp, handler_forward;
+extern const struct adit_dialer_ops dialer_tcp, dialer_quic;
+extern const struct adit_connector_ops connector_tunnel, connector_forward, connector_tcp;
+extern const struct adit_ingress_ops ingress_rules;
+extern const struct adit_stack stack_tls;
+
+static const struct adit_plugin *const builtins[] = {
+	&listener_tcp.base, &listener_quic.base, &listener_rtcp.base,
+	&handler_tunnel.base, &handler_tcp.base, &handler_rtcp.base, &handler_forward.base,
+	&dialer_tcp.base, &dialer_quic.base,
+	&connector_tunnel.base, &connector_forward.base, &connector_tcp.base,
+	&layer_tls.base,
+	&ingress_rules.base,
+	&stack_tls.base,
+};
+
+int
+builtin_register(struct registry *r, struct adit_err *e)
+{
+	for (size_t i = 0; i < sizeof(builtins) / sizeof(*builtins); i++) {
+		int err = registry_add(r, builtins[i], e);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}

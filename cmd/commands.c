@@ -1,0 +1,266 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <adit/worker.h>
+
+#include "cmd/commands.h"
+#include "core/config/opts.h"
+#include "core/conn/tls_default.h"
+#include "core/service/daemon.h"
+#include "core/service/secret.h"
+#include "plugins/builtin.h"
+
+/* ---- what the configuration may name -------------------------------------------------- */
+
+static const char *
+kinds_name(void *arg, enum adit_kind kind, size_t i)
+{
+	const struct registry *r = arg;
+	const struct adit_plugin *p;
+
+	for (size_t at = 0; (p = registry_at(r, at)); at++) {
+		bool fits = p->kind == kind ||
+			    (p->kind == ADIT_STACK && (kind == ADIT_LISTENER || kind == ADIT_DIALER));
+
+		if (fits && i-- == 0)
+			return p->name;
+	}
+	return NULL;
+}
+
+static const struct adit_opt *
+kinds_opts(void *arg, enum adit_kind kind, const char *name, bool *known)
+{
+	return registry_rows(arg, kind, name, known);
+}
+
+struct registry *
+plugins_load(struct config_kinds *kinds)
+{
+	struct registry *r = registry_new();
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (!r || builtin_register(r, &e) < 0) {
+		fprintf(stderr, "adit: %s\n", r ? e.text : "out of memory");
+		registry_free(r);
+		return NULL;
+	}
+	*kinds = (struct config_kinds){ .arg = r, .name = kinds_name, .opts = kinds_opts };
+	return r;
+}
+
+/* ---- the daemon ------------------------------------------------------------------------- */
+
+static int
+print_config(const struct config *config, const char *format)
+{
+	size_t len;
+	char *text = tree_emit(config->node, strcmp(format, "json") == 0 ? TREE_JSON : TREE_YAML, &len);
+
+	if (!text) {
+		fprintf(stderr, "adit: out of memory\n");
+		return 1;
+	}
+	fwrite(text, 1, len, stdout);
+	free(text);
+	return fflush(stdout) ? 1 : 0;
+}
+
+/* --state-dir, $STATE_DIRECTORY (systemd), $XDG_STATE_HOME/adit; else nothing is kept. */
+static void
+choose_state_dir(const char *given)
+{
+	const char *systemd = getenv("STATE_DIRECTORY"), *home = getenv("XDG_STATE_HOME");
+	char path[4096];
+
+	if (!given)
+		given = systemd;
+	if (!given && home) {
+		snprintf(path, sizeof(path), "%s/adit", home);
+		given = path;
+	}
+	tls_default_set_dir(given);
+	secret_set_dir(given);
+}
+
+static struct config *
+load_config(const struct flags *f, const struct config_kinds *kinds)
+{
+	struct config_errors *errs = config_errors_new();
+	struct config *config = NULL;
+
+	if (errs) {
+		config = config_load(&f->args, kinds, f->output ? CONFIG_PRINT : 0, errs);
+		if (!config)
+			config_errors_print(errs, stderr);
+	}
+	config_errors_free(errs);
+	return config;
+}
+
+static int
+run(const struct flags *f)
+{
+	struct config_kinds kinds;
+	struct registry *r = plugins_load(&kinds);
+	struct config *config = r ? load_config(f, &kinds) : NULL;
+	int status = 2;
+
+	if (config && f->output) {
+		status = print_config(config, f->output);
+		config_put(config);
+	} else if (config) {
+		const struct daemon_conf conf = {
+			.registry = r, .kinds = &kinds, .args = f->args, .workers = f->workers,
+			.drain = f->drain, .reload = f->reload,
+		};
+
+		choose_state_dir(f->state_dir);
+		status = daemon_run(&conf, config);
+	}
+	registry_free(r);
+	return status;
+}
+
+int
+command_run(int argc, char **argv)
+{
+	struct flags f;
+	int status = flags_read(&f, argc, argv);
+
+	if (!status && f.version)
+		printf("adit " ADIT_VERSION "\n");
+	else if (!status && f.help)
+		flags_usage();
+	else if (!status)
+		status = run(&f);
+	flags_fini(&f);
+	return status;
+}
+
+/* ---- subcommands ---------------------------------------------------------------------------- */
+
+static int
+check_run(int argc, char **argv)
+{
+	struct config_kinds kinds;
+	struct config *config;
+	struct registry *r;
+	struct flags f;
+	struct adit_err e = ADIT_ERR_INIT;
+	int status = flags_read(&f, argc, argv);
+
+	if (status) {
+		flags_fini(&f);
+		return status;
+	}
+	r = plugins_load(&kinds);
+	config = r ? load_config(&f, &kinds) : NULL;
+	status = config && daemon_check(r, config, &e) == 0 ? 0 : 2;
+	if (!status)
+		printf("ok\n");
+	else if (config)
+		fprintf(stderr, "adit: %s\n", e.text);
+	config_put(config);
+	registry_free(r);
+	flags_fini(&f);
+	return status;
+}
+
+static int
+list_run(int argc, char **argv)
+{
+	static const enum adit_kind kinds[] = {
+		ADIT_LISTENER, ADIT_HANDLER, ADIT_CONNECTOR, ADIT_DIALER, ADIT_INGRESS,
+	};
+	struct config_kinds known;
+	struct registry *r = plugins_load(&known);
+	const char *name;
+
+	if (!r || argc > 1) {
+		fprintf(stderr, "usage: adit %s\n", argv[0]);
+		registry_free(r);
+		return 2;
+	}
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
+		for (size_t i = 0; (name = kinds_name(r, kinds[k], i)); i++)
+			printf("%-10s %-10s %s\n", registry_kind_name(kinds[k]), name,
+			       registry_find(r, kinds[k], name)->help);
+	registry_free(r);
+	return 0;
+}
+
+static int
+kind_from(const char *word, enum adit_kind *out)
+{
+	for (int k = 0; k < ADIT_KINDS; k++) {
+		if (strcmp(registry_kind_name((enum adit_kind)k), word) == 0) {
+			*out = (enum adit_kind)k;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static int
+help_print(struct registry *r, const char *kind_word, const char *name)
+{
+	enum adit_kind kind;
+	bool known = false;
+	const struct adit_opt *rows;
+
+	if (kind_from(kind_word, &kind) < 0) {
+		fprintf(stderr, "adit: no kind %s: listener, handler, connector, dialer, layer, ingress\n",
+			kind_word);
+		return 2;
+	}
+	rows = registry_rows(r, kind, name, &known);
+	if (!known) {
+		fprintf(stderr, "adit: no %s %s; see adit list\n", kind_word, name);
+		return 2;
+	}
+	printf("%s %s: %s\n\n", kind_word, name, registry_find(r, kind, name)->help);
+	opts_print(stdout, kind_word, name, rows);
+	return 0;
+}
+
+static int
+help_run(int argc, char **argv)
+{
+	struct config_kinds kinds;
+	struct registry *r;
+	int status;
+
+	if (argc != 3) {
+		flags_usage();
+		return argc == 1 ? 0 : 2;
+	}
+	r = plugins_load(&kinds);
+	if (!r)
+		return 1;
+	status = help_print(r, argv[1], argv[2]);
+	registry_free(r);
+	return status;
+}
+
+static const struct command commands[] = {
+	{ "check", "-C FILE | -L URL ... [-F URL ...]", "check a configuration and start nothing", check_run },
+	{ "list", "", "list the plugins", list_run },
+	{ "help", "[KIND NAME]", "what a plugin is and which options it takes", help_run },
+};
+
+const struct command *
+command_at(unsigned i)
+{
+	return i < sizeof(commands) / sizeof(*commands) ? &commands[i] : NULL;
+}
+
+const struct command *
+command_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
