@@ -445,8 +445,8 @@ no_descriptor_is_left(void **state)
 	none = (struct rlimit){ .rlim_cur = (rlim_t)spare, .rlim_max = old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	dial(l, &d, "127.0.0.1", port, 0);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	expect_failure(l, &d, -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	adit_conn_close(d.conn, 0);
 	close(fd);
 }
