@@ -128,6 +128,7 @@ forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 	struct forwarding *f = owner;
 	const struct adit_pump_opts opts = {
 		.size = sizeof(opts), .idle = f->handler->idle_timeout, .half_closed = HALF_CLOSED_NS,
+		.final = ADIT_PUMP_FINAL_B,
 	};
 	int err = adit_conn_err(far);
 

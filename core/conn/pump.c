@@ -361,8 +361,11 @@ direction_read(struct adit_pump *p, struct direction *d)
 {
 	if (p->datagrams)
 		return direction_copy_datagram(p, d);
-	/* What is known not to take anything needs no buffer of ours. */
-	if (!(d->to->core->io.ready & ADIT_WRITE)) {
+	/*
+	 * What is known not to take anything needs no buffer of ours. But a failure has to be heard: an exchange
+	 * that fails before its head leaves the other one waiting for that head, not writable.
+	 */
+	if (!(d->to->core->io.ready & ADIT_WRITE) && !adit_conn_err(d->from)) {
 		d->blocked = true;
 		return 0;
 	}
@@ -399,7 +402,9 @@ direction_pass_end(struct adit_pump *p, struct direction *d)
 		return;
 	d->state = ENDED;
 	err = adit_conn_shutdown(d->to);
-	if (err == -ENOTSUP)
+	if (err == -ENOTSUP && (p->opts.final & (side_of(p, d) ? ADIT_PUMP_FINAL_B : ADIT_PUMP_FINAL_A)))
+		pump_end(p, 0, side_of(p, d), "end");
+	else if (err == -ENOTSUP)
 		d->owed = true;
 	else if (err < 0)
 		direction_kill(p, d, err);

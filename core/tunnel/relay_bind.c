@@ -93,7 +93,10 @@ bind_session_event(void *owner, struct adit_mux *session, unsigned events)
 	const struct adit_reason *reason = adit_mux_reason(session);
 	struct adit_conn *c;
 
-	(void)events;
+	if (events & ADIT_OPEN) {
+		adit_mux_want(session, ADIT_READ);
+		adit_mux_probe(session);	/* an adit answers, and half-close is possible; a gost ignores it */
+	}
 	adit_mux_hear(&b->base, adit_mux_heard(session));
 	while ((c = adit_mux_accept(session)))
 		bind_take_stream(b, c);
@@ -142,7 +145,7 @@ bind_open_session(struct relay_bind *b)
 		return;
 	}
 	adit_mux_own(b->session, bind_session_event, b);
-	adit_mux_want(b->session, ADIT_READ);
+	adit_mux_want(b->session, ADIT_OPEN | ADIT_READ);
 	adit_mux_ready(&b->base, ADIT_OPEN);
 }
 

@@ -13,6 +13,7 @@ mux_opts_conf(const struct mux_opts *o, bool client, struct smux_conf *out, stru
 	out->frame = (size_t)o->max_frame_size;
 	out->session_buffer = (size_t)o->max_receive_buffer;
 	out->stream_buffer = (size_t)o->max_stream_buffer;
+	out->half_close = true;		/* where the peer turns out to be an adit */
 	if (smux_conf_check(out, e) < 0) {
 		adit_err_context(e, "mux options");
 		e->code = ADIT_ECONFIG;

@@ -78,7 +78,10 @@ session_event(void *owner, struct adit_mux *m, unsigned events)
 	const struct adit_reason *why = adit_mux_reason(m);
 	struct adit_conn *c;
 
-	(void)events;
+	if (events & ADIT_OPEN) {
+		adit_mux_want(m, ADIT_READ);
+		adit_mux_probe(m);	/* an adit answers, and half-close is possible; a gost ignores it */
+	}
 	/* Only we open. What a client opens is closed at once, as a gost does. */
 	while ((c = adit_mux_accept(m)))
 		adit_conn_close(c, 0);
@@ -134,6 +137,6 @@ relay_session_start(struct adit_conn *lower, const struct relay_session_conf *co
 	s->activity.stop = session_stop;
 	adit_activity_begin(&s->activity, conf->component, w);
 	adit_mux_own(s->mux, session_event, s);
-	adit_mux_want(s->mux, ADIT_READ);
+	adit_mux_want(s->mux, ADIT_OPEN | ADIT_READ);
 	return 0;
 }

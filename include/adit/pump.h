@@ -14,6 +14,7 @@ extern "C" {
 struct adit_pump;
 
 enum { ADIT_PUMP_KEEP_A = 1, ADIT_PUMP_KEEP_B = 2 };
+enum { ADIT_PUMP_FINAL_A = 1, ADIT_PUMP_FINAL_B = 2 };
 
 struct adit_pump_opts {
 	size_t		size;		/* sizeof(struct adit_pump_opts) */
@@ -21,6 +22,13 @@ struct adit_pump_opts {
 	uint64_t	half_closed;	/* the same once one direction has ended; 0: as idle. Also how long
 					 * an end is owed to a side that has no half-close */
 	uint64_t	splice_after;	/* bytes moved before splice(2) is tried; 0: 256 KiB; UINT64_MAX: never */
+
+	/*
+	 * Whose end is the end of both where it cannot be passed on, because the other has no half-close:
+	 * ADIT_PUMP_FINAL_A and _B. Else such an end is owed (half_closed). A target that has ended will answer
+	 * nothing more, so it is final; a visitor that has ended still waits for its answer.
+	 */
+	unsigned	final;
 
 	/*
 	 * Which conns are not closed at the end but given back to the caller, before done: ADIT_PUMP_KEEP_A and _B.
