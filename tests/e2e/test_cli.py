@@ -1,0 +1,153 @@
+"""The command line: what it prints, what it refuses, and with which exit status."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.daemon import Daemon
+from harness.world import World, at
+
+GOOD = """\
+services:
+- name: web
+  addr: 127.0.0.1:0
+  handler:
+    type: tcp
+  listener:
+    type: tcp
+  forwarder:
+    nodes:
+    - name: target
+      addr: 127.0.0.1:9
+"""
+
+
+def run(world: World, *args: str) -> Daemon:
+    """Runs adit to its end."""
+    daemon = world.start(*args)
+    daemon.must_end_well = False
+    daemon.wait()
+    return daemon
+
+
+@pytest.mark.short
+def test_version(world: World):
+    daemon = run(world, "-V")
+    assert daemon.status == 0
+    assert re.match(r"adit \d+\.\d+\.\d+", daemon.output())
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("args", [("help",), ("-h",), ("--help",)])
+def test_help(world: World, args):
+    daemon = run(world, *args)
+    assert daemon.status == 0
+    text = daemon.output() + daemon.log.text()
+    assert all(word in text for word in ("-L", "-F", "-C", "check", "list", "help"))
+
+
+@pytest.mark.parametrize("kind, name, option", [
+    ("listener", "quic", "maxIdleTimeout"),
+    ("handler", "tunnel", "entrypoint"),
+    ("connector", "tunnel", "tunnel.weight"),
+    ("dialer", "tls", "handshakeTimeout"),
+])
+def test_help_of_a_plugin_shows_its_options(world: World, kind, name, option):
+    daemon = run(world, "help", kind, name)
+    assert daemon.status == 0 and option in daemon.output()
+
+
+def test_help_of_what_does_not_exist(world: World):
+    daemon = run(world, "help", "listener", "nonesuch")
+    assert daemon.status == 2 and "nonesuch" in daemon.log.text()
+
+
+@pytest.mark.short
+def test_list(world: World):
+    daemon = run(world, "list")
+    text = daemon.output()
+    assert daemon.status == 0
+    for kind, names in {"listener": "tcp tls quic rtcp", "handler": "tunnel rtcp tcp",
+                        "connector": "tunnel", "dialer": "tcp tls quic"}.items():
+        assert kind in text
+        assert all(re.search(rf"\b{name}\b", text) for name in names.split())
+
+
+@pytest.mark.short
+def test_check_of_a_good_file(world: World):
+    path = world.write("good.yaml", GOOD)
+    daemon = run(world, "check", str(path))
+    assert daemon.status == 0
+    assert daemon.log.count("listening on") == 0, "nothing is started"
+
+
+BAD = [
+    ("services: [\n", r":\d+:\d+: "),
+    ("services:\n  - name: a\n\tbad: tab\n", r":3:\d+: "),
+    (GOOD.replace("type: tcp", "type: nonesuch", 1), r":5:11: .*nonesuch"),
+    (GOOD.replace("127.0.0.1:0", "127.0.0.1:99999"), r":3:9: .*99999"),
+    (GOOD.replace("  handler:\n", "  handelr:\n"), r":4:3: .*handelr"),
+    (GOOD.replace("  handler:\n    type: tcp", "  handler: tcp"), r":4:12: "),
+    (GOOD.replace("type: tcp", "type: tcp\n    chain: nowhere", 1), r":6:12: .*nowhere"),
+    (GOOD.replace("type: tcp", "type: tcp\n    metadata:\n      readTimeout: soon", 1), r":7:20: .*soon"),
+    (GOOD + GOOD.replace("services:\n", ""), r":11:9: .*web"),
+]
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("text, said", BAD)
+@pytest.mark.parametrize("args", [("check",), ("-C",)])
+def test_wrong_file_is_refused_with_its_place(world: World, args, text, said):
+    """FILE:LINE:COLUMN: what is wrong; exit status 2, whether checked or started."""
+    path = world.write("bad.yaml", text)
+    daemon = run(world, *args, str(path))
+    assert daemon.status == 2
+    assert re.search(r"bad\.yaml" + said, daemon.log.text())
+
+
+def test_all_errors_are_told_at_once(world: World):
+    text = GOOD.replace("type: tcp", "type: nonesuch", 1).replace("127.0.0.1:0", "127.0.0.1:99999")
+    daemon = run(world, "check", str(world.write("bad.yaml", text)))
+    assert daemon.status == 2
+    assert "99999" in daemon.log.text() and "nonesuch" in daemon.log.text()
+
+
+@pytest.mark.parametrize("args, said", [
+    (("-Z",), "-Z"),
+    (("-L",), "-L"),
+    (("-C", "/nonexistent.yaml"), "/nonexistent.yaml"),
+    (("-L", "tcp://127.0.0.1:99999"), "99999"),
+    (("-L", "tcp://127.0.0.1:0", "-F", "tunnel://127.0.0.1:x"), "127.0.0.1:x"),
+    (("-L", "rtcp://:0/127.0.0.1:1", "-F", "tunnel://127.0.0.1:1?tunnel.id=abc"), "abc"),
+])
+def test_wrong_arguments_are_refused(world: World, args, said):
+    daemon = run(world, *args)
+    assert daemon.status == 2
+    assert said in daemon.log.text()
+
+
+def test_port_in_use_is_fatal(world: World):
+    taken = world.serve(lambda conn: None)
+    daemon = run(world, "-L", f"tcp://{at(taken.address)}/127.0.0.1:9")
+    assert daemon.status == 1
+    fatal = [e for e in daemon.log.events if e.level == "fatal"]
+    assert len(fatal) == 1 and at(taken.address) in fatal[0].msg
+
+
+def test_merged_configuration_is_printed(world: World):
+    """-O shows what -L and -F mean and starts nothing; what it prints is a configuration again."""
+    daemon = run(world, "-L", "rtcp://:0/127.0.0.1:9", "-F", "tunnel+quic://127.0.0.1:8443?tunnel.weight=3",
+                 "-O", "yaml")
+    assert daemon.status == 0
+    printed = daemon.output()
+    assert "tunnel.weight" in printed and "type: quic" in printed
+    assert run(world, "check", str(world.write("printed.yaml", printed))).status == 0
+
+
+def test_file_and_command_line_add_up(world: World):
+    site = world.site("alpha")
+    daemon = world.start("-L", f"tcp://127.0.0.1:0/{at(site.address)}",
+                         config=GOOD.replace("name: web", "name: from-file"))
+    assert daemon.listening("service-0") != daemon.listening("from-file")

@@ -1,0 +1,163 @@
+"""Several clients of one tunnel, and who may be one."""
+
+from __future__ import annotations
+
+import collections
+import time
+
+import pytest
+
+from harness.load import Load
+from harness.waiting import until
+from harness.world import REGISTERED, TRANSPORTS, Pair, Tunnel, World, tunnel_id
+
+
+def answers(server: Tunnel, n: int, host: str = "app.local") -> "collections.Counter[str]":
+    return collections.Counter(server.get(host).text.strip() for _ in range(n))
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_exclusive_client(world: World, pair, transport):
+    """Weight 255 takes every visitor while it lives; then the others do."""
+    tunnel = tunnel_id()
+    server = world.server(transport, {"app.local": tunnel})
+    world.client(transport, server.clients, tunnel, world.site("spare").address, tunnel_weight=1)
+    chief = world.client(transport, server.clients, tunnel, world.site("chief").address, tunnel_weight=255)
+    assert answers(server, 20) == {"chief": 20}
+    chief.stop()
+    if pair == Pair("gost", "gost") and transport == "quic":
+        return      # a gost leaves without a word, and a gost server waits out its idle timeout
+    until(lambda: server.get("app.local").status == 200, "the spare client takes over")
+    assert answers(server, 10) == {"spare": 10}
+
+
+@pytest.mark.peers
+def test_weighted_choice(world: World, pair):
+    """Weights 1 and 3: a quarter goes to the first (200 draws: below 12 % or above 40 % once in 30 000)."""
+    tunnel = tunnel_id()
+    server = world.server("tcp", {"app.local": tunnel})
+    for weight in (1, 3):
+        world.client("tcp", server.clients, tunnel, world.site(f"w{weight}").address, tunnel_weight=weight)
+    got = answers(server, 200)
+    assert set(got) == {"w1", "w3"}
+    assert 24 <= got["w1"] <= 80
+
+
+@pytest.mark.parametrize("weight", ["256", "-1", "many"])
+def test_impossible_weight_is_refused(world: World, weight):
+    client = world.client("tcp", ("127.0.0.1", 1), tunnel_id(), ("127.0.0.1", 2), registered=False,
+                          tunnel_weight=weight)
+    client.must_end_well = False
+    assert client.wait() == 2
+    assert "tunnel.weight" in client.log.text()
+
+
+@pytest.mark.peers
+@pytest.mark.short
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_password(world: World, pair, transport):
+    """A wrong password is refused and logged by both; the client goes on trying, and nothing leaks."""
+    tunnel = tunnel_id()
+    server = world.server(transport, {"app.local": tunnel}, user="site-a:correct-horse")
+    site = world.site("alpha")
+    for user in ("site-a:wrong-horse", "site-b:correct-horse", ""):
+        client = world.client(transport, server.clients, tunnel, site.address, user=user, registered=False)
+        first = client.log.wait(lambda e: e.level in ("warn", "error"))
+        mark = client.log.events.index(first) + 1
+        client.log.wait(lambda e: e.level in ("warn", "error"), since=mark)
+        assert client.log.count(REGISTERED) == 0
+        assert client.running and server.get("app.local").status == 503
+        client.stop()
+        if pair.client == "adit":
+            assert "horse" not in client.log.text()
+    world.client(transport, server.clients, tunnel, site.address, user="site-a:correct-horse")
+    assert server.get("app.local").text == "alpha\n"
+    if pair.server == "adit":
+        assert "horse" not in server.daemon.log.text()
+
+
+@pytest.mark.peers
+def test_private_rule_is_not_for_the_public(world: World, pair):
+    tunnel = tunnel_id()
+    server = world.server("tcp", {"open.local": tunnel, "closed.local": "$" + tunnel})
+    world.client("tcp", server.clients, tunnel, world.site("alpha").address)
+    assert server.get("open.local").text == "alpha\n"
+    assert server.get("closed.local").status in (404, 502)
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_client_that_stopped_answering_is_out_in_3_seconds(world: World, transport):
+    """Frozen, not dead: its kernel still acknowledges, so only its own word counts. Visitors are served
+    all the time, and once it wakes it is back."""
+    tunnel = tunnel_id()
+    server = world.server(transport, {"app.local": tunnel})
+    frozen = world.client(transport, server.clients, tunnel, world.site("frozen").address)
+    world.client(transport, server.clients, tunnel, world.site("awake").address)
+    until(lambda: server.get("app.local").text == "frozen\n", "both serve")
+    frozen.freeze()
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        answer = server.get("app.local")
+        assert (answer.status, answer.text) == (200, "awake\n")
+    begin = time.monotonic()
+    assert answers(server, 20) == {"awake": 20}
+    assert time.monotonic() - begin < 2, "nothing waits for the frozen one any more"
+    frozen.thaw()
+    until(lambda: server.get("app.local").text == "frozen\n", "the client is back")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_client_behind_a_dead_network_is_replaced(world: World, transport):
+    """Nothing gets through and nobody says so: after 3 s the tunnel has no client, and later it has one."""
+    tunnel = tunnel_id()
+    server = world.server(transport, {"app.local": tunnel})
+    link = world.link_proxy(transport, server.clients)
+    world.client(transport, link.address, tunnel, world.site("alpha").address)
+    assert server.get("app.local").text == "alpha\n"
+    link.block()
+    until(lambda: server.get("app.local").status == 503, "the server gave the client up", limit=6)
+    link.unblock()
+    until(lambda: server.get("app.local").status == 200, "the client is back", limit=15)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_idle_client_is_never_evicted(world: World, transport):
+    """One that answers stays: over several probe periods it registers exactly once."""
+    tunnel = tunnel_id()
+    server = world.server(transport, {"app.local": tunnel})
+    client = world.client(transport, server.clients, tunnel, world.site("alpha").address)
+    load = Load(server.entry, "nobody.local", visitors=1)
+    begin = time.monotonic()
+    until(lambda: time.monotonic() - begin > 7, "seven seconds in which only other hosts are asked for")
+    load.stop()
+    assert server.get("app.local").text == "alpha\n"
+    assert client.log.count(REGISTERED) == 1
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_thirty_clients(world: World, transport):
+    """Each tunnel reaches its own site, whichever order they came in."""
+    rules = {f"h{i}.local": tunnel_id() for i in range(30)}
+    server = world.server(transport, rules)
+    sites = {host: world.site(host) for host in rules}
+    clients = [world.client(transport, server.clients, t, sites[h].address, registered=False)
+               for h, t in reversed(rules.items())]
+    for client in clients:
+        client.log.wait(REGISTERED)
+    for host in rules:
+        assert server.get(host).text == f"{host}\n"
+
+
+def test_two_services_in_one_client(world: World):
+    """One process, two -L: both get their chain; one of them failing is not the other's matter."""
+    tunnel = tunnel_id()
+    server = world.server("tcp", {"app.local": tunnel})
+    good, dead = world.site("good"), world.dead_port()
+    client = world.start(
+        "-L", f"rtcp://:0/127.0.0.1:{good.address[1]}", "-L", f"rtcp://:0/127.0.0.1:{dead.address[1]}",
+        "-F", f"tunnel://127.0.0.1:{server.clients[1]}?tunnel.id={tunnel}")
+    until(lambda: client.log.count(REGISTERED) == 2, "both services are registered")
+    got = collections.Counter(server.get("app.local").status for _ in range(40))
+    assert set(got) == {200, 502}

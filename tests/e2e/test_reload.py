@@ -1,0 +1,216 @@
+"""Change while running: SIGHUP takes a new configuration whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import Mapping
+
+import pytest
+
+from harness import visitor
+from harness.daemon import Address, Daemon
+from harness.load import Load
+from harness.waiting import until
+from harness.world import REGISTERED, TRANSPORTS, Tunnel, World, at, reachable, tunnel_id
+
+NOWHERE: Address = ("127.0.0.1", 0)
+
+
+def server_config(transport: str, rules: Mapping[str, str], clients: Address = NOWHERE, entry: Address = NOWHERE,
+                  more: str = "") -> str:
+    lines = "\n".join(f"  - hostname: {host}\n    endpoint: {tunnel}" for host, tunnel in rules.items())
+    return f"""\
+services:
+- name: main
+  addr: {at(clients)}
+  handler:
+    type: tunnel
+    metadata:
+      entrypoint: {at(entry)}
+      ingress: rules
+  listener:
+    type: {transport}
+{more}
+ingresses:
+- name: rules
+  rules:
+{lines}
+"""
+
+
+def forward(name: str, target: Address) -> str:
+    return f"""\
+- name: {name}
+  addr: 127.0.0.1:0
+  handler:
+    type: tcp
+  listener:
+    type: tcp
+  forwarder:
+    nodes:
+    - name: target
+      addr: {at(target)}
+"""
+
+
+def start(world: World, config: str) -> Tunnel:
+    daemon = world.start(config=config, name="server")
+    return Tunnel(daemon, daemon.listening("main"), daemon.entrypoint("main"))
+
+
+def reload(world: World, daemon: Daemon, config: str) -> int:
+    """Replaces the file and tells the daemon; returns the log's place from which on it is the new one."""
+    mark = daemon.log.mark()
+    world.write("server.yaml", config)
+    daemon.send(signal.SIGHUP)
+    return mark
+
+
+@pytest.mark.short
+@pytest.mark.threads
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_unchanged_service_is_not_touched(world: World, transport):
+    """A download goes on, the client stays registered, and the new service is there."""
+    rules, site, other = {"app.local": tunnel_id()}, world.site("alpha"), world.site("beta")
+    server = start(world, server_config(transport, rules))
+    client = world.client(transport, server.clients, rules["app.local"], site.address)
+    with visitor.Visitor(server.entry) as v:
+        response = v.start("app.local", "/gate")
+        assert response.read(6) == b"first\n"
+        mark = reload(world, server.daemon, server_config(transport, rules, more=forward("extra", other.address)))
+        server.daemon.log.wait("^config reloaded", since=mark)
+        assert visitor.get(server.daemon.listening("extra"), "any").text == "beta\n"
+        site.gate.set()
+        assert response.read() == b"last\n"
+    assert server.get("app.local").text == "alpha\n"
+    assert client.log.count(REGISTERED) == 1
+
+
+def test_removed_service_is_gone(world: World):
+    rules = {"app.local": tunnel_id()}
+    server = start(world, server_config("tcp", rules, more=forward("extra", world.site("beta").address)))
+    place = server.daemon.listening("extra")
+    assert visitor.get(place, "any").text == "beta\n"
+    mark = reload(world, server.daemon, server_config("tcp", rules))
+    server.daemon.log.wait("^config reloaded", since=mark)
+    with pytest.raises(ConnectionError):
+        visitor.get(place, "any")
+
+
+def test_new_rules_reach_tunnels_that_stand(world: World):
+    """Rules change, clients stay: sessions hang on names, not on the configuration they came with."""
+    tunnel, other = tunnel_id(), tunnel_id()
+    server = start(world, server_config("tcp", {"old.local": tunnel}))
+    client = world.client("tcp", server.clients, tunnel, world.site("alpha").address)
+    spare = world.client("tcp", server.clients, other, world.site("beta").address)
+    assert server.get("old.local").text == "alpha\n" and server.get("new.local").status == 404
+    with visitor.Visitor(server.entry) as v:
+        assert v.get("old.local").status == 200
+        mark = reload(world, server.daemon, server_config("tcp", {"new.local": other}))
+        server.daemon.log.wait("^config reloaded", since=mark)
+        assert v.get("old.local").status == 404, "the next request asks the new rules"
+        assert v.get("new.local").text == "beta\n"
+    assert [c.log.count(REGISTERED) for c in (client, spare)] == [1, 1]
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("bad, said", [
+    ("services: [", r"server\.yaml:\d+:\d+"),
+    ("services:\n- name: main\n  addr: 127.0.0.1:0\n  handler:\n    type: nonesuch\n", r"server\.yaml:5:11: .*nonesuch"),
+    ("services:\n- name: main\n  addr: 127.0.0.1:99999\n", r"server\.yaml:3:9"),
+])
+def test_bad_file_changes_nothing(world: World, bad, said):
+    rules = {"app.local": tunnel_id()}
+    server = start(world, server_config("tcp", rules))
+    client = world.client("tcp", server.clients, rules["app.local"], world.site("alpha").address)
+    mark = reload(world, server.daemon, bad)
+    error = server.daemon.log.wait(lambda e: e.level == "error", since=mark)
+    assert re.search(said, error.msg)
+    assert server.get("app.local").text == "alpha\n"
+    assert client.log.count(REGISTERED) == 1
+
+
+def test_port_that_is_taken_changes_nothing(world: World):
+    """An error after parsing: what the new configuration had opened already is closed again."""
+    rules, taken = {"app.local": tunnel_id()}, world.serve(lambda conn: None)
+    server = start(world, server_config("tcp", rules))
+    world.client("tcp", server.clients, rules["app.local"], world.site("alpha").address)
+    extra = forward("fine", world.site("beta").address) + forward("taken", taken.address).replace(
+        "addr: 127.0.0.1:0", f"addr: {at(taken.address)}", 1)
+    mark = reload(world, server.daemon, server_config("tcp", {"other.local": tunnel_id()}, more=extra))
+    error = server.daemon.log.wait(lambda e: e.level == "error", since=mark)
+    assert at(taken.address) in error.msg
+    assert server.get("app.local").text == "alpha\n"
+    assert server.get("other.local").status == 404
+    mark = reload(world, server.daemon, server_config("tcp", rules, more=forward("fine", world.site("beta").address)))
+    server.daemon.log.wait("^config reloaded", since=mark)
+    assert visitor.get(server.daemon.listening("fine"), "any").text == "beta\n"
+
+
+def test_changed_password_applies_to_the_next_client(world: World):
+    def config(password: str) -> str:
+        return server_config("tcp", rules).replace(
+            "    type: tunnel\n", f"    type: tunnel\n    auth:\n      username: u\n      password: {password}\n")
+    rules = {"app.local": tunnel_id()}
+    server = start(world, config("old-word"))
+    site = world.site("alpha")
+    world.client("tcp", server.clients, rules["app.local"], site.address, user="u:old-word").stop()
+    mark = reload(world, server.daemon, config("new-word"))
+    server.daemon.log.wait("^config reloaded", since=mark)
+    refused = world.client("tcp", server.daemon.listening("main"), rules["app.local"], site.address,
+                           user="u:old-word", registered=False)
+    refused.log.wait(lambda e: e.level in ("warn", "error"))
+    assert refused.log.count(REGISTERED) == 0
+    world.client("tcp", server.daemon.listening("main"), rules["app.local"], site.address, user="u:new-word")
+
+
+def test_many_reloads_under_load(world: World):
+    """Thirty reloads that alternate between two configurations: no visitor notices, nothing leaks."""
+    rules, beta = {"app.local": tunnel_id()}, world.site("beta")
+    server = start(world, server_config("quic", rules))
+    client = world.client("quic", server.clients, rules["app.local"], world.site("alpha").address)
+    load = Load(server.entry, "app.local")
+    for number in range(30):
+        more = forward("extra", beta.address) if number % 2 else ""
+        mark = reload(world, server.daemon, server_config("quic", rules, more=more))
+        server.daemon.log.wait("^config reloaded", since=mark)
+    until(lambda: load.count("alpha\n") > 0, "visitors are served")
+    assert set(load.stop()) == {"alpha\n"}
+    assert client.log.count(REGISTERED) == 1
+
+
+def test_client_reloads_too(world: World):
+    """A client whose target changes serves the new one; a client with a bad file stays as it was."""
+    def config(target: Address) -> str:
+        return f"""\
+services:
+- name: web
+  addr: :0
+  handler: {{type: rtcp}}
+  listener: {{type: rtcp, chain: out}}
+  forwarder:
+    nodes:
+    - {{name: target, addr: "{at(target)}"}}
+chains:
+- name: out
+  hops:
+  - name: hop
+    nodes:
+    - name: server
+      addr: {at(server.clients)}
+      connector: {{type: tunnel, metadata: {{tunnel.id: {rules["app.local"]}}}}}
+      dialer: {{type: tcp}}
+"""
+    rules = {"app.local": tunnel_id()}
+    server = world.server("tcp", rules)
+    alpha, beta = world.site("alpha"), world.site("beta")
+    client = world.start(config=config(alpha.address), name="client")
+    client.log.wait(REGISTERED)
+    assert server.get("app.local").text == "alpha\n"
+    for text, expected in ((config(beta.address), "beta\n"), ("services: 3\n", "beta\n")):
+        mark = client.log.mark()
+        world.write("client.yaml", text)
+        client.send(signal.SIGHUP)
+        client.log.wait(lambda e: e.level == "error" or e.msg.startswith("config reloaded"), since=mark)
+        assert reachable(server, "app.local").text == expected
