@@ -317,14 +317,14 @@ h1_body_write(struct h1 *h, const struct iovec *iov, int n)
 		break;
 	case H1_TX_DONE:
 		/* To HEAD a response may be written as to GET (RFC 9110, 9.3.2). */
-		if (h->tx_broken || h->asked == H1_ASKED_HEAD)
+		if (h->asked == H1_ASKED_HEAD)
 			return (ssize_t)sum(iov, n);
 		if (h->tx_framing == H1_LENGTH || h->tx_framing == H1_NO_BODY)
 			return -EMSGSIZE;
 		return -EPIPE;
 	}
-	if (h->tx_broken)
-		return (ssize_t)sum(iov, n);
+	if (h->tx_broken)	/* until the response is there, which may still come */
+		return h->rx == H1_RX_DONE ? h->tx_broken : (ssize_t)sum(iov, n);
 	took = tx_body(h, iov, n);
 	h1_update(h);
 	return took;
