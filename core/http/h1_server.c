@@ -6,6 +6,7 @@
 
 #include "core/http/fields.h"
 #include "core/http/h1_session.h"
+#include "core/http/respond.h"
 
 /* ---- answers of our own ------------------------------------------------------------------ */
 
@@ -17,7 +18,7 @@ server_answer(struct h1 *h, int status, const char *why)
 	int n = snprintf(text, sizeof(text),
 			 "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
 			 "Content-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
-			 status, http_reason(status), strlen(why) + 1, why);
+			 status, http_status_text(status), strlen(why) + 1, why);
 
 	/* Behind a response that was cut no other may stand; here none was begun. */
 	if (n > 0 && (size_t)n < sizeof(text) && h->lower)

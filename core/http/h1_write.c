@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/http/fields.h"
+#include "core/http/respond.h"
 
 /* Copies into the queue's own memory, chunk by chunk. */
 struct writer {
@@ -48,6 +49,12 @@ static void
 put_text(struct writer *w, struct adit_text t)
 {
 	put(w, t.s, t.len);
+}
+
+static struct adit_text
+text_of(const char *s)
+{
+	return (struct adit_text){ s, strlen(s) };
 }
 
 #define PUT(w, literal) put(w, literal, sizeof(literal) - 1)
@@ -293,10 +300,7 @@ h1_write_response(struct queue *q, const struct adit_fields *f, struct h1_messag
 	PUT(&w, "HTTP/1.1 ");
 	put(&w, digits, 3);
 	PUT(&w, " ");
-	if (reason.s)
-		put_text(&w, reason);
-	else
-		put(&w, http_reason(status), strlen(http_reason(status)));
+	put_text(&w, reason.s ? reason : text_of(http_status_text(status)));
 	PUT(&w, "\r\n");
 	put_fields(&w, f, may_say_length(status, m->asked));
 	put_response_framing(&w, status, m, &said);
@@ -338,45 +342,4 @@ h1_chunk_head(char out[H1_CHUNK_HEAD], size_t size)
 	out[len++] = '\r';
 	out[len++] = '\n';
 	return len;
-}
-
-const char *
-http_reason(int status)
-{
-	switch (status) {
-	case 100: return "Continue";
-	case 101: return "Switching Protocols";
-	case 103: return "Early Hints";
-	case 200: return "OK";
-	case 201: return "Created";
-	case 202: return "Accepted";
-	case 204: return "No Content";
-	case 206: return "Partial Content";
-	case 301: return "Moved Permanently";
-	case 302: return "Found";
-	case 303: return "See Other";
-	case 304: return "Not Modified";
-	case 307: return "Temporary Redirect";
-	case 308: return "Permanent Redirect";
-	case 400: return "Bad Request";
-	case 401: return "Unauthorized";
-	case 403: return "Forbidden";
-	case 404: return "Not Found";
-	case 405: return "Method Not Allowed";
-	case 407: return "Proxy Authentication Required";
-	case 408: return "Request Timeout";
-	case 413: return "Content Too Large";
-	case 414: return "URI Too Long";
-	case 417: return "Expectation Failed";
-	case 421: return "Misdirected Request";
-	case 429: return "Too Many Requests";
-	case 431: return "Request Header Fields Too Large";
-	case 500: return "Internal Server Error";
-	case 501: return "Not Implemented";
-	case 502: return "Bad Gateway";
-	case 503: return "Service Unavailable";
-	case 504: return "Gateway Timeout";
-	case 505: return "HTTP Version Not Supported";
-	default: return "";
-	}
 }

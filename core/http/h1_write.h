@@ -37,7 +37,4 @@ int h1_write_trailers(struct queue *q, const struct adit_fields *t);
 #define H1_CHUNK_HEAD 18
 size_t h1_chunk_head(char out[H1_CHUNK_HEAD], size_t size);
 
-/* The phrase of a status as RFC 9110, 15 has it, "" where unknown. */
-const char *http_reason(int status);
-
 #endif

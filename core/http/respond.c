@@ -1,19 +1,30 @@
+#include "core/http/respond.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#include "core/http/respond.h"
+#include "core/http/fields.h"
+
+#define BODY_MAX 1024
 
 static const struct {
 	int		 status;
 	const char	*text;
 } statuses[] = {
-	{ 400, "Bad Request" },		{ 403, "Forbidden" },
-	{ 404, "Not Found" },		{ 405, "Method Not Allowed" },
-	{ 408, "Request Timeout" },	{ 413, "Content Too Large" },
-	{ 421, "Misdirected Request" },	{ 431, "Request Header Fields Too Large" },
-	{ 500, "Internal Server Error" },	{ 501, "Not Implemented" },
-	{ 502, "Bad Gateway" },		{ 503, "Service Unavailable" },
-	{ 504, "Gateway Timeout" },	{ 505, "HTTP Version Not Supported" },
+	{ 100, "Continue" }, { 101, "Switching Protocols" }, { 103, "Early Hints" },
+	{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" },
+	{ 206, "Partial Content" }, { 301, "Moved Permanently" }, { 302, "Found" },
+	{ 303, "See Other" }, { 304, "Not Modified" }, { 307, "Temporary Redirect" },
+	{ 308, "Permanent Redirect" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
+	{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
+	{ 407, "Proxy Authentication Required" }, { 408, "Request Timeout" },
+	{ 413, "Content Too Large" }, { 414, "URI Too Long" }, { 417, "Expectation Failed" },
+	{ 421, "Misdirected Request" }, { 429, "Too Many Requests" },
+	{ 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
+	{ 501, "Not Implemented" }, { 502, "Bad Gateway" }, { 503, "Service Unavailable" },
+	{ 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
 	{ 508, "Loop Detected" },
 };
 
@@ -26,41 +37,110 @@ http_status_text(int status)
 	return "Unknown";
 }
 
+/* RFC 9110, 6.6.1. */
 static int
-refusal_fill(struct adit_fields *f, int status, unsigned retry_after, size_t len)
+add_date(struct adit_fields *f)
 {
-	const char *text = http_status_text(status);
-	char number[24];
-	int err;
+	time_t now = time(NULL);
+	char date[40];
+	struct tm tm;
 
-	adit_fields_set_status(f, status);
-	err = adit_fields_set_control(f, ADIT_REASON, text, strlen(text));
-	if (!err)
-		err = adit_fields_set(f, "Content-Type", "text/plain; charset=utf-8");
-	snprintf(number, sizeof(number), "%zu", len);
-	if (!err)
-		err = adit_fields_set(f, "Content-Length", number);
-	if (err || !retry_after)
+	if (!gmtime_r(&now, &tm) || !strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm))
+		return 0;
+	return adit_fields_set(f, "Date", date);
+}
+
+/* The fields that are there whatever the response is. */
+static int
+add_fixed(struct adit_fields *f, size_t len)
+{
+	char length[24];
+	int err = adit_fields_set(f, "Content-Type", "text/plain; charset=utf-8");
+
+	snprintf(length, sizeof(length), "%zu", len);
+	if (err == 0)
+		err = adit_fields_set(f, "Content-Length", length);
+	return err < 0 ? err : add_date(f);
+}
+
+static int
+send_response(struct adit_exchange *x, const struct adit_fields *f, const char *body, size_t len)
+{
+	int err = adit_exchange_send_head(x, f, 0);
+	ssize_t n;
+
+	if (err < 0)
 		return err;
-	snprintf(number, sizeof(number), "%u", retry_after);
-	return adit_fields_set(f, "Retry-After", number);
+	n = adit_conn_write(&x->body, body, len);
+	if (n < 0 && n != -EAGAIN)
+		return (int)n;
+	if (n != (ssize_t)len)
+		return -ENOBUFS;
+	return adit_conn_shutdown(&x->body);
+}
+
+int
+http_respond(struct adit_exchange *x, int status, const char *text, const struct adit_fields *extra)
+{
+	struct adit_fields *f = extra ? adit_fields_copy(extra) : adit_fields_new();
+	char body[BODY_MAX];
+	int len = snprintf(body, sizeof(body) - 1, "%s", text), err;
+
+	if (!f)
+		return -ENOMEM;
+	if (len < 0 || (size_t)len > sizeof(body) - 2)
+		len = sizeof(body) - 2;
+	body[len++] = '\n';
+	adit_fields_set_status(f, status);
+	err = add_fixed(f, (size_t)len);
+	if (err == 0)
+		err = send_response(x, f, body, (size_t)len);
+	adit_fields_free(f);
+	return err;
 }
 
 void
 http_refuse(struct adit_exchange *x, int status, unsigned retry_after)
 {
-	struct adit_fields *f = adit_fields_new();
-	char body[64];
-	int len = snprintf(body, sizeof(body), "%d %s\n", status, http_status_text(status)), err;
+	struct adit_fields *extra = retry_after ? adit_fields_new() : NULL;
+	char seconds[16], text[64];
+	int err = 0;
 
-	err = f ? refusal_fill(f, status, retry_after, (size_t)len) : -1;
-	if (!err)
-		err = adit_exchange_send_head(x, f, 0);
-	adit_fields_free(f);
-	/* It is short: a conn that cannot take it at once is not worth waiting for. */
-	if (!err)
-		err = adit_conn_write(&x->body, body, (size_t)len) == len ? 0 : -1;
-	if (!err)
-		err = adit_conn_shutdown(&x->body);
+	snprintf(text, sizeof(text), "%d %s", status, http_status_text(status));
+	snprintf(seconds, sizeof(seconds), "%u", retry_after);
+	if (extra)
+		err = adit_fields_set(extra, "Retry-After", seconds);
+	/* It is short: who cannot take it at once is not worth waiting for. */
+	if (err == 0)
+		err = http_respond(x, status, text, extra);
+	adit_fields_free(extra);
 	adit_conn_close(&x->body, err ? ADIT_EREFUSED : 0);
+}
+
+bool
+http_is_idempotent(struct adit_text method)
+{
+	static const char *const methods[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE" };
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
+		if (method.len == strlen(methods[i]) && !memcmp(method.s, methods[i], method.len))
+			return true;
+	return false;
+}
+
+int
+http_status_of(int err)
+{
+	switch (err) {
+	case -ETIMEDOUT:
+	case ADIT_EPEERDEAD:
+		return 504;
+	case ADIT_ENOTUNNEL:
+	case ADIT_EDRAINING:
+	case ADIT_ELIMIT:
+	case -ENOMEM:
+		return 503;
+	default:
+		return 502;
+	}
 }

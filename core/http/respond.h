@@ -1,18 +1,34 @@
 /*
- * Answers of our own to a request: a status, and a line of text that says what it means.
+ * Answers of our own to a request, whatever the version: a status, and a line of text that says
+ * what it means.
  */
 #ifndef ADIT_CORE_HTTP_RESPOND_H
 #define ADIT_CORE_HTTP_RESPOND_H
 
 #include <adit/exchange.h>
 
+/*
+ * Sends a whole final response: status, a line of text as its body, and extra's fields
+ * (Retry-After, Allow, ...; may be NULL). x stays the caller's, to be closed politely (its request
+ * may be dropped unread). 0; -EAGAIN: nothing was sent, again when x is writable; any other: x is
+ * of no use any more.
+ */
+int http_respond(struct adit_exchange *x, int status, const char *text,
+		 const struct adit_fields *extra);
+
+/*
+ * Answers x, of which no final head was sent, with the status's own phrase for text, and closes it:
+ * owned from now on. retry_after: seconds, 0 for no such field.
+ */
+void http_refuse(struct adit_exchange *x, int status, unsigned retry_after);
+
 /* The reason phrase of a status (RFC 9110, 15), or "Unknown". */
 const char *http_status_text(int status);
 
-/*
- * Answers x, a server's exchange of which no final head was sent, and closes it: owned from now on. retry_after: seconds, 0
- * for no such field.
- */
-void http_refuse(struct adit_exchange *x, int status, unsigned retry_after);
+/* Whether a request may be sent twice (RFC 9110, 9.2.2). */
+bool http_is_idempotent(struct adit_text method);
+
+/* What a failure of the far side means to the visitor: 502, 503 or 504. */
+int http_status_of(int err);
 
 #endif

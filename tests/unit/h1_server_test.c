@@ -195,7 +195,7 @@ framing_is_derived(void **state)
 		{ "GET", "204\nContent-Length: 0", ADIT_HEAD_END, "204 No Content\r\n\r\n" },
 		{ "GET", "304\nContent-Length: 7", 0,
 		  "304 Not Modified\r\nContent-Length: 7\r\n\r\n" },
-		{ "GET", "299\nContent-Length: 0", 0, "299 \r\nContent-Length: 0\r\n\r\n" },
+		{ "GET", "299\nContent-Length: 0", 0, "299 Unknown\r\nContent-Length: 0\r\n\r\n" },
 		{ "HEAD", "200\nContent-Length: 7", 0, "200 OK\r\nContent-Length: 7\r\n\r\n" },
 		{ "HEAD", "200", 0, "200 OK\r\n\r\n" },
 		{ "GET", "200\nHost: x\nContent-Length: 0", 0,

@@ -53,6 +53,7 @@ wire_event(void *owner, struct adit_conn *c, unsigned events)
 	ssize_t n = adit_conn_read(c, buf, sizeof(buf));
 
 	(void)events;
+	s->wire_reads += n > 0;
 	if (n > 0)
 		text_add(&s->got, buf, (size_t)n);
 	else if (n == 0)
@@ -127,7 +128,7 @@ x_want(struct side *s)
 
 	if (!s->x || s->x_err)
 		return;
-	if (!s->paused && !s->body_ended)
+	if (!s->hands_off && !s->paused && !s->body_ended)
 		events |= ADIT_READ;
 	adit_conn_want(&s->x->body, events);
 }
@@ -141,8 +142,14 @@ x_event(void *owner, struct adit_conn *c, unsigned events)
 	ssize_t n = -EAGAIN;
 
 	if (events & ADIT_HEAD)
-		while ((f = adit_exchange_head(s->x)))
+		while ((f = adit_exchange_head(s->x))) {
 			heads_add(&s->heads, f);
+			s->fields = f;
+		}
+	if (s->hands_off) {
+		adit_conn_want(c, 0);
+		return;
+	}
 	if ((events & ADIT_READ) && !s->paused && !s->body_ended)
 		n = adit_conn_read(c, buf, sizeof(buf));
 	if (n > 0)

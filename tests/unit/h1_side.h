@@ -22,6 +22,7 @@ struct side {
 	bool			 server;
 	struct adit_conn	*wire;		/* NULL once closed */
 	struct side_text	 got;		/* from the wire */
+	unsigned		 wire_reads;	/* that brought bytes */
 	bool			 wire_ended;
 	int			 wire_err;
 	bool			 wire_paused;	/* do not read the wire */
@@ -36,6 +37,8 @@ struct side {
 	struct side_text	 body;
 	bool			 body_ended;
 	bool			 paused;	/* do not read the body */
+	bool			 hands_off;	/* take the head, and leave the rest to the test */
+	const struct adit_fields *fields;	/* the last head, the exchange's */
 	int			 x_err;
 	unsigned		 failures;	/* exchanges that failed */
 };

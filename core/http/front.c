@@ -1,0 +1,354 @@
+#include "core/http/front.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/conn/conn.h"
+#include "core/http/fields.h"
+#include "core/http/h1.h"
+#include "core/http/respond.h"
+
+enum front_state {
+	FRONT_OPENING,	/* far is not open, or takes no head yet */
+	FRONT_ASKED,	/* the whole request is sent, and nothing of a response is there */
+	FRONT_PUMPING,
+	FRONT_OVER,	/* done is due */
+};
+
+struct front {
+	struct adit_exchange		*near, *far;	/* owned; near may be NULL at the end */
+	struct adit_worker		*worker;
+	const struct adit_fields	*request;	/* borrowed; NULL once it is sent */
+	struct front_opts		 opts;
+	void				(*done)(void *arg, const struct front_result *r);
+	void				*arg;
+	enum front_state		 state;
+	bool				 whole;		/* the request's head was all of it */
+	bool				 repeatable;
+	bool				 heard;		/* of the response */
+	bool				 passed;	/* any of it to near */
+	bool				 response_ended;
+	int				 status;
+	struct adit_fields		*response;	/* a head on its way to near, owned */
+	const struct adit_fields	*trailers[2];	/* request's, response's; borrowed */
+	struct adit_pump		*pump;
+	struct adit_pump_stats		 stats;
+	struct adit_timer		*timer;		/* of the limits; then of done */
+	uint64_t			 uploaded;	/* when the timer was set */
+	int				 err;
+};
+
+/* ---- the end -------------------------------------------------------------------------- */
+
+static void
+front_free(struct front *f)
+{
+	adit_fields_free(f->response);
+	adit_timer_free(f->timer);
+	free(f);
+}
+
+/* near is closed, or the caller's again; far is closed. */
+static void
+front_report(struct front *f)
+{
+	struct front_result r = { .status = f->status, .stats = f->stats, .err = f->err };
+	int near_err = f->near ? adit_conn_err(&f->near->body) : 0;
+
+	if (f->response_ended && !near_err)
+		r.err = 0;	/* what else went wrong is the far side's, after its answer */
+	r.by_near = r.err && near_err;
+	if (f->near && (f->passed || r.by_near)) {
+		adit_conn_close(&f->near->body, r.err);
+		f->near = NULL;
+	}
+	if (f->near)
+		adit_conn_own(&f->near->body, NULL, NULL);
+	r.near = f->near;
+	r.again = r.near && !f->heard && (f->request || (f->whole && f->repeatable));
+	f->done(f->arg, &r);
+	front_free(f);
+}
+
+/* Reports from the loop: whoever calls may be in the middle of using f. */
+static void
+front_over(struct front *f, int err)
+{
+	f->state = FRONT_OVER;
+	f->err = err;
+	adit_timer_set(f->timer, 0);
+}
+
+/* Before there is a pump. */
+static void
+front_give_up(struct front *f, int err)
+{
+	adit_conn_want(&f->near->body, 0);
+	adit_conn_close(&f->far->body, err);
+	front_over(f, err);
+}
+
+static void
+front_pumped(void *arg, const struct adit_pump_stats *stats)
+{
+	struct front *f = arg;
+
+	f->stats = *stats;
+	f->err = stats->err;
+	if (!f->err && !f->response_ended)
+		f->err = ADIT_ESTOPPED;
+	front_report(f);
+}
+
+/* ---- limits ------------------------------------------------------------------------------ */
+
+static void
+front_limit(struct front *f, uint64_t ns)
+{
+	if (ns)
+		adit_timer_set(f->timer, ns);
+	else
+		adit_timer_stop(f->timer);
+}
+
+static void
+front_tick(void *arg)
+{
+	struct front *f = arg;
+
+	switch (f->state) {
+	case FRONT_OPENING:
+	case FRONT_ASKED:
+		front_give_up(f, -ETIMEDOUT);
+		break;
+	case FRONT_PUMPING:
+		if (adit_pump_stats(f->pump)->bytes[0] == f->uploaded) {
+			adit_pump_stop(f->pump, -ETIMEDOUT);
+			break;
+		}
+		f->uploaded = adit_pump_stats(f->pump)->bytes[0];
+		front_limit(f, f->opts.head_timeout);
+		break;
+	case FRONT_OVER:
+		front_report(f);
+		break;
+	}
+}
+
+/* ---- what the pump asks -------------------------------------------------------------------- */
+
+/* The far side's next head as near is to have it. 0 and none: there is no other now. */
+static int
+front_take_head(struct front *f)
+{
+	const struct adit_fields *head = adit_exchange_head(f->far);
+	int err;
+
+	if (!head)
+		return 0;
+	if (!adit_fields_status(head)) {
+		f->trailers[1] = head;
+		return 0;
+	}
+	f->heard = true;
+	f->response = adit_fields_copy(head);
+	if (!f->response)
+		return -ENOMEM;
+	err = h1_strip_hop_by_hop(f->response, adit_fields_status(head) == 101);
+	if (err == 0 && f->opts.edit)
+		err = f->opts.edit(f->arg, f->response);
+	return err;
+}
+
+static int
+front_pass_response(struct front *f)
+{
+	int status, err = f->response ? 0 : front_take_head(f);
+
+	while (err == 0 && f->response) {
+		status = adit_fields_status(f->response);
+		err = adit_exchange_send_head(f->near, f->response, 0);
+		if (err < 0)
+			break;
+		f->passed = true;
+		adit_fields_free(f->response);
+		f->response = NULL;
+		if (status >= 200 || status == 101) {
+			f->status = status;
+			front_limit(f, 0);
+		}
+		err = front_take_head(f);
+	}
+	return err;
+}
+
+static int
+front_head(void *arg, struct adit_conn *from, struct adit_conn *to)
+{
+	struct front *f = arg;
+
+	(void)to;
+	if (from == &f->far->body)
+		return front_pass_response(f);
+	f->trailers[0] = adit_exchange_head(f->near);
+	return 0;
+}
+
+/*
+ * Trailers go where there is room for them: what cannot carry any goes without (RFC 9110, 6.5.1).
+ */
+static int
+front_ended(void *arg, struct adit_conn *from, struct adit_conn *to)
+{
+	struct front *f = arg;
+	bool response = from == &f->far->body;
+	const struct adit_fields **t = &f->trailers[response];
+	int err = 0;
+
+	if (!*t)
+		*t = adit_exchange_head(response ? f->far : f->near);
+	if (*t)
+		err = adit_exchange_trailers(adit_exchange_of(to), *t);
+	if (err < 0 && err != -ENOTSUP)
+		return err;
+	*t = NULL;
+	if (response)
+		f->response_ended = true;
+	return 0;
+}
+
+static void
+front_pump(struct front *f)
+{
+	const struct adit_pump_opts opts = {
+		.size = sizeof(opts), .idle = f->opts.idle, .half_closed = f->opts.half_closed,
+		.keep = ADIT_PUMP_KEEP_A, .ended = front_ended, .head = front_head,
+	};
+
+	f->state = FRONT_PUMPING;
+	f->pump = adit_pump(&f->near->body, &f->far->body, &opts, front_pumped, f);
+	if (f->pump)
+		return;
+	f->near = NULL;		/* both are closed */
+	front_over(f, -ENOMEM);
+}
+
+/* ---- the request ----------------------------------------------------------------------------- */
+
+/*
+ * Whether the request is its head alone. A version may know that only as the end of the body, so
+ * that is looked for; what comes instead is given back. 1, 0, or near's failure.
+ */
+static int
+front_is_whole(struct front *f)
+{
+	size_t len;
+	void *scratch = adit_worker_scratch(f->worker, &len);
+	ssize_t n = adit_conn_read(&f->near->body, scratch, len);
+
+	if (n > 0)
+		n = adit_conn_unread(&f->near->body, scratch, (size_t)n);
+	else if (n == 0)
+		return 1;
+	return n == -EAGAIN ? 0 : (int)n;
+}
+
+static void
+front_ask(struct front *f)
+{
+	int whole = front_is_whole(f), err;
+
+	if (whole < 0) {
+		front_give_up(f, whole);
+		return;
+	}
+	err = adit_exchange_send_head(f->far, f->request, whole ? ADIT_HEAD_END : 0);
+	if (err == -EAGAIN) {
+		adit_conn_want(&f->far->body, ADIT_WRITE);
+		return;
+	}
+	if (err < 0) {
+		front_give_up(f, err);
+		return;
+	}
+	f->request = NULL;
+	f->whole = whole;
+	front_limit(f, f->opts.head_timeout);
+	if (!whole) {
+		front_pump(f);
+		return;
+	}
+	/* The pump would not look at near before there is something for it. */
+	f->state = FRONT_ASKED;
+	adit_conn_want(&f->far->body, ADIT_HEAD);
+}
+
+static void
+front_far_event(void *owner, struct adit_conn *far, unsigned events)
+{
+	struct front *f = owner;
+
+	(void)events;
+	if (adit_conn_err(far) && f->state == FRONT_OPENING)
+		front_give_up(f, adit_conn_err(far));
+	else if (f->state == FRONT_OPENING)
+		front_ask(f);
+	else if (f->state == FRONT_ASKED)
+		front_pump(f);
+}
+
+/* Nothing is awaited of near but that it fails. */
+static void
+front_near_event(void *owner, struct adit_conn *near, unsigned events)
+{
+	struct front *f = owner;
+
+	conn_unready(near, events);
+	if (adit_conn_err(near))
+		front_give_up(f, adit_conn_err(near));
+}
+
+struct front *
+http_front(struct adit_exchange *near, struct adit_exchange *far, const struct adit_fields *request,
+	   const struct front_opts *opts, void (*done)(void *arg, const struct front_result *r),
+	   void *arg)
+{
+	struct front *f = calloc(1, sizeof(*f));
+
+	if (f)
+		f->timer = adit_timer_new(adit_conn_worker(&near->body), front_tick, f);
+	if (!f || !f->timer) {
+		free(f);
+		adit_conn_close(&near->body, -ENOMEM);
+		adit_conn_close(&far->body, -ENOMEM);
+		return NULL;
+	}
+	f->worker = adit_conn_worker(&near->body);
+	f->near = near;
+	f->far = far;
+	f->request = request;
+	f->repeatable = http_is_idempotent(adit_fields_control(request, ADIT_METHOD));
+	f->done = done;
+	f->arg = arg;
+	f->stats.side = -1;
+	f->stats.how = "open";
+	if (opts)
+		f->opts = *opts;
+	adit_conn_own(&near->body, front_near_event, f);
+	adit_conn_want(&near->body, ADIT_WRITE);
+	adit_conn_own(&far->body, front_far_event, f);
+	adit_conn_want(&far->body, ADIT_OPEN);
+	front_limit(f, f->opts.open_timeout);
+	if (adit_conn_is_open(&far->body))
+		front_ask(f);
+	return f;
+}
+
+void
+http_front_stop(struct front *f, int why)
+{
+	if (f->state == FRONT_PUMPING)
+		adit_pump_stop(f->pump, why);
+	else if (f->state != FRONT_OVER)
+		front_give_up(f, why ? why : ADIT_ESTOPPED);
+}
