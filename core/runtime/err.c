@@ -23,6 +23,8 @@ static const struct {
 	{ ADIT_ECONFIG, "invalid configuration" },
 	{ ADIT_EUNSUPPORTED, "not available in this build" },
 	{ ADIT_ESTOPPED, "stopped" },
+	{ ADIT_ENOHOST, "no such host" },
+	{ ADIT_ERESOLVE, "name resolution failed" },
 };
 
 const char *

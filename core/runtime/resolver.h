@@ -1,7 +1,14 @@
 /*
- * Names to addresses, by the system's own rules (getaddrinfo: nsswitch, hosts, resolv.conf as it is now) on a helper
- * thread. Nothing is cached: who dials again asks again, so a name that moved is followed, and a DNS that was not
- * there at the start is no lasting trouble.
+ * Names to addresses, without blocking. Literals, /etc/hosts and localhost are answered from here;
+ * everything else by DNS (libevent's evdns on the worker's loop), with the servers and search
+ * domains of /etc/resolv.conf as it is now: a process may start before its network. Nothing is
+ * remembered, so each attempt sees what the servers say at that time.
+ *
+ * The C library blocks: with servers that do not answer, a few names would hold all helper threads
+ * for many seconds, and the end of the process too. So it is asked, on the helper pool, only about
+ * names that the servers answered for without an address. It may know more: by TCP, where an answer
+ * is too large for a datagram (evdns has no TCP and takes such a name for missing), and by
+ * nsswitch.conf.
  */
 #ifndef ADIT_CORE_RESOLVER_H
 #define ADIT_CORE_RESOLVER_H
@@ -9,22 +16,38 @@
 #include <adit/addr.h>
 #include <adit/worker.h>
 
-#define RESOLVER_MS 5000	/* limit for an answer */
-#define RESOLVER_MAX 16		/* addresses of one */
+#define RESOLVER_MAX 16		/* addresses of a name */
+#define RESOLVER_MS 5000	/* then -ETIMEDOUT */
+#define RESOLVER_QUERIES 1024	/* under way in a worker */
 
-struct resolver_query;
+struct addrinfo;
+struct resolver_query;		/* one name, until it is answered or cancelled */
 
 /*
- * Asks for the addresses of host: a name, or a literal (with brackets or without), or "": this machine. done comes once, from
- * the loop, never from this call: 0 and n >= 1 addresses with port 0, families in turn beginning with the one
- * that the system prefers (RFC 8305, 4), borrowed for the call; or -EADDRNOTAVAIL (no such name), -ETIMEDOUT,
- * -EAGAIN (name servers out of reach), ... and n 0. NULL with e filled: nothing was asked.
+ * Asks for the addresses of host: a name, a literal (with brackets or without), or "": this
+ * machine. done comes once, from the loop, never from this call; the query is gone then. It gets 0
+ * and n > 0 addresses with port 0, borrowed for the call, families in turn (RFC 8305, section 4):
+ * IPv6 first, unless there is no way to it from here. Or n 0 and ADIT_ENOHOST (there is no such
+ * name, or it has no address), ADIT_ERESOLVE (the servers could not say), -ETIMEDOUT,
+ * ADIT_ESTOPPED. NULL with e filled: nothing was asked (ADIT_ELIMIT, -ENOMEM).
  */
-struct resolver_query *resolver_ask(struct adit_worker *w, const char *host,
-				    void (*done)(void *arg, int err, const struct adit_addr *addrs, size_t n),
+typedef void resolver_cb(void *arg, int err, const struct adit_addr *addrs, size_t n);
+
+struct resolver_query *resolver_ask(struct adit_worker *w, const char *host, resolver_cb *done,
 				    void *arg, struct adit_err *e);
 
-/* done will not come. Not from done. NULL is fine. */
+/* done will not come. NULL is fine. */
 void resolver_cancel(struct resolver_query *q);
+
+/* What is asked instead of the system's, from the next question on: for tests. */
+struct resolver_system {
+	const char	*resolv_conf, *hosts;
+	int		(*getaddrinfo)(const char *name, const char *service,
+				       const struct addrinfo *hints, struct addrinfo **out);
+	unsigned	ms;		/* instead of RESOLVER_MS */
+};
+
+/* Strings are copied. 0 or -ENOMEM. */
+int resolver_use(struct adit_worker *w, const struct resolver_system *s);
 
 #endif

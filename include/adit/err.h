@@ -31,6 +31,8 @@ enum adit_error {
 	ADIT_ECONFIG = -4108,	/* the configuration is wrong; the text says where */
 	ADIT_EUNSUPPORTED = -4109,/* known by name, not available in this build */
 	ADIT_ESTOPPED = -4110,	/* ended by this side: stop, reload, API */
+	ADIT_ENOHOST = -4111,	/* no such host name, or none with an address of that family */
+	ADIT_ERESOLVE = -4112,	/* the name servers could not say */
 };
 
 /* Why something failed, for a person. Start from ADIT_ERR_INIT (or zero). */
