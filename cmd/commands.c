@@ -127,7 +127,7 @@ int
 command_run(int argc, char **argv)
 {
 	struct flags f;
-	int status = flags_read(&f, argc, argv);
+	int status = flags_read(&f, argc, argv, false);
 
 	if (!status && f.version)
 		printf("adit " ADIT_VERSION "\n");
@@ -149,7 +149,7 @@ check_run(int argc, char **argv)
 	struct registry *r;
 	struct flags f;
 	struct adit_err e = ADIT_ERR_INIT;
-	int status = flags_read(&f, argc, argv);
+	int status = flags_read(&f, argc, argv, true);
 
 	if (status) {
 		flags_fini(&f);
@@ -245,7 +245,7 @@ help_run(int argc, char **argv)
 }
 
 static const struct command commands[] = {
-	{ "check", "-C FILE | -L URL ... [-F URL ...]", "check a configuration and start nothing", check_run },
+	{ "check", "FILE ... | -C SOURCE | -L URL ... [-F URL ...]", "check a configuration and start nothing", check_run },
 	{ "list", "", "list the plugins", list_run },
 	{ "help", "[KIND NAME]", "what a plugin is and which options it takes", help_run },
 };

@@ -34,8 +34,8 @@ struct flags {
 	const char		*state_dir;	/* --state-dir */
 };
 
-/* Reads gost's flags and ours. 0, or 2 after a message on stderr. */
-int flags_read(struct flags *f, int argc, char **argv);
+/* Reads gost's flags and ours; files: a word that is no flag is one more -C. 0, or 2 after a message on stderr. */
+int flags_read(struct flags *f, int argc, char **argv, bool files);
 void flags_fini(struct flags *f);
 void flags_usage(void);
 

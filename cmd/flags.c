@@ -171,15 +171,18 @@ flags_read_one(struct flags *f, int argc, char **argv, int *i)
 }
 
 int
-flags_read(struct flags *f, int argc, char **argv)
+flags_read(struct flags *f, int argc, char **argv, bool files)
 {
 	*f = (struct flags){ .drain = DRAIN_DEFAULT };
 	for (int i = 1; i < argc; i++) {
 		int err;
 
-		if (argv[i][0] != '-' || !argv[i][1])
-			return flags_refuse("not a flag or command", argv[i]);
-		err = flags_read_one(f, argc, argv, &i);
+		if (argv[i][0] == '-' && argv[i][1])
+			err = flags_read_one(f, argc, argv, &i);
+		else if (files)
+			err = list_add(f, offsetof(struct flags, args.sources), argv[i]) < 0;
+		else
+			err = flags_refuse("not a flag or command", argv[i]);
 		if (err)
 			return err;
 	}

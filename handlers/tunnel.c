@@ -4,6 +4,7 @@
  * visitors that speak HTTP or TLS.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -531,14 +532,16 @@ tunnel_fini(struct adit_handler *h)
 static int
 tunnel_open_entry(struct tunnel_handler *t, struct tunnel_entry *n, struct adit_err *e)
 {
+	char text[ADIT_ADDR_TEXT], owner[300];
 	const struct entry_conf conf = {
-		.component = t->base.component, .addr = n->addr, .node = t->node,
+		.component = t->base.component, .addr = n->addr, .owner = owner, .node = t->node,
 		.lookup = tunnel_entry_lookup, .arg = n, .read_timeout = t->entry_timeout,
 		.keepalive = t->keepalive, .proxy_protocol = t->proxy_protocol > 0,
 		.trusted = t->trusted,
 	};
-	char text[ADIT_ADDR_TEXT];
 
+	snprintf(owner, sizeof(owner), "%s/entrypoint %zu", adit_component_name(t->base.component),
+		 (size_t)(n - t->entries));
 	n->entry = entry_open(&conf, e);
 	if (!n->entry)
 		return e->code;

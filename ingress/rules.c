@@ -11,7 +11,8 @@ static int
 rules_ingress_lookup(struct adit_ingress *i, struct adit_worker *w, const char *host,
 		     struct adit_rule *out)
 {
-	const struct ingress_table *table = rules_ingress_of(i)->table;
+	const struct ingress_table *table =
+		atomic_load_explicit(&rules_ingress_of(i)->table, memory_order_acquire);
 
 	(void)w;
 	return table ? ingress_table_find(table, host, out) : ADIT_ENOROUTE;
@@ -20,7 +21,7 @@ rules_ingress_lookup(struct adit_ingress *i, struct adit_worker *w, const char *
 static void
 rules_ingress_fini(struct adit_ingress *i)
 {
-	ingress_table_free(rules_ingress_of(i)->table);
+	ingress_table_free(atomic_load(&rules_ingress_of(i)->table));
 }
 
 const struct adit_ingress_ops ingress_rules = {

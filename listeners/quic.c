@@ -170,7 +170,8 @@ quic_open(struct adit_listener *l, struct adit_err *e)
 {
 	struct quic_listener *q = quic_of(l);
 
-	q->sockets = listen_get(l->component->sockets, l->addr, true, e);
+	q->sockets = listen_get_for(l->component->sockets, adit_component_name(l->component),
+				    l->addr, LISTEN_UDP, e);
 	if (!q->sockets)
 		return e->code;
 	q->group = quic_group_new(listen_count(q->sockets), 0);

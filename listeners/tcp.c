@@ -43,7 +43,8 @@ tcp_listener_open(struct adit_listener *l, struct adit_err *e)
 	unsigned flags = (t->reuseport ? LISTEN_SHARED : 0) | (t->mptcp ? LISTEN_MPTCP : 0);
 	int fd;
 
-	t->sockets = listen_get(l->component->sockets, l->addr, flags, e);
+	t->sockets = listen_get_for(l->component->sockets, adit_component_name(l->component),
+				    l->addr, flags, e);
 	if (!t->sockets)
 		return e->code;
 	for (unsigned i = 0; (fd = listen_fd(t->sockets, i)) >= 0; i++)

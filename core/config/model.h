@@ -339,7 +339,7 @@ const struct object_conf *config_object(const struct config *c, enum config_list
 /*
  * True when nothing that a service is made of differs: its own node, every object it names, what
  * these name, and the default certificate unless it has one of its own. Positions and order of keys
- * do not count.
+ * do not count, nor what an ingress says: rules are replaced in place.
  */
 bool service_conf_equal(const struct config *a, const struct service_conf *x,
 			const struct config *b, const struct service_conf *y);

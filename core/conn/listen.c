@@ -25,6 +25,7 @@
 struct listen_set {
 	LIST_ENTRY(listen_set)	 entry;
 	char			*addr;		/* as asked for */
+	char			*owner;		/* of one whose port the kernel chose; or NULL */
 	unsigned		 flags;
 	unsigned		 refs;
 	struct adit_addr	 local;
@@ -54,6 +55,7 @@ set_free(struct listen_set *s)
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
 	free(s->addr);
+	free(s->owner);
 	free(s);
 }
 
@@ -176,25 +178,31 @@ set_resolve(struct listen_set *s, const char *host, uint16_t port, struct adit_e
 	return err ? adit_err_set(e, err, "%s", adit_strerror(err)) : 0;
 }
 
+/* owner NULL: anybody's, of a port that was asked for; else that owner's, of a port of the kernel's choice. */
 static struct listen_set *
-set_find(const struct listen_book *b, const char *addr, unsigned flags)
+set_find(const struct listen_book *b, const char *owner, const char *addr, unsigned flags)
 {
 	struct listen_set *s;
 
 	LIST_FOREACH(s, &b->sets, entry)
-		if (!((s->flags ^ flags) & LISTEN_UDP) && strcmp(s->addr, addr) == 0)
+		if (!((s->flags ^ flags) & LISTEN_UDP) && strcmp(s->addr, addr) == 0 &&
+		    !owner == !s->owner && (!owner || strcmp(s->owner, owner) == 0))
 			return s;
 	return NULL;
 }
 
 static struct listen_set *
-set_new(const char *addr, unsigned flags, unsigned workers)
+set_new(const char *owner, const char *addr, unsigned flags, unsigned workers)
 {
 	struct listen_set *s = calloc(1, sizeof(*s) + workers * sizeof(*s->fds));
 
-	if (s)
+	if (s) {
 		s->addr = strdup(addr);
-	if (!s || !s->addr) {
+		s->owner = owner ? strdup(owner) : NULL;
+	}
+	if (!s || !s->addr || !owner != !s->owner) {
+		if (s)
+			free(s->addr);
 		free(s);
 		return NULL;
 	}
@@ -207,7 +215,8 @@ set_new(const char *addr, unsigned flags, unsigned workers)
 }
 
 struct listen_set *
-listen_get(struct listen_book *b, const char *addr, unsigned flags, struct adit_err *e)
+listen_get_for(struct listen_book *b, const char *owner, const char *addr, unsigned flags,
+	       struct adit_err *e)
 {
 	struct listen_set *s = NULL;
 	char host[256];
@@ -217,13 +226,15 @@ listen_get(struct listen_book *b, const char *addr, unsigned flags, struct adit_
 		adit_err_set(e, -EINVAL, "listen %s: not host:port", addr);
 		return NULL;
 	}
-	if (port)		/* else each asks for a port of its own */
-		s = set_find(b, addr, flags);
+	if (port)
+		owner = NULL;
+	if (port || owner)	/* else each asks for a port of its own */
+		s = set_find(b, owner, addr, flags);
 	if (s) {
 		s->refs++;
 		return s;
 	}
-	s = set_new(addr, flags, b->workers);
+	s = set_new(owner, addr, flags, b->workers);
 	if (!s) {
 		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
@@ -235,6 +246,12 @@ listen_get(struct listen_book *b, const char *addr, unsigned flags, struct adit_
 	}
 	LIST_INSERT_HEAD(&b->sets, s, entry);
 	return s;
+}
+
+struct listen_set *
+listen_get(struct listen_book *b, const char *addr, unsigned flags, struct adit_err *e)
+{
+	return listen_get_for(b, NULL, addr, flags, e);
 }
 
 void

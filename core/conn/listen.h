@@ -27,6 +27,13 @@ enum listen_flag {
  */
 struct listen_set *listen_get(struct listen_book *b, const char *addr, unsigned flags,
 			      struct adit_err *e);
+
+/*
+ * The same for who is to find its set again after a reload also where the port is 0: by its name,
+ * unique in the process. Others never get that set.
+ */
+struct listen_set *listen_get_for(struct listen_book *b, const char *owner, const char *addr,
+				  unsigned flags, struct adit_err *e);
 void listen_put(struct listen_book *b, struct listen_set *s);
 
 /* Where it listens really (the port that the kernel chose). */

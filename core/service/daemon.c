@@ -209,6 +209,7 @@ daemon_switch(struct daemon *d, struct config *config, struct adit_err *e)
 		generation_free(next, old);
 		return e->code;
 	}
+	generation_commit(next, d->workers);
 	d->now = next;
 	daemon_retire(d, old, next);
 	return 0;

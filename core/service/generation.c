@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "core/service/generation.h"
+#include "core/runtime/worker.h"
 #include "core/service/ingress.h"
+#include "core/tunnel/ingress_table.h"
 
 bool
 generation_has(const struct generation *other, const struct service *s)
@@ -40,9 +42,12 @@ generation_free(struct generation *g, const struct generation *keep)
 		chain_put(g->chains[i]);
 	for (size_t i = 0; g->ingresses && i < g->config->ingresses.n; i++)
 		ingress_put(g->ingresses[i]);
+	for (size_t i = 0; g->tables && i < g->config->ingresses.n; i++)
+		ingress_table_free(g->tables[i]);
 	free(g->services);
 	free(g->chains);
 	free(g->ingresses);
+	free(g->tables);
 	free(g->taken);
 	config_put(g->config);
 	free(g);
@@ -60,11 +65,9 @@ old_chain(const struct generation *g, const struct generation *old, const char *
 }
 
 static struct adit_ingress *
-old_ingress(const struct generation *g, const struct generation *old, const char *name)
+old_ingress(const struct generation *old, const char *name)
 {
-	if (!old || !config_object_equal(old->config, g->config, CONFIG_INGRESSES, name))
-		return NULL;
-	for (size_t i = 0; i < old->config->ingresses.n; i++)
+	for (size_t i = 0; old && i < old->config->ingresses.n; i++)
 		if (strcmp(old->config->ingresses.v[i].name, name) == 0)
 			return ingress_get(old->ingresses[i]);
 	return NULL;
@@ -106,11 +109,15 @@ generation_make_ingresses(struct generation *g, const struct generation *old,
 	for (size_t i = 0; i < g->config->ingresses.n; i++) {
 		const struct ingress_conf *conf = &g->config->ingresses.v[i];
 
-		g->ingresses[i] = old_ingress(g, old, conf->name);
+		g->ingresses[i] = old_ingress(old, conf->name);
 		if (!g->ingresses[i])
 			g->ingresses[i] = ingress_new(g->config, conf, world, e);
-		if (!g->ingresses[i])
+		else if (!config_object_equal(old->config, g->config, CONFIG_INGRESSES, conf->name))
+			g->tables[i] = ingress_table_new(world->home, conf, world->log, e);
+		if (!g->ingresses[i] || e->code) {
+			adit_err_context(e, "ingress %s", conf->name);
 			return e->code;
+		}
 	}
 	return 0;
 }
@@ -147,12 +154,13 @@ generation_new(struct config *config, const struct generation *old, const struct
 	g->config = config_get(config);
 	g->chains = calloc(config->chains.n + 1, sizeof(struct chain *));
 	g->ingresses = calloc(config->ingresses.n + 1, sizeof(struct adit_ingress *));
+	g->tables = calloc(config->ingresses.n + 1, sizeof(struct ingress_table *));
 	g->services = calloc(config->services.n + 1, sizeof(struct service *));
 	g->taken = calloc(config->services.n + 1, sizeof(bool));
 	mine.config = config;
 	mine.chains = g->chains;
 	mine.ingresses = g->ingresses;
-	if (g->chains && g->ingresses && g->services && g->taken)
+	if (g->chains && g->ingresses && g->tables && g->services && g->taken)
 		err = generation_make_chains(g, old, &mine, e);
 	else
 		adit_err_set(e, -ENOMEM, "out of memory");
@@ -164,4 +172,24 @@ generation_new(struct config *config, const struct generation *old, const struct
 		return g;
 	generation_free(g, old);
 	return NULL;
+}
+
+static void
+worker_turned(struct adit_worker *w, void *arg)
+{
+	(void)w;
+	(void)arg;
+}
+
+void
+generation_commit(struct generation *g, struct worker_group *workers)
+{
+	for (size_t i = 0; i < g->config->ingresses.n; i++)
+		if (g->tables[i])
+			g->tables[i] = ingress_replace(g->ingresses[i], g->tables[i]);
+	workers_call(workers, worker_turned, NULL);
+	for (size_t i = 0; i < g->config->ingresses.n; i++) {
+		ingress_table_free(g->tables[i]);
+		g->tables[i] = NULL;
+	}
 }

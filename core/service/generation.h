@@ -10,7 +10,8 @@
 struct generation {
 	struct config		*config;	/* referenced */
 	struct chain		**chains;	/* as many as config has, referenced */
-	struct adit_ingress	**ingresses;	/* the same */
+	struct adit_ingress	**ingresses;	/* the same; one of a name that was there before is the same object */
+	struct ingress_table	**tables;	/* other rules for those, until the commit; owned */
 	struct service		**services;	/* the same */
 	bool			*taken;		/* which services are old's */
 };
@@ -18,6 +19,9 @@ struct generation {
 /* NULL with e filled: then old is as it was. old may be NULL. */
 struct generation *generation_new(struct config *config, const struct generation *old,
 				  const struct service_world *world, struct adit_err *e);
+
+/* What cannot fail any more: ingresses that were there before get their other rules. Main thread. */
+void generation_commit(struct generation *g, struct worker_group *workers);
 
 /* Whether g's service i is also one of other's. */
 bool generation_has(const struct generation *other, const struct service *s);

@@ -29,17 +29,17 @@ held_init(struct held_ingress *h, const struct ingress_conf *conf, const struct 
 	  struct adit_err *e)
 {
 	const struct adit_plugin *p = registry_find(world->registry, ADIT_INGRESS, "rules");
-	int err;
+	struct ingress_table *table;
 
 	if (!p || conf->plugin || conf->type || conf->loader.redis || conf->loader.http)
 		return adit_err_set(e, ADIT_EUNSUPPORTED,
 				    "plugin, redis and http are not available in this build");
 	h->rules.base.ops = (const void *)p;
-	h->rules.table = ingress_table_new(world->home, conf, world->log, e);
-	if (!h->rules.table)
+	table = ingress_table_new(world->home, conf, world->log, e);
+	if (!table)
 		return e->code;
-	err = h->rules.base.ops->init ? h->rules.base.ops->init(&h->rules.base, e) : 0;
-	return err;
+	atomic_store(&h->rules.table, table);
+	return h->rules.base.ops->init ? h->rules.base.ops->init(&h->rules.base, e) : 0;
 }
 
 struct adit_ingress *
@@ -79,4 +79,12 @@ ingress_put(struct adit_ingress *i)
 {
 	if (i)
 		adit_component_put(i->component);
+}
+
+struct ingress_table *
+ingress_replace(struct adit_ingress *i, struct ingress_table *table)
+{
+	struct rules_ingress *r = adit_container_of(i, struct rules_ingress, base);
+
+	return atomic_exchange_explicit(&r->table, table, memory_order_acq_rel);
 }

@@ -12,4 +12,8 @@ struct adit_ingress *ingress_new(struct config *config, const struct ingress_con
 struct adit_ingress *ingress_get(struct adit_ingress *i);
 void ingress_put(struct adit_ingress *i);		/* any thread; NULL is fine */
 
+/* Gives i other rules and returns those it had, to be freed when every worker has turned once. Main thread. */
+struct ingress_table;
+struct ingress_table *ingress_replace(struct adit_ingress *i, struct ingress_table *table);
+
 #endif

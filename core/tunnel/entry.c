@@ -379,7 +379,7 @@ entry_open(const struct entry_conf *conf, struct adit_err *e)
 	atomic_init(&n->shared->refs, 1);
 	n->shared->conf = *conf;
 	adit_component_get(conf->component);
-	n->sockets = listen_get(conf->component->sockets, conf->addr, false, e);
+	n->sockets = listen_get_for(conf->component->sockets, conf->owner, conf->addr, 0, e);
 	if (!n->sockets) {
 		adit_err_context(e, "entrypoint");
 		entry_shared_put(n->shared);

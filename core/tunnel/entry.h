@@ -12,6 +12,7 @@ struct entry;
 struct entry_conf {
 	struct adit_component	*component;	/* the handler's */
 	const char		*addr;		/* to listen on */
+	const char		*owner;		/* a name for the sockets: see listen_get_for */
 	const char		*node;		/* this server's id, for the loop check; borrowed */
 
 	/* The rule for a normalised host name: 0 or ADIT_ENOROUTE. */

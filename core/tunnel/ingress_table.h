@@ -6,6 +6,8 @@
 #ifndef ADIT_CORE_INGRESS_TABLE_H
 #define ADIT_CORE_INGRESS_TABLE_H
 
+#include <stdatomic.h>
+
 #include <adit/log.h>
 #include <adit/plugin.h>
 
@@ -31,10 +33,13 @@ size_t ingress_table_count(const struct ingress_table *t);	/* rules; any worker 
 /* When nobody looks up any more, before home ends. Any thread; NULL is fine. */
 void ingress_table_free(struct ingress_table *t);
 
-/* An instance of the ingress `rules`. Who makes it sets table, its own then, before init. */
+/*
+ * An instance of the ingress `rules`. Who makes it sets table, its own then, before init. It may be
+ * replaced while workers look up; the old one is freed when each of them has turned once.
+ */
 struct rules_ingress {
-	struct adit_ingress	 base;
-	struct ingress_table	*table;
+	struct adit_ingress		 base;
+	_Atomic(struct ingress_table *)	 table;
 };
 
 #endif

@@ -12,6 +12,7 @@
 #include <adit/log.h>
 #include <adit/pump.h>
 
+#include "core/http/front.h"
 #include "core/http/h1.h"
 #include "core/http/respond.h"
 #include "core/tunnel/forwarded.h"
@@ -33,28 +34,22 @@ struct http_visit {
 	uint64_t		 began;
 	struct adit_pump_stats	 total;
 	unsigned		 requests;
-	bool			 draining;
+	bool			 stopping;
 };
 
 /* One request and its response. */
 struct http_request {
 	struct http_visit	*visit;
-	struct adit_exchange	*near;		/* toward the visitor; owned, lent to the pump */
+	struct adit_exchange	*near;		/* toward the visitor; owned, NULL while front has it */
 	struct adit_fields	*head;		/* what is sent on; owned */
-	struct adit_fields	*pending;	/* a head of the response, not passed on yet */
-	struct adit_fields	*trailers[2];	/* of the request, of the response: not passed on yet */
 	struct adit_mux		*back;		/* the stream to the client as an HTTP session; owned */
-	struct adit_exchange	*far;		/* of back; owned, lent to the pump */
-	struct adit_pump	*pump;
-	struct adit_timer	*answer;	/* limit for the response's head */
+	struct front		*front;		/* while the two sides are joined */
 	struct hostname		 host;
 	char			 tunnel[37];
 	uint64_t		 session;
 	bool			 visitor_address;
 	bool			 reused;	/* back had been kept: it may be dead without our knowing */
 	bool			 repeated;	/* this is the second try */
-	bool			 sent;		/* the final head went to the visitor */
-	bool			 upgrade;
 	int			 status;
 };
 
@@ -104,21 +99,13 @@ request_end(struct http_request *r, int why)
 			     ADIT_STR("err", why ? adit_strerror(why) : NULL)),
 		 "request");
 	v->request = NULL;
-	adit_timer_free(r->answer);
-	if (r->far)
-		adit_conn_close(&r->far->body, why);
 	if (r->near)
 		adit_conn_close(&r->near->body, why);
-	if (why) {
+	if (why)
 		adit_mux_close(r->back, &(struct adit_reason){ .err = why });
-		r->back = NULL;
-	}
-	if (r->back)
+	else if (r->back)
 		request_keep_back(r);
 	adit_fields_free(r->head);
-	adit_fields_free(r->pending);
-	adit_fields_free(r->trailers[0]);
-	adit_fields_free(r->trailers[1]);
 	free(r);
 	adit_mux_want(v->front, ADIT_READ);
 }
@@ -133,9 +120,6 @@ request_refuse(struct http_request *r, int status, int why)
 	adit_conn_log(&near->body, ADIT_LOG_DEBUG, "%s: %d: %s", r->host.text, status,
 		      adit_strerror(why));
 	r->near = NULL;
-	if (r->far)
-		adit_conn_close(&r->far->body, why);
-	r->far = NULL;
 	adit_mux_close(r->back, &(struct adit_reason){ .err = why });
 	r->back = NULL;
 	http_refuse(near, status, status == 503 ? 1 : 0);
@@ -146,209 +130,41 @@ request_refuse(struct http_request *r, int status, int why)
 static int
 request_failure_status(int why)
 {
-	switch (why) {
-	case ADIT_ENOTUNNEL:
-	case ADIT_EDRAINING:
-	case ADIT_ELIMIT:
-		return 503;
-	case -ETIMEDOUT:
-		return 504;
-	case ADIT_ENOROUTE:
-		return 404;
-	default:
-		return 502;
-	}
-}
-
-/*
- * A kept stream may have been closed by the target while our request was on its way: then it is sent once more, on a
- * new one, if that can do no harm (RFC 9110, 9.2.2) and none of its body has been used up.
- */
-static bool
-request_may_repeat(const struct http_request *r, const struct adit_pump_stats *stats)
-{
-	static const char *const idempotent[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE" };
-	struct adit_text method = adit_fields_control(r->head, ADIT_METHOD);
-
-	if (!r->reused || r->repeated || r->sent || (stats && stats->bytes[0]) ||
-	    !h1_client_untouched(r->far))
-		return false;
-	for (size_t i = 0; i < sizeof(idempotent) / sizeof(*idempotent); i++)
-		if (strcmp(method.s, idempotent[i]) == 0)
-			return true;
-	return false;
-}
-
-static void
-request_fail(struct http_request *r, int why, const struct adit_pump_stats *stats)
-{
-	if (request_may_repeat(r, stats)) {
-		adit_conn_close(&r->far->body, why);
-		adit_mux_close(r->back, NULL);
-		r->far = NULL;
-		r->back = NULL;
-		r->repeated = true;
-		request_try(r);
-	} else if (r->sent) {
-		request_end(r, why);
-	} else {
-		request_refuse(r, request_failure_status(why), why);
-	}
-}
-
-/* ---- heads and trailers ------------------------------------------------------------- */
-
-/* The next head of the response, ready for the visitor, in r->pending. */
-static int
-response_take(struct http_request *r)
-{
-	const struct adit_fields *head = adit_exchange_head(r->far);
-	int err;
-
-	if (!head)
-		return 0;
-	r->pending = adit_fields_copy(head);
-	if (!r->pending)
-		return -ENOMEM;
-	err = h1_strip_hop_by_hop(r->pending, adit_fields_status(head) == 101);
-	return err;
-}
-
-static int
-response_pass(struct http_request *r)
-{
-	int status = adit_fields_status(r->pending);
-	int err = adit_exchange_send_head(r->near, r->pending, 0);
-
-	if (err)
-		return err;
-	adit_fields_free(r->pending);
-	r->pending = NULL;
-	r->status = status;
-	if (status >= 200 || status == 101) {
-		r->sent = true;
-		adit_timer_stop(r->answer);
-	}
-	return 0;
-}
-
-/* The pump's: a head has arrived. Interim ones may come before the final one. */
-static int
-request_head(void *arg, struct adit_conn *from, struct adit_conn *to)
-{
-	struct http_request *r = arg;
-	int err = 0;
-
-	(void)to;
-	if (from != &r->far->body)
-		return 0;
-	while (!err && !r->sent) {
-		if (!r->pending)
-			err = response_take(r);
-		if (err || !r->pending)
-			break;
-		err = response_pass(r);
-	}
-	return err;
-}
-
-/*
- * The pump's: one body has ended. Trailers go where the message can carry them, and are dropped elsewhere (RFC 9110,
- * 6.5.1).
- */
-static int
-request_ended(void *arg, struct adit_conn *from, struct adit_conn *to)
-{
-	struct http_request *r = arg;
-	struct adit_fields **held = &r->trailers[from == &r->far->body];
-	const struct adit_fields *trailers;
-	int err;
-
-	if (r->status == 101)
-		return 0;
-	if (!*held) {
-		trailers = adit_exchange_head(adit_exchange_of(from));
-		if (!trailers)
-			return 0;
-		*held = adit_fields_copy(trailers);
-		if (!*held)
-			return -ENOMEM;
-	}
-	err = adit_exchange_trailers(adit_exchange_of(to), *held);
-	if (err == -EAGAIN)
-		return err;
-	adit_fields_free(*held);
-	*held = NULL;
-	return err == -ENOTSUP ? 0 : err;
+	return why == ADIT_ENOROUTE ? 404 : http_status_of(why);
 }
 
 /* ---- the two sides -------------------------------------------------------------------- */
 
+/*
+ * A kept stream may have been closed by the target while our request was on its way: then the request is sent once more, on
+ * a new one, if that can do no harm.
+ */
 static void
-request_done(void *arg, const struct adit_pump_stats *stats)
+request_done(void *arg, const struct front_result *result)
 {
 	struct http_request *r = arg;
 	struct http_visit *v = r->visit;
-	int err = stats->err;
 
-	r->pump = NULL;
-	v->total.bytes[0] += stats->bytes[0];
-	v->total.bytes[1] += stats->bytes[1];
-	/* The response is whole, only the visitor went on sending a request that nobody reads. */
-	if (err == -ETIMEDOUT && r->sent && stats->bytes[1] && r->status >= 200)
-		err = 0;
-	if (!err && !r->sent)
-		err = -ECONNRESET;
-	if (err && stats->side == 0) {
+	r->front = NULL;
+	r->near = result->near;
+	r->status = result->status;
+	v->total.bytes[0] += result->stats.bytes[0];
+	v->total.bytes[1] += result->stats.bytes[1];
+	if (result->err && result->by_near) {
 		v->total.side = 0;
-		v->total.how = stats->how;
-		request_end(r, err);
-	} else if (err) {
-		request_fail(r, err, stats);
-	} else {
+		v->total.how = result->stats.how;
+	}
+	if (!result->err) {
 		request_end(r, 0);
-	}
-}
-
-static void
-request_unanswered(void *arg)
-{
-	struct http_request *r = arg;
-
-	if (r->pump)
-		adit_pump_stop(r->pump, -ETIMEDOUT);
-	else
-		request_fail(r, -ETIMEDOUT, NULL);
-}
-
-static void
-request_far_event(void *owner, struct adit_conn *far, unsigned events)
-{
-	const struct adit_pump_opts opts = {
-		.size = sizeof(opts), .half_closed = HALF_CLOSED_NS,
-		.keep = ADIT_PUMP_KEEP_A | ADIT_PUMP_KEEP_B,
-		.head = request_head, .ended = request_ended,
-	};
-	struct http_request *r = owner;
-	int err = adit_conn_err(far);
-
-	(void)events;
-	if (!err)
-		err = adit_exchange_send_head(r->far, r->head, 0);
-	if (err == -EAGAIN) {
-		adit_conn_want(far, adit_conn_is_open(far) ? ADIT_WRITE : ADIT_OPEN);
-		return;
-	}
-	adit_conn_want(far, 0);
-	if (err < 0) {
-		request_fail(r, err, NULL);
-		return;
-	}
-	r->pump = adit_pump(&r->near->body, far, &opts, request_done, r);
-	if (!r->pump) {
-		r->near = NULL;
-		r->far = NULL;
-		request_end(r, -ENOMEM);
+	} else if (result->again && r->reused && !r->repeated && !v->stopping) {
+		adit_mux_close(r->back, NULL);
+		r->back = NULL;
+		r->repeated = true;
+		request_try(r);
+	} else if (r->near) {
+		request_refuse(r, request_failure_status(result->err), result->err);
+	} else {
+		request_end(r, result->err);
 	}
 }
 
@@ -400,18 +216,24 @@ request_find_back(struct http_request *r, struct adit_err *e)
 static void
 request_try(struct http_request *r)
 {
+	const uint64_t limit = r->visit->shared->conf.read_timeout;
+	const struct front_opts opts = {
+		.open_timeout = limit, .head_timeout = limit, .half_closed = HALF_CLOSED_NS,
+	};
 	struct adit_err e = ADIT_ERR_INIT;
+	struct adit_exchange *near = r->near;
 	struct adit_conn *far = NULL;
 
 	if (request_find_back(r, &e) == 0)
 		far = adit_mux_open(r->back, ADIT_CONN_EXCHANGE, &e);
 	if (!far) {
-		request_fail(r, e.code, NULL);
+		request_refuse(r, request_failure_status(e.code), e.code);
 		return;
 	}
-	r->far = adit_exchange_of(far);
-	adit_conn_own(far, request_far_event, r);
-	adit_conn_want(far, ADIT_OPEN);
+	r->near = NULL;
+	r->front = http_front(near, adit_exchange_of(far), r->head, &opts, request_done, r);
+	if (!r->front)
+		request_end(r, -ENOMEM);
 }
 
 /* ---- the beginning of a request ---------------------------------------------------------- */
@@ -422,18 +244,19 @@ request_make_head(struct http_request *r, const struct adit_fields *head)
 {
 	struct http_visit *v = r->visit;
 	const struct entry_conf *conf = &v->shared->conf;
+	bool upgrade;
 	int err;
 
 	r->head = adit_fields_copy(head);
 	if (!r->head)
 		return -ENOMEM;
-	r->upgrade = h1_wants_upgrade(head);
-	err = h1_strip_hop_by_hop(r->head, r->upgrade);
+	upgrade = h1_wants_upgrade(head);
+	err = h1_strip_hop_by_hop(r->head, upgrade);
 	if (!err)
 		err = forwarded_set(r->head, &v->id.remote, &conf->trusted, &v->client);
 	if (!err)
 		err = adit_fields_set(r->head, "Gost-Forwarded-Node", conf->node);
-	if (!err && !conf->keepalive && !r->upgrade)
+	if (!err && !conf->keepalive && !upgrade)
 		err = adit_fields_set(r->head, "Connection", "close");
 	return err;
 }
@@ -479,11 +302,6 @@ request_start(struct http_visit *v, struct adit_exchange *near)
 		return;
 	}
 	snprintf(v->id.host, sizeof(v->id.host), "%s", r->host.text);
-	if (v->shared->conf.read_timeout) {
-		r->answer = adit_timer_new(adit_mux_worker(v->front), request_unanswered, r);
-		if (r->answer)
-			adit_timer_set(r->answer, v->shared->conf.read_timeout);
-	}
 	request_try(r);
 }
 
@@ -499,8 +317,9 @@ visit_stop(struct adit_activity *a, int why)
 		return;
 	v->total.how = "stopped";
 	v->total.side = -1;
-	if (v->request && v->request->pump)
-		adit_pump_stop(v->request->pump, why);
+	v->stopping = true;
+	if (v->request && v->request->front)
+		http_front_stop(v->request->front, why);	/* ends in its done, and then the visit */
 	else if (v->request)
 		request_end(v->request, why);
 	if (!v->request)

@@ -92,7 +92,7 @@ BAD = [
     (GOOD.replace("  handler:\n    type: tcp", "  handler: tcp"), r":4:12: "),
     (GOOD.replace("type: tcp", "type: tcp\n    chain: nowhere", 1), r":6:12: .*nowhere"),
     (GOOD.replace("type: tcp", "type: tcp\n    metadata:\n      readTimeout: soon", 1), r":7:20: .*soon"),
-    (GOOD + GOOD.replace("services:\n", ""), r":11:9: .*web"),
+    (GOOD + GOOD.replace("services:\n", ""), r":12:9: .*web"),
 ]
 
 
