@@ -17,7 +17,6 @@ enum front_state {
 
 struct front {
 	struct adit_exchange		*near, *far;	/* owned; near may be NULL at the end */
-	struct adit_worker		*worker;
 	const struct adit_fields	*request;	/* borrowed; NULL once it is sent */
 	struct front_opts		 opts;
 	void				(*done)(void *arg, const struct front_result *r);
@@ -235,19 +234,15 @@ front_pump(struct front *f)
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
-/*
- * Whether the request is its head alone. A version may know that only as the end of the body, so
- * that is looked for; what comes instead is given back. 1, 0, or near's failure.
- */
-static int
-front_is_whole(struct front *f)
+int
+http_is_whole(struct adit_exchange *x)
 {
 	size_t len;
-	void *scratch = adit_worker_scratch(f->worker, &len);
-	ssize_t n = adit_conn_read(&f->near->body, scratch, len);
+	void *scratch = adit_worker_scratch(adit_conn_worker(&x->body), &len);
+	ssize_t n = adit_conn_read(&x->body, scratch, len);
 
 	if (n > 0)
-		n = adit_conn_unread(&f->near->body, scratch, (size_t)n);
+		n = adit_conn_unread(&x->body, scratch, (size_t)n);
 	else if (n == 0)
 		return 1;
 	return n == -EAGAIN ? 0 : (int)n;
@@ -256,7 +251,7 @@ front_is_whole(struct front *f)
 static void
 front_ask(struct front *f)
 {
-	int whole = front_is_whole(f), err;
+	int whole = http_is_whole(f->near), err;
 
 	if (whole < 0) {
 		front_give_up(f, whole);
@@ -323,7 +318,6 @@ http_front(struct adit_exchange *near, struct adit_exchange *far, const struct a
 		adit_conn_close(&far->body, -ENOMEM);
 		return NULL;
 	}
-	f->worker = adit_conn_worker(&near->body);
 	f->near = near;
 	f->far = far;
 	f->request = request;
