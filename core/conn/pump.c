@@ -362,10 +362,11 @@ direction_read(struct adit_pump *p, struct direction *d)
 	if (p->datagrams)
 		return direction_copy_datagram(p, d);
 	/*
-	 * What is known not to take anything needs no buffer of ours. But a failure has to be heard: an exchange
-	 * that fails before its head leaves the other one waiting for that head, not writable.
+	 * What is known not to take anything needs no buffer of ours. But before the first byte a
+	 * failure has to be heard, and it may take a read to hear it: an exchange that fails before
+	 * its head leaves the other one waiting for that head, not writable.
 	 */
-	if (!(d->to->core->io.ready & ADIT_WRITE) && !adit_conn_err(d->from)) {
+	if (*d->bytes && !(d->to->core->io.ready & ADIT_WRITE) && !adit_conn_err(d->from)) {
 		d->blocked = true;
 		return 0;
 	}
@@ -393,6 +394,13 @@ direction_pass_head(struct adit_pump *p, struct direction *d)
 		d->head = false;
 }
 
+/* Whether an end that cannot be passed on is the end of both. */
+static bool
+direction_is_final(const struct adit_pump *p, const struct direction *d)
+{
+	return p->opts.final & (side_of(p, d) ? ADIT_PUMP_FINAL_B : ADIT_PUMP_FINAL_A);
+}
+
 static void
 direction_pass_end(struct adit_pump *p, struct direction *d)
 {
@@ -402,7 +410,7 @@ direction_pass_end(struct adit_pump *p, struct direction *d)
 		return;
 	d->state = ENDED;
 	err = adit_conn_shutdown(d->to);
-	if (err == -ENOTSUP && (p->opts.final & (side_of(p, d) ? ADIT_PUMP_FINAL_B : ADIT_PUMP_FINAL_A)))
+	if (err == -ENOTSUP && direction_is_final(p, d))
 		pump_end(p, 0, side_of(p, d), "end");
 	else if (err == -ENOTSUP)
 		d->owed = true;

@@ -201,6 +201,70 @@ an_end_is_not_owed_for_ever(void **state)
 	assert_stats(&r, 0, 0, "half-closed");
 }
 
+static void
+a_final_end_is_the_end_of_both(void **state)
+{
+	struct rig r = rig(state);
+
+	without(&r);
+	r.opts.final = ADIT_PUMP_FINAL_A;
+	start(&r);
+	put(&r, r.a, "all");
+	adit_conn_shutdown(r.a);
+	assert_true(loop_until(r.loop, is_done, &r, LIMIT_MS));
+	assert_got(&r, r.b, "all");
+	assert_got(&r, r.b, "");
+	assert_got(&r, r.a, "");
+	finish(&r);
+	assert_stats(&r, 0, 0, "end");
+}
+
+/* Only where it cannot be passed on, and only of that side. */
+static void
+the_end_of_the_other_is_not_final(void **state)
+{
+	struct rig r = rig(state);
+
+	r.opts.final = ADIT_PUMP_FINAL_A | ADIT_PUMP_FINAL_B;
+	start(&r);
+	adit_conn_shutdown(r.a);
+	assert_got(&r, r.b, "");
+	put(&r, r.b, "answer");
+	assert_got(&r, r.a, "answer");
+	adit_conn_shutdown(r.b);
+	finish(&r);
+
+	r = rig(state);
+	without(&r);
+	r.opts.final = ADIT_PUMP_FINAL_B;
+	start(&r);
+	adit_conn_shutdown(r.a);
+	put(&r, r.b, "answer");
+	assert_got(&r, r.a, "answer");
+	assert_int_equal(r.reports, 0);
+	adit_pump_stop(r.pump, 0);
+	finish(&r);
+}
+
+static void
+conns_can_be_given_back(void **state)
+{
+	struct rig r = rig(state);
+
+	r.opts.keep = ADIT_PUMP_KEEP_A;
+	start(&r);
+	put(&r, r.a, "x");
+	assert_got(&r, r.b, "x");
+	adit_pump_stop(r.pump, 0);
+	assert_true(loop_until(r.loop, is_done, &r, LIMIT_MS));
+	assert_int_equal(adit_conn_wanted(r.x), 0);
+	put(&r, r.x, "still here");
+	assert_got(&r, r.a, "still here");
+	assert_got(&r, r.b, "");		/* the other one was not kept */
+	adit_conn_close(r.x, 0);
+	finish(&r);
+}
+
 /* ---- failures ------------------------------------------------------------------------ */
 
 static void
@@ -273,6 +337,21 @@ what_was_read_comes_before_the_failure(void **state)
 	finish(&r);
 	assert_stats(&r, -ECONNRESET, 0, "reset");
 	assert_int_equal(r.stats.bytes[0], CAP + 3000);
+}
+
+/* As of an exchange that fails before its head, while the other one takes no byte before that. */
+static void
+a_failure_is_heard_though_nothing_can_be_written(void **state)
+{
+	struct rig r = rig(state);
+
+	conn_unready(r.y, ADIT_WRITE);
+	start(&r);
+	adit_conn_close(r.a, -ECONNRESET);
+	r.a = NULL;
+	assert_true(loop_until(r.loop, is_done, &r, LIMIT_MS));
+	finish(&r);
+	assert_stats(&r, -ECONNRESET, 0, "reset");
 }
 
 /* An HTTP server may answer and close before it has read the whole request. */
@@ -841,8 +920,12 @@ main(void)
 		TEST(ends_are_passed_on_and_counted),
 		TEST(an_end_is_owed_where_there_is_no_half_close),
 		TEST(an_end_is_not_owed_for_ever),
+		TEST(a_final_end_is_the_end_of_both),
+		TEST(the_end_of_the_other_is_not_final),
+		TEST(conns_can_be_given_back),
 		TEST(a_reset_is_passed_on),
 		TEST(what_was_read_comes_before_the_failure),
+		TEST(a_failure_is_heard_though_nothing_can_be_written),
 		TEST(the_last_words_of_who_takes_no_more_are_passed_on),
 		TEST(silence_is_a_failure_of_both),
 		TEST(bytes_keep_it_alive),
