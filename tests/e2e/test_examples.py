@@ -53,6 +53,7 @@ def files_of_page(folder: Path, block: Block) -> None:
 # ---- accepted ---------------------------------------------------------------------
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_example_is_accepted(world: World, folder: Path, name: str):
     daemon = run(world, "check", "-C", name)
@@ -110,6 +111,8 @@ def placed(folder: Path, name: str, places: Mapping[str, str]) -> str:
 HERE = "127.0.0.1:0"
 
 
+@pytest.mark.short
+@pytest.mark.threads
 def test_tunnel_pair_works(world: World, folder: Path):
     certificate = certs.make(world.folder, "a.example.com")
     plain, secure = world.site("plain"), world.site("secure", certificate)
@@ -154,6 +157,8 @@ def test_rules_file_works(world: World, folder: Path):
     assert visitor.get(entry, "ssh.internal").status == 404, "private"
 
 
+@pytest.mark.short
+@pytest.mark.threads
 def test_private_tunnel_works(world: World, folder: Path):
     site = world.site("inside")
     server = world.start(config=placed(folder, "private-server.yaml", {'":8443"': HERE}))
