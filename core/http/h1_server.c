@@ -26,10 +26,11 @@ server_answer(struct h1 *h, int status, const char *why)
 	h1_finish(h, -EBADMSG, why);
 }
 
+/* A request that was answered is not answered again, whatever its dropped rest looks like. */
 static void
 server_refused(struct h1 *h)
 {
-	if (!h->x)
+	if (!h->x && h->tx == H1_TX_HEAD)
 		server_answer(h, h->parser.fault.status, h->parser.fault.why);
 }
 

@@ -355,6 +355,23 @@ a_short_rest_of_a_request_is_dropped(void **state)
 	side_free(s);
 }
 
+/* Another answer would be taken for the next request's. */
+static void
+a_malformed_rest_of_a_request_is_not_answered(void **state)
+{
+	struct side *s = server(state);
+
+	s->paused = true;
+	side_send(s, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
+	side_settle(s);
+	side_respond(s, "no");
+	side_send(s, "lo\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	side_expect(s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno");
+	assert_true(s->wire_ended);
+	assert_int_equal(s->accepted, 1);
+	side_free(s);
+}
+
 static void
 a_long_rest_of_a_request_is_not_awaited(void **state)
 {
@@ -698,6 +715,7 @@ main(void)
 		TEST(continue_is_said_where_that_was_asked_for),
 		TEST(refused_expectation_ends_the_connection),
 		TEST(a_short_rest_of_a_request_is_dropped),
+		TEST(a_malformed_rest_of_a_request_is_not_answered),
 		TEST(a_long_rest_of_a_request_is_not_awaited),
 		TEST(a_malformed_body_fails_the_exchange),
 		TEST(an_early_end_fails_the_exchange),
