@@ -12,6 +12,7 @@
 #include "core/conn/opening.h"
 #include "core/conn/tls_creds.h"
 #include "core/conn/udp.h"
+#include "core/mux/liveness.h"
 #include "core/mux/quic/opts.h"
 #include "core/runtime/resolver.h"
 
@@ -43,6 +44,7 @@ struct quic_peer {
 	struct quic_place		*place;
 	struct resolver_query		*query;		/* while its name is resolved */
 	struct adit_mux			*mux;		/* from then on; owned */
+	struct liveness			*liveness;	/* of mux */
 	LIST_HEAD(, quic_waiting)	 waiting;
 	uint16_t			 port;
 	char				 host[];
@@ -79,6 +81,7 @@ peer_end(struct quic_peer *p, const struct adit_reason *why)
 	resolver_cancel(p->query);
 	peer_fail_waiting(p, why->err ? why->err : ADIT_ESTOPPED);
 	LIST_REMOVE(p, entry);
+	liveness_stop(p->liveness);
 	adit_mux_close(p->mux, why);
 	free(p);
 }
@@ -106,6 +109,12 @@ peer_event(void *owner, struct adit_mux *m, unsigned events)
 			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(m), remote))),
 		 "session ended: %s", why->text ? why->text : adit_strerror(why->err));
 	peer_end(p, why);
+}
+
+static void
+peer_dead(void *arg)
+{
+	peer_end(arg, &(struct adit_reason){ .err = ADIT_EPEERDEAD, .text = "does not answer" });
 }
 
 static struct quic_endpoint *
@@ -136,6 +145,7 @@ peer_connect(struct quic_peer *p, const struct adit_addr *addr, struct adit_err 
 	p->mux = ep ? quic_connect(ep, &target, e) : NULL;
 	if (!p->mux)
 		return e->code;
+	p->liveness = liveness_start(p->mux, NULL, peer_dead, p);
 	adit_mux_own(p->mux, peer_event, p);
 	adit_mux_want(p->mux, ADIT_OPEN | ADIT_READ);
 	return 0;

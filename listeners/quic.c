@@ -13,6 +13,7 @@
 #include "core/conn/listen.h"
 #include "core/conn/tls_creds.h"
 #include "core/conn/udp.h"
+#include "core/mux/liveness.h"
 #include "core/mux/quic/group.h"
 #include "core/mux/quic/opts.h"
 #include "core/service/component.h"
@@ -43,6 +44,7 @@ struct quic_session {
 	struct adit_activity	 activity;
 	struct quic_port	*port;
 	struct adit_mux		*mux;		/* owned */
+	struct liveness		*liveness;
 };
 
 #define AT(f) offsetof(struct quic_listener, f)
@@ -83,6 +85,7 @@ session_end(struct quic_session *s, int why)
 			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(s->mux), remote))),
 		 "quic session: %s", reason->text ? reason->text :
 		 adit_strerror(reason->err ? reason->err : why));
+	liveness_stop(s->liveness);
 	adit_mux_close(s->mux, &(struct adit_reason){ .err = why });
 	adit_activity_end(&s->activity);
 	free(s);
@@ -118,6 +121,12 @@ session_stop(struct adit_activity *a, int why)
 }
 
 static void
+session_dead(void *arg)
+{
+	session_end(arg, ADIT_EPEERDEAD);
+}
+
+static void
 port_accepted(void *arg, struct adit_mux *m)
 {
 	struct quic_port *port = arg;
@@ -130,6 +139,7 @@ port_accepted(void *arg, struct adit_mux *m)
 	s->port = port;
 	s->mux = m;
 	s->activity.stop = session_stop;
+	s->liveness = liveness_start(m, NULL, session_dead, s);
 	port->sessions++;
 	adit_activity_begin(&s->activity, port->component, adit_mux_worker(m));
 	adit_mux_own(m, session_event, s);

@@ -177,6 +177,8 @@ adit_mux_heard(const struct adit_mux *m)
 unsigned
 adit_mux_streams(const struct adit_mux *m)
 {
+	if (m->ops->size > offsetof(struct adit_mux_ops, streams) && m->ops->streams)
+		return m->ops->streams(m);
 	return m->core->streams;
 }
 

@@ -11,6 +11,9 @@
 #define V2_BUFFERS 16u			/* session buffers of memory stop a session of version 2 */
 #define PROBE_ANSWER 0x80000000u
 
+/* The stream id of a NOP that tells: open no more streams. From an adit to an adit; not answered. */
+#define PROBE_DRAIN 0x7fffffffu
+
 static struct smux *
 smux_of(struct adit_mux *m)
 {
@@ -172,6 +175,11 @@ receive_nop(struct smux *m, uint32_t id)
 	if (!m->adit) {
 		m->adit = true;
 		smux_unhold(m);
+	}
+	if (id == PROBE_DRAIN) {
+		m->peer_drains = true;
+		adit_mux_ready(&m->base, ADIT_READ);
+		return 0;
 	}
 	return answer ? 0 : smux_send_raw(m, SMUX_NOP, id | PROBE_ANSWER);
 }
@@ -463,7 +471,7 @@ smux_room(const struct adit_mux *base, unsigned kind)
 	uint64_t ids = m->next_id > UINT32_MAX ? 0 : (UINT32_MAX - m->next_id) / 2 + 1;
 	size_t room = m->streams.n < m->conf.streams ? m->conf.streams - m->streams.n : 0;
 
-	if (kind)
+	if (kind || m->peer_drains)
 		return 0;
 	return (unsigned)(room < ids ? room : ids);
 }
@@ -521,7 +529,7 @@ smux_probe(struct adit_mux *base)
 	 */
 	if (!m->open || m->raw.len >= RAW_HIGH)
 		return;
-	m->probe = m->probe < PROBE_ANSWER - 1 ? m->probe + 1 : 1;
+	m->probe = m->probe < PROBE_DRAIN - 1 ? m->probe + 1 : 1;
 	if (smux_send_raw(m, SMUX_NOP, m->probe) == 0)
 		smux_want(m);
 }
@@ -530,7 +538,10 @@ smux_probe(struct adit_mux *base)
 static void
 smux_drain(struct adit_mux *base)
 {
-	(void)base;
+	struct smux *m = smux_of(base);
+
+	if (m->open && m->adit && smux_send_raw(m, SMUX_NOP, PROBE_DRAIN) == 0)
+		smux_want(m);
 }
 
 static void
@@ -590,6 +601,12 @@ bool
 smux_peer_is_adit(const struct adit_mux *m)
 {
 	return smux_of_const(m)->adit;
+}
+
+bool
+smux_peer_drains(const struct adit_mux *m)
+{
+	return smux_of_const(m)->peer_drains;
 }
 
 void

@@ -186,3 +186,44 @@ kept_drop(struct adit_worker *w, uint64_t visitor)
 			kept_close(k);
 	}
 }
+
+struct drop {
+	struct adit_message	 message;
+	uint64_t		 session;
+};
+
+static void
+drop_run(struct adit_message *m, struct adit_worker *w)
+{
+	struct drop *d = adit_container_of(m, struct drop, message);
+	struct kept_pool *p = kept_pool(w);
+	struct kept *k, *next;
+
+	for (k = p ? TAILQ_FIRST(&p->oldest) : NULL; k; k = next) {
+		next = TAILQ_NEXT(k, age);
+		if (k->session == d->session)
+			kept_close(k);
+	}
+	free(d);
+}
+
+static void
+drop_discard(struct adit_message *m)
+{
+	free(adit_container_of(m, struct drop, message));
+}
+
+void
+kept_drop_session(struct adit_worker *w, uint64_t session)
+{
+	for (unsigned i = 0; i < adit_worker_count(w); i++) {
+		struct drop *d = malloc(sizeof(*d));
+
+		if (!d)
+			return;		/* they grow old */
+		*d = (struct drop){
+			.message = { .run = drop_run, .discard = drop_discard }, .session = session,
+		};
+		adit_worker_post(adit_worker_at(w, i), &d->message);
+	}
+}

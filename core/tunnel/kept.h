@@ -26,4 +26,7 @@ void kept_put(struct adit_mux *m, const struct kept_key *key);
 /* Closes what is kept for that visitor (not 0), or all of the worker's (0). */
 void kept_drop(struct adit_worker *w, uint64_t visitor);
 
+/* Closes what any worker of w's group keeps through that session. */
+void kept_drop_session(struct adit_worker *w, uint64_t session);
+
 #endif

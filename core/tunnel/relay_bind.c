@@ -1,10 +1,12 @@
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include <adit/log.h>
 
+#include "core/mux/liveness.h"
 #include "core/tunnel/relay_bind.h"
 #include "core/tunnel/relay_conn.h"
 
@@ -20,16 +22,17 @@ struct bind_stream {
 	TAILQ_ENTRY(bind_stream)	 entry;
 };
 
-TAILQ_HEAD(bind_streams, bind_stream);
+TAILQ_HEAD(bind_list, bind_stream);
 
 struct relay_bind {
 	struct adit_mux		 base;
 	struct adit_conn	*lower;		/* a relay conn, until the answer came */
 	struct adit_mux		*session;	/* from then on; both owned */
+	struct liveness		*liveness;	/* of the session */
 	struct smux_conf	 smux;
 	void			(*bound)(void *arg, struct adit_mux *m, const struct relay_msg *answer);
 	void			*arg;
-	struct bind_streams	 waiting, ready;
+	struct bind_list	 waiting, ready;
 };
 
 static struct relay_bind *
@@ -107,7 +110,7 @@ bind_session_event(void *owner, struct adit_mux *session, unsigned events)
 }
 
 static void
-bind_drop_streams(struct bind_streams *list, int why)
+bind_drop_streams(struct bind_list *list, int why)
 {
 	struct bind_stream *s;
 
@@ -132,6 +135,14 @@ bind_answered(void *arg, struct adit_conn *c, const struct relay_msg *m)
 }
 
 static void
+bind_session_dead(void *arg)
+{
+	struct relay_bind *b = arg;
+
+	bind_fail(b, ADIT_EPEERDEAD, "the server does not answer");
+}
+
+static void
 bind_open_session(struct relay_bind *b)
 {
 	struct adit_conn *lower = relay_conn_unwrap(b->lower);
@@ -144,6 +155,7 @@ bind_open_session(struct relay_bind *b)
 		bind_fail(b, -ENOMEM, "out of memory");
 		return;
 	}
+	b->liveness = liveness_start(b->session, smux_peer_is_adit, bind_session_dead, b);
 	adit_mux_own(b->session, bind_session_event, b);
 	adit_mux_want(b->session, ADIT_OPEN | ADIT_READ);
 	adit_mux_ready(&b->base, ADIT_OPEN);
@@ -226,10 +238,19 @@ bind_close(struct adit_mux *m, const struct adit_reason *why)
 
 	bind_drop_streams(&b->waiting, err);
 	bind_drop_streams(&b->ready, err);
+	liveness_stop(b->liveness);
 	adit_mux_close(b->session, why);
 	adit_conn_close(b->lower, why->err);
 	b->session = NULL;
 	b->lower = NULL;
+}
+
+static unsigned
+bind_streams(const struct adit_mux *m)
+{
+	const struct relay_bind *b = (const void *)((const char *)m - offsetof(struct relay_bind, base));
+
+	return b->session ? adit_mux_streams(b->session) : 0;
 }
 
 static void
@@ -248,6 +269,7 @@ static const struct adit_mux_ops bind_ops = {
 	.drain = bind_drain,
 	.close = bind_close,
 	.free = bind_free,
+	.streams = bind_streams,
 };
 
 struct adit_mux *

@@ -5,13 +5,21 @@
 #include <adit/log.h>
 #include <adit/tunnel.h>
 
+#include "core/mux/liveness.h"
+#include "core/tunnel/kept.h"
 #include "core/tunnel/relay_conn.h"
 #include "core/tunnel/relay_session.h"
+
+/* Between two looks for idle streams of a client that drains. */
+#define DRAIN_NS ADIT_MS(100)
 
 struct relay_session {
 	struct adit_activity	 activity;
 	struct adit_mux		*mux;		/* owned */
-	uint64_t		 number;	/* in the tunnel table */
+	struct liveness		*liveness;
+	struct adit_timer	*drain;		/* runs once the client drains */
+	uint64_t		 number;	/* in the tunnel table; 0: has left */
+	uint64_t		 key;		/* the number it had */
 	uint64_t		 began;
 	char			 tunnel[37], connector[37];
 };
@@ -66,9 +74,36 @@ session_end(struct relay_session *s, const struct adit_reason *why, const char *
 		 "connector %s: %s%s%s", s->connector, how, why->text ? ": " : "",
 		 why->text ? why->text : "");
 	adit_tunnel_leave(adit_mux_worker(s->mux), s->number);
+	liveness_stop(s->liveness);
+	adit_timer_free(s->drain);
 	adit_mux_close(s->mux, why);
 	adit_activity_end(&s->activity);
 	free(s);
+}
+
+/* No new visitors, and the streams that only wait for some are let go: again and again, as requests end. */
+static void
+session_drain(void *arg)
+{
+	struct relay_session *s = arg;
+	struct adit_worker *w = adit_mux_worker(s->mux);
+
+	adit_tunnel_leave(w, s->number);
+	s->number = 0;
+	kept_drop_session(w, s->key);
+	if (!s->drain)
+		s->drain = adit_timer_new(w, session_drain, s);
+	if (s->drain)
+		adit_timer_set(s->drain, DRAIN_NS);
+}
+
+static void
+session_dead(void *arg)
+{
+	struct relay_session *s = arg;
+	const struct adit_reason why = { .err = ADIT_EPEERDEAD, .text = "does not answer" };
+
+	session_end(s, &why, adit_strerror(why.err));
 }
 
 static void
@@ -85,6 +120,8 @@ session_event(void *owner, struct adit_mux *m, unsigned events)
 	/* Only we open. What a client opens is closed at once, as a gost does. */
 	while ((c = adit_mux_accept(m)))
 		adit_conn_close(c, 0);
+	if (smux_peer_drains(m) && s->number)
+		session_drain(s);
 	if (why->err)
 		session_end(s, why, why->err == -ECONNRESET ? "EOF" : adit_strerror(why->err));
 }
@@ -94,8 +131,8 @@ session_stop(struct adit_activity *a, int why)
 {
 	struct relay_session *s = adit_container_of(a, struct relay_session, activity);
 
-	adit_tunnel_leave(adit_mux_worker(s->mux), s->number);
-	s->number = 0;
+	if (s->number)
+		session_drain(s);
 	adit_mux_drain(s->mux);
 	if (why || !adit_mux_streams(s->mux))
 		session_end(s, &(struct adit_reason){ .err = why }, adit_strerror(ADIT_ESTOPPED));
@@ -134,6 +171,8 @@ relay_session_start(struct adit_conn *lower, const struct relay_session_conf *co
 		free(s);
 		return ADIT_ELIMIT;
 	}
+	s->key = s->number;
+	s->liveness = liveness_start(s->mux, smux_peer_is_adit, session_dead, s);
 	s->activity.stop = session_stop;
 	adit_activity_begin(&s->activity, conf->component, w);
 	adit_mux_own(s->mux, session_event, s);

@@ -136,9 +136,16 @@ request_failure_status(int why)
 /* ---- the two sides -------------------------------------------------------------------- */
 
 /*
- * A kept stream may have been closed by the target while our request was on its way: then the request is sent once more, on
- * a new one, if that can do no harm.
+ * Whether the request is sent once more, on a new stream, which can do no harm: a kept one may have been closed by the target
+ * while our request was on its way, or the client has died.
  */
+static bool
+request_moves(const struct http_request *r, const struct front_result *result)
+{
+	return result->again && !r->repeated && !r->visit->stopping &&
+	       (r->reused || result->err == ADIT_EPEERDEAD);
+}
+
 static void
 request_done(void *arg, const struct front_result *result)
 {
@@ -156,7 +163,7 @@ request_done(void *arg, const struct front_result *result)
 	}
 	if (!result->err) {
 		request_end(r, 0);
-	} else if (result->again && r->reused && !r->repeated && !v->stopping) {
+	} else if (request_moves(r, result)) {
 		adit_mux_close(r->back, NULL);
 		r->back = NULL;
 		r->repeated = true;

@@ -49,6 +49,9 @@ struct adit_mux_ops {
 
 	/* optional: what the owner wants changed */
 	void		 (*want)(struct adit_mux *m);
+
+	/* optional: adit_mux_streams, where others count them */
+	unsigned	 (*streams)(const struct adit_mux *m);
 };
 
 struct adit_mux_core;
