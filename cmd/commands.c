@@ -132,7 +132,7 @@ command_run(int argc, char **argv)
 	if (!status && f.version)
 		printf("adit " ADIT_VERSION "\n");
 	else if (!status && f.help)
-		flags_usage();
+		flags_usage(stdout);
 	else if (!status)
 		status = run(&f);
 	flags_fini(&f);
@@ -172,7 +172,7 @@ static int
 list_run(int argc, char **argv)
 {
 	static const enum adit_kind kinds[] = {
-		ADIT_LISTENER, ADIT_HANDLER, ADIT_CONNECTOR, ADIT_DIALER, ADIT_INGRESS,
+		ADIT_LISTENER, ADIT_HANDLER, ADIT_CONNECTOR, ADIT_DIALER, ADIT_LAYER, ADIT_INGRESS,
 	};
 	struct config_kinds known;
 	struct registry *r = plugins_load(&known);
@@ -233,7 +233,7 @@ help_run(int argc, char **argv)
 	int status;
 
 	if (argc != 3) {
-		flags_usage();
+		flags_usage(argc == 1 ? stdout : stderr);
 		return argc == 1 ? 0 : 2;
 	}
 	r = plugins_load(&kinds);

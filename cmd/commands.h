@@ -6,6 +6,7 @@
 #define ADIT_CMD_COMMANDS_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "core/config/model.h"
 #include "core/service/registry.h"
@@ -37,7 +38,7 @@ struct flags {
 /* Reads gost's flags and ours; files: a word that is no flag is one more -C. 0, or 2 after a message on stderr. */
 int flags_read(struct flags *f, int argc, char **argv, bool files);
 void flags_fini(struct flags *f);
-void flags_usage(void);
+void flags_usage(FILE *out);
 
 /* Without a subcommand: run the daemon, or print what was asked for. */
 int command_run(int argc, char **argv);

@@ -45,25 +45,25 @@ static const struct flag flags[] = {
 #define N_FLAGS (sizeof(flags) / sizeof(*flags))
 
 void
-flags_usage(void)
+flags_usage(FILE *out)
 {
 	const struct command *c;
 
-	fprintf(stderr, "usage: adit [flags]\n");
+	fprintf(out, "usage: adit [flags]\n");
 	for (unsigned i = 0; (c = command_at(i)); i++)
-		fprintf(stderr, "       adit %s %s\n", c->name, c->args);
-	fprintf(stderr, "\nflags (one dash or two; -L, -F and -C may be repeated):\n");
+		fprintf(out, "       adit %s %s\n", c->name, c->args);
+	fprintf(out, "\nflags (one dash or two; -L, -F and -C may be repeated):\n");
 	for (size_t i = 0; i < N_FLAGS; i++) {
 		char left[40];
 
 		if (!flags[i].help)
 			continue;
 		snprintf(left, sizeof(left), "-%s %s", flags[i].name, flags[i].value ? flags[i].value : "");
-		fprintf(stderr, "  %-22s %s\n", left, flags[i].help);
+		fprintf(out, "  %-22s %s\n", left, flags[i].help);
 	}
-	fprintf(stderr, "\ncommands:\n");
+	fprintf(out, "\ncommands:\n");
 	for (unsigned i = 0; (c = command_at(i)); i++)
-		fprintf(stderr, "  %-22s %s\n", c->name, c->help);
+		fprintf(out, "  %-22s %s\n", c->name, c->help);
 }
 
 static const struct flag *
@@ -175,7 +175,7 @@ flags_read(struct flags *f, int argc, char **argv, bool files)
 {
 	*f = (struct flags){ .drain = DRAIN_DEFAULT };
 	for (int i = 1; i < argc; i++) {
-		int err;
+		int err = 0;
 
 		if (argv[i][0] == '-' && argv[i][1])
 			err = flags_read_one(f, argc, argv, &i);
@@ -186,6 +186,8 @@ flags_read(struct flags *f, int argc, char **argv, bool files)
 		if (err)
 			return err;
 	}
+	if (f->output && strcmp(f->output, "yaml") != 0 && strcmp(f->output, "json") != 0)
+		return flags_refuse("-O takes yaml or json, not", f->output);
 	return 0;
 }
 

@@ -154,7 +154,7 @@ rtcp_init(struct adit_listener *l, struct adit_err *e)
 	r->worker = next++;		/* main thread only: services are spread over the workers */
 	if (adit_hostport_split(l->addr, r->host, sizeof(r->host), &r->port) < 0)
 		return adit_err_set(e, ADIT_ECONFIG, "not an address: %s", l->addr);
-	return 0;
+	return adit_listener_can_bind(l, e);
 }
 
 static int

@@ -193,5 +193,6 @@ int
 adit_component_authenticate(const struct adit_component *p, const char *user, size_t user_len,
 			    const char *password, size_t password_len)
 {
-	return auth_set_check(p->auth, user, user_len, password, password_len);
+	return auth_set_check(atomic_load_explicit(&p->auth, memory_order_acquire), user, user_len,
+			      password, password_len);
 }

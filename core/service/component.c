@@ -10,12 +10,13 @@ component_init(struct adit_component *p, const char *name, struct adit_log *log,
 {
 	*p = (struct adit_component){ .name = name, .log = log, .destroy = destroy };
 	atomic_init(&p->refs, 1);
+	atomic_init(&p->auth, NULL);
 }
 
 void
 component_fini(struct adit_component *p)
 {
-	auth_set_free(p->auth);
+	auth_set_free(atomic_load(&p->auth));
 	if (p->owned_password)
 		explicit_bzero(p->owned_password, strlen(p->owned_password));
 	free(p->owned_user);

@@ -31,7 +31,7 @@ struct adit_component {
 	struct adit_tls_conf		 tls;
 	const char			*user, *password;	/* to present; NULL: none */
 	char				*owned_user, *owned_password;	/* of a file: freed with it */
-	struct auth_set			*auth;		/* to check; owned; NULL: anybody */
+	_Atomic(struct auth_set *)	 auth;		/* to check; owned; NULL: anybody; replaced at a reload */
 	struct service			*service;	/* of listeners and handlers */
 	struct activities		*activities;	/* the service's; NULL: not counted */
 	struct listen_book		*sockets;	/* the process's; NULL where there is none */

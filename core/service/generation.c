@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/service/auth.h"
 #include "core/service/generation.h"
 #include "core/runtime/worker.h"
 #include "core/service/ingress.h"
@@ -30,6 +31,17 @@ generation_forget_chains(struct generation *g, const struct generation *other)
 	}
 }
 
+static void
+generation_drop_auths(struct generation *g)
+{
+	for (size_t i = 0; g->auths && i < g->config->services.n; i++) {
+		auth_set_free(g->auths[i].handler);
+		auth_set_free(g->auths[i].listener);
+	}
+	free(g->auths);
+	g->auths = NULL;
+}
+
 void
 generation_free(struct generation *g, const struct generation *keep)
 {
@@ -44,6 +56,7 @@ generation_free(struct generation *g, const struct generation *keep)
 		ingress_put(g->ingresses[i]);
 	for (size_t i = 0; g->tables && i < g->config->ingresses.n; i++)
 		ingress_table_free(g->tables[i]);
+	generation_drop_auths(g);
 	free(g->services);
 	free(g->chains);
 	free(g->ingresses);
@@ -131,6 +144,8 @@ generation_make_services(struct generation *g, const struct generation *old,
 
 		g->services[i] = old_service(g, old, conf);
 		g->taken[i] = g->services[i] != NULL;
+		if (g->taken[i] && service_read_auth(g->services[i], &g->auths[i], e) < 0)
+			return e->code;
 		if (!g->services[i])
 			g->services[i] = service_new(conf, world, e);
 		if (!g->services[i])
@@ -151,16 +166,23 @@ generation_new(struct config *config, const struct generation *old, const struct
 		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
+	if (config->api || config->metrics || config->profiling) {
+		adit_err_set(e, ADIT_EUNSUPPORTED, "%s is not available in this build",
+			     config->api ? "api" : config->metrics ? "metrics" : "profiling");
+		free(g);
+		return NULL;
+	}
 	g->config = config_get(config);
 	g->chains = calloc(config->chains.n + 1, sizeof(struct chain *));
 	g->ingresses = calloc(config->ingresses.n + 1, sizeof(struct adit_ingress *));
 	g->tables = calloc(config->ingresses.n + 1, sizeof(struct ingress_table *));
 	g->services = calloc(config->services.n + 1, sizeof(struct service *));
+	g->auths = calloc(config->services.n + 1, sizeof(*g->auths));
 	g->taken = calloc(config->services.n + 1, sizeof(bool));
 	mine.config = config;
 	mine.chains = g->chains;
 	mine.ingresses = g->ingresses;
-	if (g->chains && g->ingresses && g->tables && g->services && g->taken)
+	if (g->chains && g->ingresses && g->tables && g->services && g->taken && g->auths)
 		err = generation_make_chains(g, old, &mine, e);
 	else
 		adit_err_set(e, -ENOMEM, "out of memory");
@@ -187,7 +209,11 @@ generation_commit(struct generation *g, struct worker_group *workers)
 	for (size_t i = 0; i < g->config->ingresses.n; i++)
 		if (g->tables[i])
 			g->tables[i] = ingress_replace(g->ingresses[i], g->tables[i]);
+	for (size_t i = 0; i < g->config->services.n; i++)
+		if (g->taken[i])
+			service_swap_auth(g->services[i], &g->auths[i]);
 	workers_call(workers, worker_turned, NULL);
+	generation_drop_auths(g);
 	for (size_t i = 0; i < g->config->ingresses.n; i++) {
 		ingress_table_free(g->tables[i]);
 		g->tables[i] = NULL;

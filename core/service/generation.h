@@ -14,6 +14,7 @@ struct generation {
 	struct ingress_table	**tables;	/* other rules for those, until the commit; owned */
 	struct service		**services;	/* the same */
 	bool			*taken;		/* which services are old's */
+	struct service_auth	*auths;		/* of those, read anew, until the commit; owned */
 };
 
 /* NULL with e filled: then old is as it was. old may be NULL. */

@@ -72,6 +72,13 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 	int err;
 
 	n->conf = conf;
+	if (conf->bypasses.n || conf->resolver || conf->hosts || conf->matcher || conf->filter ||
+	    conf->http || conf->tls || conf->probe || conf->network ||
+	    tree_get(conf->node, "interface") || tree_get(conf->node, "sockopts") ||
+	    tree_get(conf->node, "netns"))
+		return adit_err_set(e, ADIT_EUNSUPPORTED, "bypass, resolver, hosts, filter, matcher, http, tls, "
+				    "probe, network, interface, sockopts and netns of a hop's node are not "
+				    "available in this build");
 	component_init(&n->dialer_place, conf->name, log, NULL);
 	component_init(&n->connector_place, conf->name, log, NULL);
 	if (*conf->addr && adit_hostport_split(conf->addr, n->host, sizeof(n->host), &n->port) < 0)
@@ -93,6 +100,11 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, s
 	if (conf->ref)
 		conf = conf->ref;
 	h->conf = conf;
+	if (conf->bypasses.n || conf->resolver || conf->hosts || tree_get(conf->node, "interface") ||
+	    tree_get(conf->node, "sockopts"))
+		return adit_err_set(e, ADIT_EUNSUPPORTED, "hop %s: bypass, resolver, hosts, interface and "
+				    "sockopts are not available in this build",
+				    conf->name ? conf->name : "");
 	if (conf->plugin || conf->loader.file || conf->loader.redis || conf->loader.http)
 		return adit_err_set(e, ADIT_EUNSUPPORTED,
 				    "hop %s: nodes from elsewhere are not available in this build",
@@ -268,6 +280,20 @@ direct_dial(struct adit_worker *w, const struct adit_target *to, struct adit_err
 		return NULL;
 	}
 	return tcp_dial(w, to->host, to->port, DIAL_MS, e);
+}
+
+bool
+chain_binds(const struct chain *c)
+{
+	const struct hop *last = &c->hops[c->n - 1];
+	bool binds = true;
+
+	for (size_t i = 0; i < last->n; i++) {
+		const struct adit_connector *n = last->nodes[i].connector.base;
+
+		binds = binds && n->ops->bind;
+	}
+	return binds;
 }
 
 struct adit_conn *

@@ -24,6 +24,9 @@ const char *chain_name(const struct chain *c);
 /* What its dialers keep on w is let go. On w. */
 void chain_stop(struct chain *c, struct adit_worker *w);
 
+/* Whether every node of its last hop can bind. */
+bool chain_binds(const struct chain *c);
+
 /*
  * Through all hops to to: a conn that is still opening. c NULL: directly. ms: limit for a direct one. NULL with e filled.
  * On w.

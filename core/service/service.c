@@ -100,6 +100,16 @@ service_refuse_unsupported(const struct service_conf *c, struct adit_err *e)
 		{ c->netns || c->netns_out, "metadata.netns" },
 		{ c->pre_up || c->post_up || c->pre_down || c->post_down, "metadata hooks" },
 		{ c->forwarder && (c->forwarder->hop || c->forwarder->hop_group), "forwarder.hop" },
+		{ tree_get(c->node, "interface") || tree_get(c->node, "sockopts"), "interface, sockopts" },
+		{ tree_get(c->metadata, "dialTimeout"), "metadata.dialTimeout" },
+		{ tree_get(c->handler->metadata, "skipauth"), "handler.metadata.skipauth" },
+		{ c->handler->limiter, "handler.limiter" },
+		{ c->handler->observer, "handler.observer" },
+		{ c->handler->retries > 0, "handler.retries" },
+		{ c->loggers.n, "logger" },		{ c->ignore_chain, "metadata.ignoreChain" },
+		{ c->listener->auth || c->listener->authers.n, "listener.auth" },
+		{ (c->handler->auth || c->handler->authers.n) && strcmp(c->handler->type, "tunnel") != 0,
+		  "handler.auth of this handler" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
@@ -143,8 +153,26 @@ static int
 service_make_auth(struct service *s, struct adit_component *p, const struct component_conf *c,
 		  struct adit_err *e)
 {
-	p->auth = auth_set_new(s->config, c, e);
-	return p->auth ? 0 : e->code;
+	atomic_store(&p->auth, auth_set_new(s->config, c, e));
+	return atomic_load(&p->auth) ? 0 : e->code;
+}
+
+int
+service_read_auth(const struct service *s, struct service_auth *out, struct adit_err *e)
+{
+	out->handler = auth_set_new(s->config, s->conf->handler, e);
+	if (!e->code)
+		out->listener = auth_set_new(s->config, s->conf->listener, e);
+	if (e->code)
+		adit_err_context(e, "service %s", s->conf->name);
+	return e->code;
+}
+
+void
+service_swap_auth(struct service *s, struct service_auth *auth)
+{
+	auth->handler = atomic_exchange(&s->handler_place.auth, auth->handler);
+	auth->listener = atomic_exchange(&s->listener_place.auth, auth->listener);
 }
 
 static int
@@ -470,6 +498,19 @@ adit_accept(struct adit_listener *l, struct adit_conn *c)
 	adit_conn_own(c, arrival_event, a);
 	adit_conn_deadline(c, HANDSHAKE_MS);
 	adit_conn_want(c, ADIT_OPEN);
+}
+
+int
+adit_listener_can_bind(const struct adit_listener *l, struct adit_err *e)
+{
+	const struct service *s = l->component->service;
+
+	if (!s->listener_chain)
+		return adit_err_set(e, ADIT_ECONFIG, "listener %s needs a chain (-F)", l->ops->base.name);
+	if (!chain_binds(s->listener_chain))
+		return adit_err_set(e, ADIT_ECONFIG, "chain %s: its last connector cannot bind",
+				    chain_name(s->listener_chain));
+	return 0;
 }
 
 struct adit_mux *

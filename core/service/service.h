@@ -30,6 +30,17 @@ struct service_world {
 struct service *service_new(const struct service_conf *conf, const struct service_world *world,
 			    struct adit_err *e);
 
+/* Who may pass, as its configuration and the files that names say now. Main thread. */
+struct service_auth {
+	struct auth_set	*handler, *listener;
+};
+
+/* Reads it anew. 0, or a failure with e filled (e must be clear before). */
+int service_read_auth(const struct service *s, struct service_auth *out, struct adit_err *e);
+
+/* Gives s the new ones, and auth the old, to be freed when every worker has turned once. */
+void service_swap_auth(struct service *s, struct service_auth *auth);
+
 struct config *service_config(const struct service *s);
 const struct service_conf *service_conf_of(const struct service *s);
 

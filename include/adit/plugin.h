@@ -273,6 +273,9 @@ struct adit_connector {				/* first member of every instance */
 struct adit_mux *adit_listener_bind(struct adit_listener *l, struct adit_worker *w,
 				    const struct adit_target *address, struct adit_err *e);
 
+/* Whether it could, as far as the configuration says: for init. 0, or ADIT_ECONFIG with e filled. */
+int adit_listener_can_bind(const struct adit_listener *l, struct adit_err *e);
+
 /* ---- ingresses ---------------------------------------------------------------------- */
 
 struct adit_ingress;

@@ -214,3 +214,24 @@ chains:
         client.send(signal.SIGHUP)
         client.log.wait(lambda e: e.level == "error" or e.msg.startswith("config reloaded"), since=mark)
         assert reachable(server, "app.local").text == expected
+
+
+def test_a_password_file_is_read_again(world: World):
+    """Only the file changes: sessions stay, and the old password opens nothing any more."""
+    secret = world.folder / "users.txt"
+    secret.write_text("u old-word\n")
+    rules = {"app.local": tunnel_id()}
+    config = server_config("tcp", rules).replace(
+        "    type: tunnel\n", f"    type: tunnel\n    auth:\n      file: {secret}\n")
+    server = start(world, config)
+    site = world.site("alpha")
+    world.client("tcp", server.clients, rules["app.local"], site.address, user="u:old-word")
+    secret.write_text("u new-word\n")
+    mark = reload(world, server.daemon, config)
+    server.daemon.log.wait("^config reloaded", since=mark)
+    assert server.get("app.local").text == "alpha\n", "who is in stays in"
+    refused = world.client("tcp", server.clients, rules["app.local"], site.address,
+                           user="u:old-word", registered=False)
+    refused.log.wait(lambda e: e.level in ("warn", "error"))
+    assert refused.log.count(REGISTERED) == 0
+    world.client("tcp", server.clients, rules["app.local"], site.address, user="u:new-word")
