@@ -155,10 +155,23 @@ conn_take_unread(struct adit_conn_core *core, void *buf, size_t len)
 	return (ssize_t)n;
 }
 
+/*
+ * An operation gave something although its bit was clear: the owner tried without having been
+ * told. What it used up may be what the layer below would have told of, and a part of it may stand
+ * in this one (a record that was read in part): the rest is told of here.
+ */
+static void
+conn_tell_rest(struct adit_conn *c, unsigned before, unsigned event)
+{
+	if (!(before & event))
+		io_ready(&c->core->io, event);
+}
+
 ssize_t
 adit_conn_read(struct adit_conn *c, void *buf, size_t len)
 {
 	struct adit_conn_core *core = c->core;
+	unsigned before = core->io.ready;
 	ssize_t n;
 
 	if (core->unread && len)
@@ -173,6 +186,8 @@ adit_conn_read(struct adit_conn *c, void *buf, size_t len)
 	} else if (n < 0) {
 		adit_conn_fail(c, (int)n);
 		n = core->err;
+	} else {
+		conn_tell_rest(c, before, ADIT_READ);
 	}
 	return n;
 }
@@ -180,6 +195,7 @@ adit_conn_read(struct adit_conn *c, void *buf, size_t len)
 ssize_t
 adit_conn_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
+	unsigned before = c->core->io.ready;
 	ssize_t took = conn_refuse(c);
 
 	if (took < 0)
@@ -192,6 +208,8 @@ adit_conn_writev(struct adit_conn *c, const struct iovec *iov, int n)
 	} else if (took < 0) {
 		adit_conn_fail(c, (int)took);
 		took = c->core->err;
+	} else {
+		conn_tell_rest(c, before, ADIT_WRITE);
 	}
 	return took;
 }

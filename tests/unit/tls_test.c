@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "core/conn/tcp.h"
+#include "tests/unit/conformance.h"
 #include "tests/unit/tls_duo.h"
 
 /* ---- when all is well --------------------------------------------------- */
@@ -407,6 +409,82 @@ what_is_configured_is_offered(void **state)
 	tls_creds_put(s);
 }
 
+/* Reads a part of a record from side's conn, between the socket's event and its owner's turn. */
+static void
+reads_unasked(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct side *s = owner;
+	char some[100];
+	ssize_t n = adit_conn_read(s->c, some, sizeof(some));
+
+	(void)events;
+	if (n <= 0)
+		return;
+	s->in_len += (size_t)n;
+	adit_conn_want(c, 0);
+}
+
+static bool
+has_read_all(void *arg)
+{
+	return ((struct side *)arg)->in_len == 1000;
+}
+
+static void
+reads_when_told(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct side *s = owner;
+	char some[100];
+	ssize_t n = adit_conn_read(c, some, sizeof(some));
+
+	(void)events;
+	s->in_len += n > 0 ? (size_t)n : 0;
+}
+
+static bool
+is_open(void *arg)
+{
+	return adit_conn_is_open(arg);
+}
+
+/*
+ * A pump reads one end when the other is writable. It may find bytes of which the layer's lower conn was about to
+ * tell; the rest of their record stands in the session, and no socket tells of it.
+ */
+static void
+a_record_read_in_part_is_told_of(void **state)
+{
+	struct loop *l = *state;
+	struct adit_tls_conf client = { 0 }, server = duo_server_conf();
+	struct tls_creds *cc = duo_creds(&client, TLS_CLIENT), *sc = duo_creds(&server, TLS_SERVER);
+	struct adit_conn *from, *a, *b;
+	struct side to = { 0 };
+	uint8_t record[1000] = { 0 };
+	int fds[2];
+
+	assert_int_equal(conformance_tcp_sockets(fds), 0);
+	from = tls_client(tcp_conn(l->worker, fds[0], false), cc, "gw.test", NULL);
+	to.c = tls_server(tcp_conn(l->worker, fds[1], false), sc, NULL);
+	assert_true(loop_until(l, is_open, from, LIMIT) && loop_until(l, is_open, to.c, LIMIT));
+	adit_conn_own(to.c, reads_when_told, &to);
+	adit_conn_want(to.c, ADIT_READ);
+	loop_turn(l, 5);
+
+	/* An io that stands in the run queue in every turn, before the socket. */
+	assert_int_equal(adit_conn_pair(l->worker, l->worker, CAP, &a, &b), 0);
+	adit_conn_own(a, reads_unasked, &to);
+	adit_conn_want(a, ADIT_WRITE);
+	assert_int_equal(adit_conn_write(from, record, sizeof(record)), sizeof(record));
+	assert_true(loop_until(l, has_read_all, &to, 2000));
+
+	adit_conn_close(a, 0);
+	adit_conn_close(b, 0);
+	adit_conn_close(from, 0);
+	adit_conn_close(to.c, 0);
+	tls_creds_put(cc);
+	tls_creds_put(sc);
+}
+
 #define IN_LOOP(test) cmocka_unit_test_setup_teardown(test, loop_setup, loop_teardown)
 
 int
@@ -430,6 +508,7 @@ main(void)
 		IN_LOOP(the_next_handshake_has_the_new_certificate),
 		cmocka_unit_test(quic_has_tls13_alone),
 		IN_LOOP(what_is_configured_is_offered),
+		IN_LOOP(a_record_read_in_part_is_told_of),
 	};
 
 	return cmocka_run_group_tests(tests, duo_kit_setup, duo_kit_teardown);
