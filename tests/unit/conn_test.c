@@ -1,4 +1,7 @@
-/* What the wrappers around every kind of conn owe its owner; what all kinds do is the conformance test's. */
+/*
+ * What the wrappers around every kind of conn owe its owner. What all kinds do is the conformance
+ * test's.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

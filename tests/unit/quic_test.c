@@ -589,6 +589,39 @@ probes_are_answered(void **state)
 	adit_mux_close(client, NULL);
 }
 
+static void
+probe_and_hear(struct quic_rig *r, struct adit_mux *asks, struct adit_mux *hears)
+{
+	struct hearing h = { hears, adit_mux_heard(hears) };
+
+	adit_mux_probe(asks);
+	assert_true(loop_until(r->l, has_heard, &h, RIG_LIMIT));
+}
+
+/* An acknowledgement that leaves at the same time is not taken for the question. */
+static void
+a_probe_beside_an_acknowledgement_is_sent(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client, *server;
+	uint64_t due;
+
+	r->params.keep_alive = r->conf.params.keep_alive = UINT64_MAX;
+	r->params.payload_max = r->conf.params.payload_max = 1200;	/* nothing to find out */
+	quic_rig_start(r);
+	quic_rig_session(r, &client, &server);
+	for (int i = 0; i < 3; i++) {
+		/* Quiet now. ngtcp2 adds a PING to the second bare acknowledgement by itself. */
+		loop_until(r->l, has_heard, &(struct hearing){ server, adit_now() }, 60);
+		probe_and_hear(r, i < 2 ? server : client, server);
+	}
+	/* The loop stands still until the acknowledgement is overdue, but not for a PTO of the client's. */
+	for (due = adit_now() + ADIT_MS(10); adit_now() < due;)
+		;
+	probe_and_hear(r, server, server);
+	adit_mux_close(client, NULL);
+}
+
 /* ---- memory -------------------------------------------------------------------------------- */
 
 /* Streams that nobody reads hold a bounded amount and stop no other. */
@@ -860,6 +893,7 @@ main(void)
 		rig_test(idle_sessions_time_out),
 		rig_test(keep_alive_keeps_alive),
 		rig_test(probes_are_answered),
+		rig_test(a_probe_beside_an_acknowledgement_is_sent),
 		rig_test(stuck_streams_stop_no_other),
 		rig_test(idle_sessions_hold_no_buffers),
 		rig_test(flows_carry_datagrams),

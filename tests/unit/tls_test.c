@@ -448,7 +448,7 @@ is_open(void *arg)
 }
 
 /*
- * A pump reads one end when the other is writable. It may find bytes of which the layer's lower conn was about to
+ * A pump reads one end when the other is writable. It may find bytes of which the lower conn was to
  * tell; the rest of their record stands in the session, and no socket tells of it.
  */
 static void

@@ -82,6 +82,15 @@ transmit_arm(struct quic_session *s, uint64_t now, bool wrote)
 	adit_timer_set(s->timer, expiry - now);
 }
 
+static uint64_t
+transmit_in_flight(const struct quic_session *s)
+{
+	ngtcp2_conn_info info;
+
+	ngtcp2_conn_get_conn_info(s->conn, &info);
+	return info.bytes_in_flight;
+}
+
 /*
  * Packets until there are no more, or the quantum is used up. False: the socket takes no more. < 0
  * in *err.
@@ -115,10 +124,30 @@ transmit_burst(struct quic_session *s, uint64_t now, size_t *sent, int *err)
 	return true;
 }
 
+/*
+ * As transmit_burst, with something in it that the peer must acknowledge. A keep-alive that is due is a
+ * PING, but ngtcp2 adds it only to a packet that would be empty else: an ACK that was due takes its
+ * place. Only what must be acknowledged is in flight.
+ */
+static bool
+transmit_probe(struct quic_session *s, uint64_t now, size_t *sent, int *err)
+{
+	uint64_t before = transmit_in_flight(s);
+	bool room;
+
+	ngtcp2_conn_set_keep_alive_timeout(s->conn, 1);
+	room = transmit_burst(s, now, sent, err);
+	ngtcp2_conn_set_keep_alive_timeout(s->conn, s->params.keep_alive);
+	s->probing = transmit_in_flight(s) <= before;
+	if (s->probing && *sent)
+		quic_dirty(s);
+	return room;
+}
+
 bool
 quic_transmit(struct quic_session *s, uint64_t now)
 {
-	bool probe = s->probing && s->state == QUIC_OPEN, room;
+	bool room;
 	size_t sent = 0;
 	int err = 0;
 
@@ -131,13 +160,10 @@ quic_transmit(struct quic_session *s, uint64_t now)
 	if (s->state == QUIC_OPEN)
 		quic_streams_number(s);
 	transmit_retry_blocked(s);
-	if (probe)	/* a keep-alive that is due at once is a PING */
-		ngtcp2_conn_set_keep_alive_timeout(s->conn, 1);
-	room = transmit_burst(s, now, &sent, &err);
-	if (probe) {
-		ngtcp2_conn_set_keep_alive_timeout(s->conn, s->params.keep_alive);
-		s->probing = !sent;
-	}
+	if (s->probing && s->state == QUIC_OPEN)
+		room = transmit_probe(s, now, &sent, &err);
+	else
+		room = transmit_burst(s, now, &sent, &err);
 	if (err) {
 		quic_session_error(s, err, now);
 		return true;
