@@ -245,11 +245,7 @@ request_bind(struct request *r)
 		return;
 	}
 	request_bind_answer(r, &conf.connector, &answer);
-	err = relay_send(r->conn, &answer);
-	if (err < 0) {
-		request_close(r, err);
-		return;
-	}
+	conf.answer = &answer;
 	adit_uuid_format(&conf.tunnel, tunnel);
 	adit_uuid_format(&conf.connector, connector);
 	adit_conn_log(r->conn, ADIT_LOG_INFO, "bind: tunnel=%s, connector=%s, weight=%u", tunnel,

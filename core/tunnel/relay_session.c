@@ -138,26 +138,23 @@ session_stop(struct adit_activity *a, int why)
 		session_end(s, &(struct adit_reason){ .err = why }, adit_strerror(ADIT_ESTOPPED));
 }
 
-int
-relay_session_start(struct adit_conn *lower, const struct relay_session_conf *conf)
+/* Nobody was told of the session yet: the client gets a status in place of the answer. */
+static int
+session_refuse(struct relay_session *s, struct adit_conn *lower, int err)
 {
-	struct adit_worker *w = adit_conn_worker(lower);
-	struct relay_session *s = calloc(1, sizeof(*s));
-	struct adit_addr remote = *adit_conn_remote(lower);
+	const struct relay_msg refusal = { .code = (uint8_t)relay_error_status(err) };
 
-	if (!s) {
-		adit_conn_close(lower, -ENOMEM);
-		return -ENOMEM;
+	if (lower) {
+		relay_send(lower, &refusal);
+		adit_conn_close(lower, 0);
 	}
-	s->began = adit_now();
-	adit_uuid_format(&conf->tunnel, s->tunnel);
-	adit_uuid_format(&conf->connector, s->connector);
-	s->mux = smux_new(lower, &conf->smux);
-	if (!s->mux) {
-		free(s);
-		return -ENOMEM;
-	}
-	adit_mux_set_remote(s->mux, &remote);
+	free(s);
+	return err;
+}
+
+static int
+session_join(struct relay_session *s, struct adit_worker *w, const struct relay_session_conf *conf)
+{
 	s->number = adit_tunnel_join(w, &(struct adit_member){
 		.tunnel = s->tunnel,
 		.network = conf->network,
@@ -166,12 +163,40 @@ relay_session_start(struct adit_conn *lower, const struct relay_session_conf *co
 		.open = session_open,
 		.session = s,
 	});
-	if (!s->number) {
-		adit_mux_close(s->mux, &(struct adit_reason){ .err = ADIT_ELIMIT });
-		free(s);
-		return ADIT_ELIMIT;
-	}
 	s->key = s->number;
+	return s->number ? 0 : ADIT_ELIMIT;
+}
+
+int
+relay_session_start(struct adit_conn *lower, const struct relay_session_conf *conf)
+{
+	struct adit_worker *w = adit_conn_worker(lower);
+	struct relay_session *s = calloc(1, sizeof(*s));
+	struct adit_addr remote = *adit_conn_remote(lower);
+	int err;
+
+	if (!s)
+		return session_refuse(NULL, lower, -ENOMEM);
+	s->began = adit_now();
+	adit_uuid_format(&conf->tunnel, s->tunnel);
+	adit_uuid_format(&conf->connector, s->connector);
+	err = session_join(s, w, conf);
+	if (err)
+		return session_refuse(s, lower, err);
+	/*
+	 * Who has the answer may count on being found, from any worker. No stream comes before it: streams are
+	 * opened on this worker, and by nobody before we return.
+	 */
+	err = conf->answer ? relay_send(lower, conf->answer) : 0;
+	if (!err)
+		s->mux = smux_new(lower, &conf->smux);
+	else
+		adit_conn_close(lower, err);
+	if (!s->mux) {
+		adit_tunnel_leave(w, s->number);
+		return session_refuse(s, NULL, err ? err : -ENOMEM);
+	}
+	adit_mux_set_remote(s->mux, &remote);
 	s->liveness = liveness_start(s->mux, smux_peer_is_adit, session_dead, s);
 	s->activity.stop = session_stop;
 	adit_activity_begin(&s->activity, conf->component, w);

@@ -9,7 +9,7 @@
 
 #include "core/mux/smux.h"
 
-struct relay_session;
+struct relay_msg;
 
 struct relay_session_conf {
 	struct adit_component	*component;	/* the handler's */
@@ -19,16 +19,17 @@ struct relay_session_conf {
 	unsigned		 weight;
 	bool			 visitor_address;
 	struct smux_conf	 smux;
+	const struct relay_msg	*answer;	/* to the client's request; borrowed for the call. NULL: none */
 };
 
 /*
- * Makes lower (owned, also on failure) a session and joins the tunnel. It ends itself, with a line in the log, when the
- * peer goes or the service stops. 0, -ENOMEM or ADIT_ELIMIT.
+ * Joins the tunnel, then answers, and makes lower (owned, also on failure) a session: a client that has the answer can be
+ * reached. It ends itself, with a line in the log, when the peer goes or the service stops. 0, -ENOMEM,
+ * ADIT_ELIMIT (the client was told), or why the answer could not be sent.
  */
 int relay_session_start(struct adit_conn *lower, const struct relay_session_conf *conf);
 
 /* Fills in the head of a visitor's stream: what a client can rely on: a numeric source, and always two addresses. */
-struct relay_msg;
 void relay_stream_message(const struct adit_open *req, struct relay_msg *m);
 
 #endif
