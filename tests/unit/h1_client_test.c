@@ -219,8 +219,8 @@ bad_answers_fail_the_exchange(void **state)
 {
 	static const char *const rows[] = {
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: "
-		"chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+		("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: "
+		 "chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
 		"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",

@@ -414,8 +414,8 @@ an_early_end_fails_the_exchange(void **state)
 	static const char *const requests[] = {
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhell",
-		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
-		"chunked\r\n\r\n4\r\nhell\r\n0\r\n",
+		("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+		 "chunked\r\n\r\n4\r\nhell\r\n0\r\n"),
 	};
 
 	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {

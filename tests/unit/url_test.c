@@ -406,8 +406,8 @@ static void
 later_sources_append_and_replace(void **state)
 {
 	static const char *const files[] = {
-		"{\"services\": [{\"name\": \"a\"}], \"log\": {\"level\": \"info\", \"format\": "
-		"\"text\"}}",
+		("{\"services\": [{\"name\": \"a\"}], \"log\": {\"level\": \"info\", \"format\": "
+		 "\"text\"}}"),
 		"{\"Services\": {\"name\": \"b\"}, \"log.level\": \"warn\", \"hops\": null}",
 		"-",
 	};
@@ -436,8 +436,8 @@ bad_sources_are_told_together(void **state)
 		"open /nonexistent/a.yaml: No such file or directory",
 		"b.toml: unknown configuration format \"toml\", expected .yaml, .yml or .json",
 		"c: unknown configuration format \"\", expected .yaml, .yml or .json",
-		"-C https://x/y.yaml: a configuration from a web server is not available in "
-		"this build",
+		("-C https://x/y.yaml: a configuration from a web server is not available in "
+		 "this build"),
 		"-C {...}:1:8: did not find expected <document start>",
 	};
 	struct parsing *p = *state;
