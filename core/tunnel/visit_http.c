@@ -333,22 +333,26 @@ visit_stop(struct adit_activity *a, int why)
 		visit_end(v, "stopped");
 }
 
+/* One request at a time. While it goes on the front has nothing to say that the request does not hear itself. */
 static void
 visit_event(void *owner, struct adit_mux *front, unsigned events)
 {
 	struct http_visit *v = owner;
 	struct adit_conn *c;
-	int err = adit_mux_err(front);
+	int err;
 
 	(void)events;
 	while (!v->request && (c = adit_mux_accept(front)))
 		request_start(v, adit_exchange_of(c));
-	if (err && !v->request) {
-		v->total.err = err == -ESHUTDOWN ? 0 : err;
-		visit_end(v, v->total.err ? adit_strerror(err) : "end");
-	} else if (err) {
-		adit_mux_want(front, 0);	/* the request ends by it, and then the visit */
+	if (v->request) {
+		adit_mux_want(front, 0);	/* until request_end */
+		return;
 	}
+	err = adit_mux_err(front);
+	if (!err)
+		return;
+	v->total.err = err == -ESHUTDOWN ? 0 : err;
+	visit_end(v, v->total.err ? adit_strerror(err) : "end");
 }
 
 void
