@@ -24,6 +24,7 @@ struct front {
 	enum front_state		 state;
 	bool				 whole;		/* the request's head was all of it */
 	bool				 repeatable;
+	bool				 tunnel;	/* it may become one: has an end each way */
 	bool				 heard;		/* of the response */
 	bool				 passed;	/* any of it to near */
 	bool				 response_ended;
@@ -47,6 +48,16 @@ front_free(struct front *f)
 	free(f);
 }
 
+/*
+ * Whether the request, if it was sent, may have been lost with its connection. Not of one that is
+ * silent, whose target may be at work, nor of one that had begun to answer.
+ */
+static bool
+front_was_lost(int err)
+{
+	return err != -ETIMEDOUT && err != -EBADMSG && err != ADIT_ETRUNCATED;
+}
+
 /* near is closed, or the caller's again; far is closed. */
 static void
 front_report(struct front *f)
@@ -64,7 +75,8 @@ front_report(struct front *f)
 	if (f->near)
 		adit_conn_own(&f->near->body, NULL, NULL);
 	r.near = f->near;
-	r.again = r.near && !f->heard && (f->request || (f->whole && f->repeatable));
+	r.again = r.near && !f->heard &&
+		  (f->request || (f->whole && f->repeatable && front_was_lost(f->err)));
 	f->done(f->arg, &r);
 	front_free(f);
 }
@@ -122,11 +134,11 @@ front_tick(void *arg)
 		break;
 	case FRONT_PUMPING:
 		if (adit_pump_stats(f->pump)->bytes[0] == f->uploaded) {
-			adit_pump_stop(f->pump, -ETIMEDOUT);
+			adit_pump_stop(f->pump, f->response_ended ? 0 : -ETIMEDOUT);
 			break;
 		}
 		f->uploaded = adit_pump_stats(f->pump)->bytes[0];
-		front_limit(f, f->opts.head_timeout);
+		front_limit(f, f->response_ended ? f->opts.half_closed : f->opts.head_timeout);
 		break;
 	case FRONT_OVER:
 		front_report(f);
@@ -211,8 +223,10 @@ front_ended(void *arg, struct adit_conn *from, struct adit_conn *to)
 	if (err < 0 && err != -ENOTSUP)
 		return err;
 	*t = NULL;
-	if (response)
+	if (response) {
 		f->response_ended = true;
+		front_limit(f, f->opts.half_closed);
+	}
 	return 0;
 }
 
@@ -220,7 +234,9 @@ static void
 front_pump(struct front *f)
 {
 	const struct adit_pump_opts opts = {
-		.size = sizeof(opts), .idle = f->opts.idle, .half_closed = f->opts.half_closed,
+		.size = sizeof(opts), .idle = f->opts.idle,
+		/* That a request has ended says nothing of how long its response may take. */
+		.half_closed = f->tunnel ? f->opts.half_closed : 0,
 		.keep = ADIT_PUMP_KEEP_A, .ended = front_ended, .head = front_head,
 	};
 
@@ -322,6 +338,8 @@ http_front(struct adit_exchange *near, struct adit_exchange *far, const struct a
 	f->far = far;
 	f->request = request;
 	f->repeatable = http_is_idempotent(adit_fields_control(request, ADIT_METHOD));
+	f->tunnel = h1_wants_upgrade(request) ||
+		    http_text_equal(adit_fields_control(request, ADIT_METHOD), "CONNECT", 7);
 	f->done = done;
 	f->arg = arg;
 	f->stats.side = -1;

@@ -25,7 +25,8 @@ struct front_opts {
 	uint64_t	head_timeout;	/* ns from the request's head to the final one of the
 					 * response, while no body is moving either; 0: none */
 	uint64_t	idle;		/* as adit_pump_opts */
-	uint64_t	half_closed;
+	uint64_t	half_closed;	/* the same, after an upgrade; and what a request may be silent
+					 * that goes on behind its response. A response may be */
 
 	/*
 	 * optional: the response's head (interim ones too), about to be sent to near: to be edited.
@@ -42,8 +43,8 @@ struct front_result {
 	struct adit_exchange	*near;
 	/*
 	 * near may be joined with another far side: nothing of a response came, no byte of the
-	 * request's body was passed on, and the request was not sent at all or may be repeated (RFC
-	 * 9110, 9.2.2).
+	 * request's body was passed on, and the request was not sent at all, or was lost with its
+	 * connection and may be repeated (RFC 9110, 9.2.2).
 	 */
 	bool			 again;
 	int			 status;	/* of the final response passed on; 0: none */

@@ -276,8 +276,9 @@ what_may_not_be_repeated_is_not(void **state)
 		{ "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab", "", false },
 		{ "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "", true },
 		{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-		  "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", true },
-		{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 101 No\r\n\r\n", true },
+		  "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", false },
+		{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 101 No\r\n\r\n", false },
+		{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 2", false },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -371,8 +372,52 @@ an_answer_is_not_awaited_for_ever(void **state)
 		assert_non_null(b->result.near);
 		assert_int_equal(b->result.err, -ETIMEDOUT);
 		assert_int_equal(http_status_of(b->result.err), 504);
+		assert_false(b->result.again);		/* the target may be at work */
 		bed_free(b);
 	}
+}
+
+/* Events that come once an hour: that the request has ended is no sign that the response will. */
+static void
+a_response_may_be_silent(void **state)
+{
+	static const struct front_opts opts = {
+		.head_timeout = ADIT_MS(10), .half_closed = ADIT_MS(10),
+	};
+	struct bed *b = bed_new(*state, false);
+	uint64_t start;
+
+	request(b, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	join(b, &opts);
+	side_settle(b->far);
+	side_send(b->far, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na");
+	for (start = adit_now(); adit_now() - start < ADIT_MS(50);)
+		loop_turn(b->near->loop, 1);
+	assert_false(b->done);
+	side_send(b->far, "b");
+	side_settle(b->far);
+	side_expect(b->near, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab");
+	assert_true(b->done);
+	bed_free(b);
+}
+
+static void
+a_request_that_nobody_awaits_may_not(void **state)
+{
+	static const struct front_opts opts = { .half_closed = ADIT_MS(10) };
+	struct bed *b = bed_new(*state, false);
+
+	request(b, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab");
+	join(b, &opts);
+	side_settle(b->far);
+	side_send(b->far, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	side_settle(b->far);
+	side_expect(b->near, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	assert_false(b->done);
+	turn_until_done(b);
+	assert_int_equal(b->result.err, 0);
+	assert_int_equal(b->result.status, 200);
+	bed_free(b);
 }
 
 /* A server may answer before it has read all, and close. */
@@ -495,6 +540,8 @@ main(void)
 		TEST(a_broken_answer_is_seen_as_broken),
 		TEST(a_visitor_that_goes_is_noticed),
 		TEST(an_answer_is_not_awaited_for_ever),
+		TEST(a_response_may_be_silent),
+		TEST(a_request_that_nobody_awaits_may_not),
 		TEST(an_early_answer_passes),
 		TEST(stopping_gives_near_back),
 		TEST(a_far_side_may_fail_to_open),
