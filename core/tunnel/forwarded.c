@@ -8,12 +8,16 @@
 #include "core/http/fields.h"
 #include "core/tunnel/forwarded.h"
 
+#define LIST_MAX   4096 /* of X-Forwarded-For: far more proxies than there are */
+#define CLAIMS_MAX 32
+
 /* "a.b.c.d/n", "v6/n" or an address. */
 static int
 network_parse(const char *text, struct adit_addr *net, unsigned *bits)
 {
-	char host[ADIT_ADDR_TEXT], *slash, *end;
+	char host[ADIT_ADDR_TEXT], *slash;
 	unsigned max;
+	size_t len;
 
 	if (strlen(text) >= sizeof(host))
 		return -EINVAL;
@@ -27,8 +31,11 @@ network_parse(const char *text, struct adit_addr *net, unsigned *bits)
 	*bits = max;
 	if (!slash)
 		return 0;
-	*bits = (unsigned)strtoul(slash + 1, &end, 10);
-	return slash[1] && !*end && *bits <= max ? 0 : -EINVAL;
+	len = strspn(slash + 1, "0123456789");
+	if (!len || len > 3 || slash[1 + len])
+		return -EINVAL;
+	*bits = (unsigned)strtoul(slash + 1, NULL, 10);
+	return *bits <= max ? 0 : -EINVAL;
 }
 
 static bool
@@ -62,7 +69,8 @@ forwarded_check(const struct adit_strings *trusted, struct adit_err *e)
 	for (size_t i = 0; i < trusted->n; i++)
 		if (network_parse(trusted->v[i], &net, &bits) < 0)
 			return adit_err_set(e, ADIT_ECONFIG,
-					    "expected an address or a network, not \"%s\"", trusted->v[i]);
+			                    "expected an address or a network, not \"%s\"",
+			                    trusted->v[i]);
 	return 0;
 }
 
@@ -70,7 +78,8 @@ forwarded_check(const struct adit_strings *trusted, struct adit_err *e)
 static bool
 is_about_client(struct adit_text name)
 {
-	static const char *const names[] = { "forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip" };
+	static const char *const names[] = { "forwarded", "x-real-ip", "cf-connecting-ip",
+		                             "true-client-ip" };
 	char lower[32];
 	size_t n = name.len < sizeof(lower) - 1 ? name.len : sizeof(lower) - 1;
 
@@ -101,50 +110,136 @@ remove_claims(struct adit_fields *f)
 	}
 }
 
-/* The first address a trusted peer names; what is no address is no claim. */
-static void
-believe(const struct adit_fields *f, struct adit_addr *client)
+/* All values of that name as one list, as RFC 9110, 5.3 has it. 0, or -E2BIG. */
+static int
+list_join(const struct adit_fields *f, const char *name, char *out, size_t size)
 {
-	static const char *const names[] = { "CF-Connecting-IP", "X-Forwarded-For", "X-Real-IP" };
+	size_t used = 0;
+
+	*out = 0;
+	for (size_t i = 0; i < adit_fields_count(f); i++) {
+		const struct adit_field *field = adit_fields_at(f, i);
+		int n;
+
+		if (!http_text_equal(field->name, name, strlen(name)) || !field->value.len)
+			continue;
+		n = snprintf(out + used, size - used, "%s%s", used ? ", " : "", field->value.s);
+		if (n < 0 || (size_t)n >= size - used)
+			return -E2BIG;
+		used += (size_t)n;
+	}
+	return 0;
+}
+
+/* Adds word to the list of all values of that name. */
+static int
+list_add(struct adit_fields *f, const char *name, const char *word)
+{
+	char list[LIST_MAX];
+	int err = list_join(f, name, list, sizeof(list));
+	size_t len = strlen(list);
+
+	if (!err && len + strlen(word) + 3 > sizeof(list))
+		err = -E2BIG;
+	if (err)
+		return err;
+	snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", word);
+	return adit_fields_set(f, name, list);
+}
+
+/* An address as proxies write it: alone, or with a port. */
+static int
+claim_parse(struct adit_text claim, struct adit_addr *out)
+{
+	char text[ADIT_ADDR_TEXT + 2], host[ADIT_ADDR_TEXT + 2];
+	uint16_t port;
+
+	if (claim.len >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, claim.s, claim.len);
+	text[claim.len] = 0;
+	if (adit_addr_parse(text, 0, out) == 0)
+		return 0;
+	if (adit_hostport_split(text, host, sizeof(host), &port) < 0)
+		return -EINVAL;
+	return adit_addr_parse(host, 0, out);
+}
+
+/*
+ * Each proxy writes behind what it got who its own peer was. So the list is true from its end up to
+ * the first that is not of our proxies: that is the client, and what stands before it anybody may
+ * have written.
+ */
+static bool
+believe_list(const struct adit_fields *f, const struct adit_strings *trusted,
+             struct adit_addr *client)
+{
+	struct adit_text rest, claim, claims[CLAIMS_MAX];
+	char list[LIST_MAX];
+	size_t n = 0;
+	bool found = false;
+
+	if (list_join(f, "X-Forwarded-For", list, sizeof(list)) < 0)
+		return false;
+	rest = (struct adit_text){ list, strlen(list) };
+	while (http_list_next(&rest, &claim))
+		claims[n++ % CLAIMS_MAX] = claim;
+	for (size_t i = 0; i < n && i < CLAIMS_MAX; i++) {
+		struct adit_addr a;
+
+		if (claim_parse(claims[(n - 1 - i) % CLAIMS_MAX], &a) < 0)
+			break;
+		*client = a;
+		found = true;
+		if (!is_trusted(trusted, &a))
+			break;
+	}
+	return found;
+}
+
+/* Who the client is, by the word of a trusted peer; what is no address is no claim. */
+static void
+believe(const struct adit_fields *f, const struct adit_strings *trusted, struct adit_addr *client)
+{
+	static const char *const names[] = { "CF-Connecting-IP", "X-Real-IP" };
 	struct adit_addr a;
 
+	if (believe_list(f, trusted, client))
+		return;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		struct adit_text list = adit_fields_get(f, names[i]), first;
-		char text[ADIT_ADDR_TEXT];
+		struct adit_text claim = adit_fields_get(f, names[i]);
 
-		if (!list.s || !http_list_next(&list, &first) || first.len >= sizeof(text))
+		if (!claim.s || claim_parse(claim, &a) < 0)
 			continue;
-		memcpy(text, first.s, first.len);
-		text[first.len] = 0;
-		if (adit_addr_parse(text, 0, &a) == 0) {
-			*client = a;
-			return;
-		}
+		*client = a;
+		return;
 	}
 }
 
 int
-forwarded_set(struct adit_fields *f, const struct adit_addr *peer, const struct adit_strings *trusted,
-	      struct adit_addr *client)
+forwarded_set(struct adit_fields *f, const struct adit_addr *peer,
+              const struct adit_strings *trusted, struct adit_addr *client)
 {
-	struct adit_text authority = adit_fields_control(f, ADIT_AUTHORITY), old;
-	char ip[ADIT_ADDR_TEXT], list[1024];
-	int err = 0;
+	struct adit_text authority = adit_fields_control(f, ADIT_AUTHORITY);
+	char ip[ADIT_ADDR_TEXT];
+	int err;
 
 	*client = *peer;
 	adit_addr_format_ip(peer, ip);
-	if (is_trusted(trusted, peer)) {
-		believe(f, client);
-		old = adit_fields_get(f, "X-Forwarded-For");
-		snprintf(list, sizeof(list), "%s%s%s", old.s ? old.s : "", old.s ? ", " : "", ip);
-	} else {
+	if (is_trusted(trusted, peer))
+		believe(f, trusted, client);
+	else
 		remove_claims(f);
-		snprintf(list, sizeof(list), "%s", ip);
-	}
-	err = adit_fields_set(f, "X-Forwarded-For", list);
+	err = list_add(f, "X-Forwarded-For", ip);
 	if (!err && authority.s && !adit_fields_get(f, "X-Forwarded-Host").s)
 		err = adit_fields_set(f, "X-Forwarded-Host", authority.s);
 	if (!err && !adit_fields_get(f, "X-Forwarded-Proto").s)
 		err = adit_fields_set(f, "X-Forwarded-Proto", "http");
 	return err;
+}
+
+int
+forwarded_add_node(struct adit_fields *f, const char *node)
+{
+	return list_add(f, "Gost-Forwarded-Node", node);
 }

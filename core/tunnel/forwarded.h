@@ -1,6 +1,7 @@
 /*
- * Who the client is, as HTTP fields say it. From a peer that is not trusted they are removed, whatever their spelling, and made
- * anew from the connection; from one that is they are kept and added to.
+ * Who the client is, as HTTP fields say it. From a peer that is not trusted they are removed,
+ * whatever their spelling, and made anew from the connection; from one that is they are kept and
+ * added to.
  */
 #ifndef ADIT_CORE_FORWARDED_H
 #define ADIT_CORE_FORWARDED_H
@@ -10,12 +11,19 @@
 #include <adit/opt.h>
 
 /*
- * Sets X-Forwarded-For, -Host and -Proto on a request that peer sent in the clear. trusted: addresses and networks as text
- * (checked by forwarded_check). client gets the address to take for the client's: peer, or what a trusted peer
- * says. 0 or -ENOMEM, -E2BIG.
+ * Sets X-Forwarded-For, -Host and -Proto on a request that peer sent in the clear. trusted:
+ * addresses and networks as text (checked by forwarded_check). client gets the address to take for
+ * the client's: peer, or the last one in a trusted peer's X-Forwarded-For that is not trusted
+ * itself. 0 or -ENOMEM, -E2BIG.
  */
-int forwarded_set(struct adit_fields *f, const struct adit_addr *peer, const struct adit_strings *trusted,
-		  struct adit_addr *client);
+int forwarded_set(struct adit_fields *f, const struct adit_addr *peer,
+                  const struct adit_strings *trusted, struct adit_addr *client);
+
+/*
+ * Adds node to the list of servers that the request came through: a loop may be longer than one of
+ * them. 0 or -ENOMEM, -E2BIG.
+ */
+int forwarded_add_node(struct adit_fields *f, const char *node);
 
 /* 0, or ADIT_ECONFIG with e filled: an entry that is no address or network. */
 int forwarded_check(const struct adit_strings *trusted, struct adit_err *e);
