@@ -36,7 +36,8 @@ kept_free(struct kept *k)
 {
 	TAILQ_REMOVE(&k->pool->oldest, k, age);
 	LIST_REMOVE(k, bucket);
-	k->pool->n--;
+	if (--k->pool->n == 0)
+		adit_timer_stop(k->pool->sweep);
 	free(k);
 }
 

@@ -34,6 +34,7 @@ struct http_visit {
 	uint64_t		 began;
 	struct adit_pump_stats	 total;
 	unsigned		 requests;
+	bool			 keeps;		/* streams that are for this visitor only */
 	bool			 stopping;
 };
 
@@ -56,14 +57,22 @@ struct http_request {
 static void request_try(struct http_request *r);	/* again, from its own failure */
 
 static void
+visit_drop_kept(struct http_visit *v)
+{
+	if (v->keeps)
+		kept_drop(adit_mux_worker(v->front), v->id.conn);
+	v->keeps = false;
+}
+
+static void
 visit_end(struct http_visit *v, const char *how)
 {
 	if (v->total.how == NULL)
 		v->total.how = how;
 	v->total.duration = adit_now() - v->began;
 	visit_log_end(&v->id, v->shared, NULL, &v->total);
+	visit_drop_kept(v);
 	adit_mux_close(v->front, NULL);
-	kept_drop(adit_mux_worker(v->front), v->id.conn);
 	adit_activity_end(&v->activity);
 	entry_shared_put(v->shared);
 	free(v);
@@ -81,10 +90,12 @@ request_keep_back(struct http_request *r)
 		.visitor = r->visitor_address ? r->visit->id.conn : 0,
 	};
 
-	if (r->back && r->visit->shared->conf.keepalive && h1_client_idle(r->back))
+	if (r->visit->shared->conf.keepalive && h1_client_idle(r->back)) {
+		r->visit->keeps |= r->visitor_address;
 		kept_put(r->back, &key);
-	else
+	} else {
 		adit_mux_close(r->back, NULL);
+	}
 	r->back = NULL;
 }
 
@@ -110,6 +121,20 @@ request_end(struct http_request *r, int why)
 	adit_mux_want(v->front, ADIT_READ);
 }
 
+static void
+refuse_method(struct adit_exchange *near)
+{
+	struct adit_fields *allow = adit_fields_new();
+	int err = -ENOMEM;
+
+	if (allow)
+		err = adit_fields_set(allow, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+	if (!err)
+		err = http_respond(near, 405, "405 Method Not Allowed", allow);
+	adit_fields_free(allow);
+	adit_conn_close(&near->body, err ? ADIT_EREFUSED : 0);
+}
+
 /* Answers in the target's stead: nothing of a response was passed on yet. */
 static void
 request_refuse(struct http_request *r, int status, int why)
@@ -122,7 +147,10 @@ request_refuse(struct http_request *r, int status, int why)
 	r->near = NULL;
 	adit_mux_close(r->back, &(struct adit_reason){ .err = why });
 	r->back = NULL;
-	http_refuse(near, status, status == 503 ? 1 : 0);
+	if (status == 405)
+		refuse_method(near);
+	else
+		http_refuse(near, status, status == 503 ? 1 : 0);
 	request_end(r, 0);
 }
 
@@ -251,6 +279,7 @@ request_make_head(struct http_request *r, const struct adit_fields *head)
 {
 	struct http_visit *v = r->visit;
 	const struct entry_conf *conf = &v->shared->conf;
+	const struct adit_addr before = v->client;
 	bool upgrade;
 	int err;
 
@@ -261,8 +290,11 @@ request_make_head(struct http_request *r, const struct adit_fields *head)
 	err = h1_strip_hop_by_hop(r->head, upgrade);
 	if (!err)
 		err = forwarded_set(r->head, &v->id.remote, &conf->trusted, &v->client);
+	/* A proxy's connection may carry requests of many visitors, and a stream shows one. */
+	if (!err && !adit_addr_equal(&before, &v->client))
+		visit_drop_kept(v);
 	if (!err)
-		err = adit_fields_set(r->head, "Gost-Forwarded-Node", conf->node);
+		err = forwarded_add_node(r->head, conf->node);
 	if (!err && !conf->keepalive && !upgrade)
 		err = adit_fields_set(r->head, "Connection", "close");
 	return err;
