@@ -17,6 +17,8 @@
 #include <adit/addr.h>
 #include <adit/log.h>
 
+#include "core/runtime/folder.h"
+
 #define YEAR (365 * 24 * 3600)
 #define NAME_MAX_LEN 253		/* of a host name */
 #define FILE_MAX (64 * 1024)
@@ -322,8 +324,10 @@ static int
 pair_store(const char *path, const struct tls_pair *p, bool replace)
 {
 	char temporary[4096 + 16];
-	int fd, err;
+	int fd, err = folder_make_for(path, 0700);
 
+	if (err)
+		return err;
 	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
 	fd = mkostemp(temporary, O_CLOEXEC);		/* mode 0600 */
 	if (fd < 0)

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/runtime/folder.h"
+
 #define STAMP "2026-11-21T07-59-10.700"	/* sorts by time */
 #define STAMP_LEN (sizeof(STAMP) - 1)
 
@@ -33,28 +35,11 @@ struct log_file {
 };
 
 static int
-make_folders(const char *path)
-{
-	char folder[PATH_MAX];
-
-	if (strlen(path) >= sizeof(folder))
-		return -ENAMETOOLONG;
-	strcpy(folder, path);
-	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = 0;
-		if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*slash = '/';
-	}
-	return 0;
-}
-
-static int
 file_open_path(struct log_file *f)
 {
 	mode_t mode = f->rotation.max_size ? 0600 : 0644;
 	struct stat st;
-	int fd, err = make_folders(f->path);
+	int fd, err = folder_make_for(f->path, 0755);
 
 	if (err)
 		return err;

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <gnutls/crypto.h>
@@ -10,6 +9,7 @@
 
 #include <adit/worker.h>
 
+#include "core/runtime/folder.h"
 #include "core/service/secret.h"
 
 #define FILE_NAME "secret"
@@ -41,9 +41,10 @@ static int
 secret_create(const char *path, uint8_t out[SECRET_LEN])
 {
 	char temporary[4200];
-	int fd, err = 0;
+	int fd, err = folder_make_for(path, 0700);
 
-	mkdir(state_dir, 0700);
+	if (err)
+		return err;
 	snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid());
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
