@@ -1,6 +1,6 @@
 /*
- * Subcommands: one function each, found by name. Exit status: 0 fine, 1 it could not be done, 2 wrong usage or
- * configuration.
+ * Subcommands: one function each, found by name. Exit status: 0 fine, 1 it could not be done, 2
+ * wrong usage or configuration.
  */
 #ifndef ADIT_CMD_COMMANDS_H
 #define ADIT_CMD_COMMANDS_H
@@ -35,7 +35,10 @@ struct flags {
 	const char		*state_dir;	/* --state-dir */
 };
 
-/* Reads gost's flags and ours; files: a word that is no flag is one more -C. 0, or 2 after a message on stderr. */
+/*
+ * Reads gost's flags and ours; files: a word that is no flag is one more -C. 0, or 2 after a
+ * message on stderr.
+ */
 int flags_read(struct flags *f, int argc, char **argv, bool files);
 void flags_fini(struct flags *f);
 void flags_usage(FILE *out);
@@ -43,7 +46,10 @@ void flags_usage(FILE *out);
 /* Without a subcommand: run the daemon, or print what was asked for. */
 int command_run(int argc, char **argv);
 
-/* The registry with all built-ins, as the configuration wants to see it. NULL after a message on stderr. */
+/*
+ * The registry with all built-ins, as the configuration wants to see it. NULL after a message on
+ * stderr.
+ */
 struct registry *plugins_load(struct config_kinds *kinds);
 
 #endif

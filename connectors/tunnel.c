@@ -1,6 +1,6 @@
 /*
- * Connector `tunnel`: gost's relay protocol toward a tunnel server, as a client that binds a tunnel, or as a visitor that
- * reaches one.
+ * Connector `tunnel`: gost's relay protocol toward a tunnel server, as a client that binds a
+ * tunnel, or as a visitor that reaches one.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,10 @@
 #include "core/tunnel/relay_conn.h"
 #include "core/tunnel/relay_opts.h"
 
-/* For the transport to open and the server to answer: a gost that accepts and stays silent would block us for ever. */
+/*
+ * For the transport to open and the server to answer: a gost that accepts and stays silent would
+ * block us for ever.
+ */
 #define ANSWER_MS 15000
 
 struct tunnel_connector {
@@ -148,8 +151,8 @@ tunnel_bound(void *arg, struct adit_mux *m, const struct relay_msg *answer)
 }
 
 /*
- * Without a wanted host name the address is a name of length 0: old gosts take 0.0.0.0 for a name, and all answer
- * the empty one with the endpoint.
+ * Without a wanted host name the address is a name of length 0: old gosts take 0.0.0.0 for a name,
+ * and all answer the empty one with the endpoint.
  */
 static struct adit_mux *
 tunnel_bind(struct adit_connector *n, struct adit_conn *lower, const struct adit_target *address,

@@ -1,7 +1,7 @@
 /*
- * Handler `tunnel`: gost's reverse proxy tunnel, the server's side. A connection begins with one relay request: a client
- * binds a tunnel and the connection becomes a session, or a visitor reaches one. Public entry points bring the
- * visitors that speak HTTP or TLS.
+ * Handler `tunnel`: gost's reverse proxy tunnel, the server's side. A connection begins with one
+ * relay request: a client binds a tunnel and the connection becomes a session, or a visitor reaches
+ * one. Public entry points bring the visitors that speak HTTP or TLS.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -119,8 +119,9 @@ tunnel_entry_lookup(void *arg, struct adit_worker *w, const char *host, struct a
 }
 
 /*
- * Which tunnel a visitor gets: a public entry point the one of the rule for the host, unless that is private; anybody else
- * his own one, if a rule says that the host is its, or always with direct routing.
+ * Which tunnel a visitor gets: a public entry point the one of the rule for the host, unless that
+ * is private; anybody else his own one, if a rule says that the host is its, or always with direct
+ * routing.
  */
 static unsigned
 tunnel_route(struct tunnel_handler *t, struct adit_worker *w, const struct relay_msg *m,
@@ -430,7 +431,9 @@ tunnel_handle(struct adit_handler *h, struct adit_conn *c)
 	adit_conn_want(c, ADIT_READ);
 }
 
-/* ---- the handler's life ------------------------------------------------------------------------ */
+/*
+ * ---- the handler's life ------------------------------------------------------------------------
+ */
 
 static int
 tunnel_add_entry(struct tunnel_handler *t, const char *addr, struct adit_ingress *ingress,

@@ -1,6 +1,7 @@
 /*
- * Listener `rtcp`: what a node far away accepts for us. Binds through the listener's chain and hands on the conns that
- * come; when the session is lost it binds again, for ever, with jittered pauses.
+ * Listener `rtcp`: what a node far away accepts for us. Binds through the listener's chain and
+ * hands on the conns that come; when the session is lost it binds again, for ever, with jittered
+ * pauses.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,14 +10,20 @@
 #include <adit/log.h>
 #include <adit/plugin.h>
 
-/* Pauses between attempts: doubled from the first, bounded tightly during the first minute of an outage. */
+/*
+ * Pauses between attempts: doubled from the first, bounded tightly during the first minute of an
+ * outage.
+ */
 #define PAUSE_FIRST ADIT_MS(100)
 #define PAUSE_MAX_SOON ADIT_SECONDS(1)
 #define PAUSE_MAX_LATE ADIT_SECONDS(30)
 #define PAUSE_REFUSED ADIT_SECONDS(5)	/* the credentials will not be right in a moment */
 #define SOON ADIT_SECONDS(60)
 
-/* A draining client's session stays that long at least: what the server opens before it has heard of the drain is served. */
+/*
+ * A draining client's session stays that long at least: what the server opens before it has heard
+ * of the drain is served.
+ */
 #define DRAIN_NS ADIT_MS(200)
 
 struct rtcp_listener {
@@ -71,7 +78,10 @@ rtcp_pause(struct rtcp_bind *b, int err, const char *text)
 	if (err == ADIT_EUNAUTH || err == ADIT_EFORBIDDEN)
 		pause = PAUSE_REFUSED;
 	b->pause = pause * 2;
-	/* From half of it to all of it: those who lost the same server do not come back at the same time. */
+	/*
+	 * From half of it to all of it: those who lost the same server do not come back at the same
+	 * time.
+	 */
 	pause = pause / 2 + (uint64_t)adit_random_below((uint32_t)(pause / 2000)) * 1000;
 	rtcp_log(b, ADIT_LOG_WARN, err, text, pause);
 	adit_timer_set(b->retry, pause);
@@ -128,7 +138,10 @@ rtcp_bind_now(void *arg)
 	adit_mux_want(b->mux, ADIT_OPEN | ADIT_READ);
 }
 
-/* Draining: the peer is told where it can be, streams go on, and with the last one the session ends. */
+/*
+ * Draining: the peer is told where it can be, streams go on, and with the last one the session
+ * ends.
+ */
 static void
 rtcp_stop_activity(struct adit_activity *a, int why)
 {

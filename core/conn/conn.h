@@ -1,6 +1,6 @@
 /*
- * Conns from the inside: core's part of every conn, which stands in front of the instance in one block. See
- * adit/conn.h for the contract.
+ * Conns from the inside: core's part of every conn, which stands in front of the instance in one
+ * block. See adit/conn.h for the contract.
  */
 #ifndef ADIT_CORE_CONN_H
 #define ADIT_CORE_CONN_H
@@ -32,13 +32,16 @@ struct adit_conn_core {
 };
 
 /*
- * Tells once how the opening of c ended: 0, why it failed, or -ECANCELED (c was closed before). For bookkeeping only: watch
- * is called from inside, in the middle of anything, and must touch no conn. One watch a
- * conn; of one that is open or has failed it is called at once.
+ * Tells once how the opening of c ended: 0, why it failed, or -ECANCELED (c was closed before). For
+ * bookkeeping only: watch is called from inside, in the middle of anything, and must touch no conn.
+ * One watch a conn; of one that is open or has failed it is called at once.
  */
 void conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *arg);
 
-/* For implementers in core: an operation that got less than it asked for knows that no more is there. */
+/*
+ * For implementers in core: an operation that got less than it asked for knows that no more is
+ * there.
+ */
 static inline void
 conn_unready(struct adit_conn *c, unsigned events)
 {

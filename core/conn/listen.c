@@ -178,7 +178,10 @@ set_resolve(struct listen_set *s, const char *host, uint16_t port, struct adit_e
 	return err ? adit_err_set(e, err, "%s", adit_strerror(err)) : 0;
 }
 
-/* owner NULL: anybody's, of a port that was asked for; else that owner's, of a port of the kernel's choice. */
+/*
+ * owner NULL: anybody's, of a port that was asked for; else that owner's, of a port of the kernel's
+ * choice.
+ */
 static struct listen_set *
 set_find(const struct listen_book *b, const char *owner, const char *addr, unsigned flags)
 {

@@ -1,7 +1,7 @@
 /*
- * The in-process pair. Where both ends are on one worker nothing is locked and a write wakes the other end at once;
- * across two workers a lock guards the bytes and each end is woken by one message at a time, which stands in
- * the part that both share.
+ * The in-process pair. Where both ends are on one worker nothing is locked and a write wakes the
+ * other end at once; across two workers a lock guards the bytes and each end is woken by one
+ * message at a time, which stands in the part that both share.
  */
 #include <errno.h>
 #include <pthread.h>

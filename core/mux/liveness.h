@@ -1,7 +1,7 @@
 /*
- * Watches whether a session's peer still answers: asks once a second and tells when nothing has been heard for three. Any byte
- * counts, not only the answer. A process that was itself held up (stopped, starved) does not take that for
- * its peer's silence.
+ * Watches whether a session's peer still answers: asks once a second and tells when nothing has
+ * been heard for three. Any byte counts, not only the answer. A process that was itself held up
+ * (stopped, starved) does not take that for its peer's silence.
  */
 #ifndef ADIT_CORE_LIVENESS_H
 #define ADIT_CORE_LIVENESS_H
@@ -11,8 +11,9 @@
 struct liveness;
 
 /*
- * Watches m, which stays the caller's, until liveness_stop. answers: whether the peer is known to answer probes at all; NULL: it
- * does. dead(arg) is called once, from the loop. NULL: out of memory.
+ * Watches m, which stays the caller's, until liveness_stop. answers: whether the peer is known to
+ * answer probes at all; NULL: it does. dead(arg) is called once, from the loop. NULL: out of
+ * memory.
  */
 struct liveness *liveness_start(struct adit_mux *m, bool (*answers)(const struct adit_mux *m),
 				void (*dead)(void *arg), void *arg);

@@ -11,7 +11,9 @@
 #define V2_BUFFERS 16u			/* session buffers of memory stop a session of version 2 */
 #define PROBE_ANSWER 0x80000000u
 
-/* The stream id of a NOP that tells: open no more streams. From an adit to an adit; not answered. */
+/*
+ * The stream id of a NOP that tells: open no more streams. From an adit to an adit; not answered.
+ */
 #define PROBE_DRAIN 0x7fffffffu
 
 static struct smux *

@@ -64,8 +64,8 @@ struct adit_mux *smux_new(struct adit_conn *lower, const struct smux_conf *conf)
 bool smux_peer_is_adit(const struct adit_mux *m);
 
 /*
- * Whether the peer, an adit, has asked that no more streams be opened (its adit_mux_drain): a NOP with stream id 0x7fffffff.
- * The owner is woken by ADIT_READ when that comes.
+ * Whether the peer, an adit, has asked that no more streams be opened (its adit_mux_drain): a NOP
+ * with stream id 0x7fffffff. The owner is woken by ADIT_READ when that comes.
  */
 bool smux_peer_drains(const struct adit_mux *m);
 

@@ -1,7 +1,7 @@
 /*
- * A byte queue made of chunks from its worker's pool. Chunks never move, so bytes that may have to be sent again
- * (ngtcp2, nghttp2) can stand in it. An empty queue holds no chunk. Every queue has a cap; every chunk counts
- * towards its worker's share of the process budget.
+ * A byte queue made of chunks from its worker's pool. Chunks never move, so bytes that may have to
+ * be sent again (ngtcp2, nghttp2) can stand in it. An empty queue holds no chunk. Every queue has a
+ * cap; every chunk counts towards its worker's share of the process budget.
  */
 #ifndef ADIT_CORE_QUEUE_H
 #define ADIT_CORE_QUEUE_H
@@ -31,7 +31,10 @@ size_t chunk_pool_used(const struct chunk_pool *p);	/* bytes in chunks that queu
 void queue_init(struct queue *q, struct chunk_pool *pool, size_t cap);
 void queue_fini(struct queue *q);		/* gives its chunks back; may be init'ed again */
 
-/* Appends as much of buf as the cap leaves room for; returns how much (less too when out of memory). */
+/*
+ * Appends as much of buf as the cap leaves room for; returns how much (less too when out of
+ * memory).
+ */
 size_t queue_add(struct queue *q, const void *buf, size_t len);
 size_t queue_addv(struct queue *q, const struct iovec *iov, int n);
 
@@ -41,7 +44,10 @@ bool queue_prepend(struct queue *q, const void *buf, size_t len);
 /* Room left under the cap. */
 size_t queue_room(const struct queue *q);
 
-/* Space to read into directly: up to *len bytes in one piece, NULL when full; then queue_commit what was used. */
+/*
+ * Space to read into directly: up to *len bytes in one piece, NULL when full; then queue_commit
+ * what was used.
+ */
 void *queue_reserve(struct queue *q, size_t *len);
 void queue_commit(struct queue *q, size_t len);
 

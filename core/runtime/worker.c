@@ -78,8 +78,8 @@ adit_now(void)
 /* ---- the run queue ---------------------------------------------------------- */
 
 /*
- * From a loop callback the turn is made active at once; from inside the turn by a zero timer, because an event that
- * activates itself starves descriptors in libevent 2.1.
+ * From a loop callback the turn is made active at once; from inside the turn by a zero timer,
+ * because an event that activates itself starves descriptors in libevent 2.1.
  */
 static void
 worker_kick(struct adit_worker *w)
@@ -382,7 +382,10 @@ worker_drain(struct adit_worker *w)
 	adit_timer_free(limit);
 }
 
-/* Whatever was closed or posted until now is finished; slots may close conns and post in their turn. */
+/*
+ * Whatever was closed or posted until now is finished; slots may close conns and post in their
+ * turn.
+ */
 static void
 worker_settle(struct adit_worker *w)
 {

@@ -1,10 +1,11 @@
 /*
- * A worker from the inside: the event loop, the run queue, the mailbox, the graveyard, pools. See adit/worker.h for
- * what plugins see.
+ * A worker from the inside: the event loop, the run queue, the mailbox, the graveyard, pools. See
+ * adit/worker.h for what plugins see.
  *
- * A turn: events of the loop (descriptors, timers) mark ios ready; then the run queue calls the owners of
- * all that are ready and wanted, once each; then what was closed is freed. An owner that is still ready and
- * wanted is called again in the next turn, so nobody starves and nothing is lost.
+ * A turn: events of the loop (descriptors, timers) mark ios ready; then the run queue calls the
+ * owners of all that are ready and wanted, once each; then what was closed is freed. An owner that
+ * is still ready and wanted is called again in the next turn, so nobody starves and nothing is
+ * lost.
  */
 #ifndef ADIT_CORE_WORKER_H
 #define ADIT_CORE_WORKER_H
@@ -28,8 +29,8 @@ struct worker_conf {
 struct worker_group *workers_start(const struct worker_conf *conf, struct adit_err *e);
 
 /*
- * Ends the loops, joins the threads and frees everything. Conns and sessions must have been closed before by their
- * owners; those that still flush or linger (held) get up to 5 s.
+ * Ends the loops, joins the threads and frees everything. Conns and sessions must have been closed
+ * before by their owners; those that still flush or linger (held) get up to 5 s.
  */
 void workers_stop(struct worker_group *g);
 
@@ -40,8 +41,8 @@ unsigned workers_count(const struct worker_group *g);
 void workers_call(struct worker_group *g, void (*fn)(struct adit_worker *w, void *arg), void *arg);
 
 /*
- * A worker on a loop that somebody else runs (libadit, unit tests): a group of one, no thread, no signal handler.
- * base stays the caller's.
+ * A worker on a loop that somebody else runs (libadit, unit tests): a group of one, no thread, no
+ * signal handler. base stays the caller's.
  */
 struct adit_worker *worker_attach(struct event_base *base, struct adit_log *log, struct adit_err *e);
 void worker_detach(struct adit_worker *w);
@@ -57,8 +58,9 @@ enum worker_slot { SLOT_RESOLVER, SLOT_TUNNELS, SLOT_PIPES, SLOT_UDP, SLOT_DIALS
 void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *));
 
 /*
- * An io is readiness with an owner: the common part of conns, sessions and packet_conns. cb is called from the run
- * queue while want & ready. free runs at the end of a turn after io_close, when no holds are left.
+ * An io is readiness with an owner: the common part of conns, sessions and packet_conns. cb is
+ * called from the run queue while want & ready. free runs at the end of a turn after io_close, when
+ * no holds are left.
  */
 struct io {
 	struct adit_worker	*worker;
@@ -80,7 +82,10 @@ void io_close(struct io *io);
 void io_hold(struct io *io);
 void io_release(struct io *io);
 
-/* Takes io out of its worker's run queue and gives it to another worker, which must not know it yet. */
+/*
+ * Takes io out of its worker's run queue and gives it to another worker, which must not know it
+ * yet.
+ */
 void io_move(struct io *io, struct adit_worker *to);
 
 #endif

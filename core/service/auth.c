@@ -56,7 +56,10 @@ auth_set_add(struct auth_set *s, const char *user, const char *password)
 	return 0;
 }
 
-/* Ends at the first blank: what is behind it is the password, blanks included. NULL for a comment or an empty line. */
+/*
+ * Ends at the first blank: what is behind it is the password, blanks included. NULL for a comment
+ * or an empty line.
+ */
 static char *
 auth_split_line(char *line, char **password)
 {

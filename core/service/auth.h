@@ -1,6 +1,6 @@
 /*
- * Credentials to check against: the users of a place's `auth` and `authers`. Immutable; any thread. Only digests under a
- * random key are kept, and every check takes the same time whoever asks.
+ * Credentials to check against: the users of a place's `auth` and `authers`. Immutable; any thread.
+ * Only digests under a random key are kept, and every check takes the same time whoever asks.
  */
 #ifndef ADIT_CORE_AUTH_H
 #define ADIT_CORE_AUTH_H
@@ -14,8 +14,9 @@ struct component_conf;
 struct config;
 
 /*
- * The users that c names, in itself and through its authers. NULL without e filled: it names none, everybody may pass. NULL
- * with e filled: a file that cannot be read, an auther of a kind this build has not.
+ * The users that c names, in itself and through its authers. NULL without e filled: it names none,
+ * everybody may pass. NULL with e filled: a file that cannot be read, an auther of a kind this
+ * build has not.
  */
 struct auth_set *auth_set_new(const struct config *config, const struct component_conf *c, struct adit_err *e);
 void auth_set_free(struct auth_set *s);
@@ -24,7 +25,10 @@ void auth_set_free(struct auth_set *s);
 int auth_set_check(const struct auth_set *s, const char *user, size_t user_len, const char *password,
 		   size_t password_len);
 
-/* Reads "user[ password]" from the first line of a file: what a client presents. Both malloc'ed. 0 or a failure. */
+/*
+ * Reads "user[ password]" from the first line of a file: what a client presents. Both malloc'ed. 0
+ * or a failure.
+ */
 int auth_read_file(const char *path, char **user, char **password, struct adit_err *e);
 
 #endif

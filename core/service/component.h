@@ -44,7 +44,10 @@ void component_init(struct adit_component *p, const char *name, struct adit_log 
 /* Frees what p owns itself; for destroy. */
 void component_fini(struct adit_component *p);
 
-/* The ingress of that name in the configuration p belongs to, or NULL. Main thread; borrowed from p's service. */
+/*
+ * The ingress of that name in the configuration p belongs to, or NULL. Main thread; borrowed from
+ * p's service.
+ */
 struct adit_ingress *component_ingress(const struct adit_component *p, const char *name);
 
 #endif

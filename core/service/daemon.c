@@ -17,7 +17,10 @@
 #include "core/service/generation.h"
 #include "core/tunnel/table.h"
 
-/* How often a service that drains is looked at, and how long what was ended by force may take to be gone. */
+/*
+ * How often a service that drains is looked at, and how long what was ended by force may take to be
+ * gone.
+ */
 #define DRAIN_STEP_NS ADIT_MS(20)
 #define KILL_NS ADIT_SECONDS(2)
 
@@ -179,7 +182,10 @@ chains_stop_on(struct adit_worker *w, void *arg)
 			chain_stop(g->chains[i], w);
 }
 
-/* Lets old go: services that next has not are drained, chains that it has not give up their sessions. */
+/*
+ * Lets old go: services that next has not are drained, chains that it has not give up their
+ * sessions.
+ */
 static void
 daemon_retire(struct daemon *d, struct generation *old, const struct generation *next)
 {

@@ -1,6 +1,6 @@
 /*
- * The daemon: workers, the present configuration and what was made of it, signals, reload, the clean stop. One per
- * process, all in the main thread.
+ * The daemon: workers, the present configuration and what was made of it, signals, reload, the
+ * clean stop. One per process, all in the main thread.
  */
 #ifndef ADIT_CORE_DAEMON_H
 #define ADIT_CORE_DAEMON_H
@@ -18,8 +18,9 @@ struct daemon_conf {
 };
 
 /*
- * Runs until a signal ends it: SIGTERM and SIGINT drain and stop (a second one at once), SIGHUP reloads. config is the
- * first configuration (its reference is taken). Returns the exit status: 0, or 1 with one fatal line in the log.
+ * Runs until a signal ends it: SIGTERM and SIGINT drain and stop (a second one at once), SIGHUP
+ * reloads. config is the first configuration (its reference is taken). Returns the exit status: 0,
+ * or 1 with one fatal line in the log.
  */
 int daemon_run(const struct daemon_conf *conf, struct config *config);
 

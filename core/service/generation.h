@@ -1,6 +1,7 @@
 /*
- * A generation: one configuration and everything made of it. Built whole before anything of it runs; what the one before
- * already has and the new configuration does not change is taken over, not made again.
+ * A generation: one configuration and everything made of it. Built whole before anything of it
+ * runs; what the one before already has and the new configuration does not change is taken over,
+ * not made again.
  */
 #ifndef ADIT_CORE_GENERATION_H
 #define ADIT_CORE_GENERATION_H
@@ -21,7 +22,9 @@ struct generation {
 struct generation *generation_new(struct config *config, const struct generation *old,
 				  const struct service_world *world, struct adit_err *e);
 
-/* What cannot fail any more: ingresses that were there before get their other rules. Main thread. */
+/*
+ * What cannot fail any more: ingresses that were there before get their other rules. Main thread.
+ */
 void generation_commit(struct generation *g, struct worker_group *workers);
 
 /* Whether g's service i is also one of other's. */

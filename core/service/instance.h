@@ -1,6 +1,6 @@
 /*
- * Instances of plugins: allocated, filled from the configuration, initialised. A listener or dialer that is a stack becomes its
- * base and the layers over it.
+ * Instances of plugins: allocated, filled from the configuration, initialised. A listener or dialer
+ * that is a stack becomes its base and the layers over it.
  */
 #ifndef ADIT_CORE_INSTANCE_H
 #define ADIT_CORE_INSTANCE_H
@@ -20,8 +20,9 @@ struct instance {
 };
 
 /*
- * Makes what c describes, for component p. addr: a listener's, borrowed; else NULL. 0, or a failure with e filled: the name
- * is unknown or not available in this build, an option is wrong, init refused. Main thread.
+ * Makes what c describes, for component p. addr: a listener's, borrowed; else NULL. 0, or a failure
+ * with e filled: the name is unknown or not available in this build, an option is wrong, init
+ * refused. Main thread.
  */
 int instance_init(struct instance *i, const struct registry *r, const struct component_conf *c,
 		  struct adit_component *p, const char *addr, struct adit_err *e);
@@ -32,7 +33,10 @@ struct adit_conn *instance_client(const struct instance *i, struct adit_conn *lo
 				  struct adit_err *e);
 struct adit_conn *instance_server(const struct instance *i, struct adit_conn *lower, struct adit_err *e);
 
-/* Fills p's tls and credentials to present from c; default_tls (or NULL) has the certificate for servers without one. */
+/*
+ * Fills p's tls and credentials to present from c; default_tls (or NULL) has the certificate for
+ * servers without one.
+ */
 int component_configure(struct adit_component *p, const struct component_conf *c,
 			const struct tls_conf *default_tls, struct adit_err *e);
 

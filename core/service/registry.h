@@ -29,8 +29,8 @@ const struct adit_plugin *registry_at(const struct registry *r, size_t i);
 const char *registry_kind_name(enum adit_kind kind);
 
 /*
- * The option rows of that kind and name, of a stack those of all its parts in one table; NULL if it takes none. *known
- * tells whether there is such a plugin. Belongs to r. Main thread.
+ * The option rows of that kind and name, of a stack those of all its parts in one table; NULL if it
+ * takes none. *known tells whether there is such a plugin. Belongs to r. Main thread.
  */
 const struct adit_opt *registry_rows(struct registry *r, enum adit_kind kind, const char *name,
 				     bool *known);

@@ -1,7 +1,8 @@
 /*
- * Routes: chains of hops, each hop a choice of nodes, each node a dialer and a connector. A chain is built once from the
- * configuration and shared by the services that name it; what its dialers keep (sessions) and what is known of
- * its nodes (failures) outlives a reload that does not change it.
+ * Routes: chains of hops, each hop a choice of nodes, each node a dialer and a connector. A chain
+ * is built once from the configuration and shared by the services that name it; what its dialers
+ * keep (sessions) and what is known of its nodes (failures) outlives a reload that does not change
+ * it.
  */
 #ifndef ADIT_CORE_ROUTE_H
 #define ADIT_CORE_ROUTE_H
@@ -14,7 +15,10 @@
 struct chain;
 struct worker_group;
 
-/* NULL with e filled: a plugin is not available, refuses its options. config is referenced. Main thread. */
+/*
+ * NULL with e filled: a plugin is not available, refuses its options. config is referenced. Main
+ * thread.
+ */
 struct chain *chain_new(struct config *config, const struct chain_conf *conf, const struct registry *r,
 			struct adit_log *log, struct adit_err *e);
 struct chain *chain_get(struct chain *c);
@@ -28,8 +32,8 @@ void chain_stop(struct chain *c, struct adit_worker *w);
 bool chain_binds(const struct chain *c);
 
 /*
- * Through all hops to to: a conn that is still opening. c NULL: directly. ms: limit for a direct one. NULL with e filled.
- * On w.
+ * Through all hops to to: a conn that is still opening. c NULL: directly. ms: limit for a direct
+ * one. NULL with e filled. On w.
  */
 struct adit_conn *chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 			     const struct adit_addr *visitor, struct adit_err *e);

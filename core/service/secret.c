@@ -36,7 +36,10 @@ secret_read(const char *path, uint8_t out[SECRET_LEN])
 	return n == SECRET_LEN ? 0 : -EBADMSG;
 }
 
-/* Written beside and linked into place: of two processes that start together one wins, and both read that. */
+/*
+ * Written beside and linked into place: of two processes that start together one wins, and both
+ * read that.
+ */
 static int
 secret_create(const char *path, uint8_t out[SECRET_LEN])
 {

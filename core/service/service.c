@@ -18,7 +18,10 @@
 #define HANDSHAKE_MS 10000
 #define NODES_MAX 256
 
-/* Freed when neither the daemon nor anything that began with one of its components holds it any more. */
+/*
+ * Freed when neither the daemon nor anything that began with one of its components holds it any
+ * more.
+ */
 struct service {
 	atomic_uint			 refs;		/* places that are held */
 	const struct service_conf	*conf;

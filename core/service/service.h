@@ -1,6 +1,7 @@
 /*
- * A service: a listener, a handler, and what they need. Made from the configuration in the main thread, started on every
- * worker, stopped and drained. A service whose configuration a reload does not change is carried over as it is.
+ * A service: a listener, a handler, and what they need. Made from the configuration in the main
+ * thread, started on every worker, stopped and drained. A service whose configuration a reload does
+ * not change is carried over as it is.
  */
 #ifndef ADIT_CORE_SERVICE_H
 #define ADIT_CORE_SERVICE_H
@@ -26,7 +27,10 @@ struct service_world {
 	struct adit_ingress	**ingresses;	/* in the order of config->ingresses */
 };
 
-/* Makes one and opens its sockets. References what it needs of world. NULL with e filled. Main thread. */
+/*
+ * Makes one and opens its sockets. References what it needs of world. NULL with e filled. Main
+ * thread.
+ */
 struct service *service_new(const struct service_conf *conf, const struct service_world *world,
 			    struct adit_err *e);
 
@@ -47,7 +51,10 @@ const struct service_conf *service_conf_of(const struct service *s);
 /* Accepts on all workers. On failure it is stopped again. Main thread. */
 int service_start(struct service *s, struct worker_group *workers, struct adit_err *e);
 
-/* Accepts no more, and what goes on is asked to end when it can. Main thread; may be called again and again. */
+/*
+ * Accepts no more, and what goes on is asked to end when it can. Main thread; may be called again
+ * and again.
+ */
 void service_stop(struct service *s, struct worker_group *workers);
 
 /* Ends what still goes on, now. Main thread. */
@@ -56,7 +63,10 @@ void service_kill(struct service *s, struct worker_group *workers);
 /* How much still goes on. Any thread. */
 unsigned service_active(const struct service *s);
 
-/* Closes its sockets and drops the caller's reference; it is freed when the last conn that began with it has gone. */
+/*
+ * Closes its sockets and drops the caller's reference; it is freed when the last conn that began
+ * with it has gone.
+ */
 void service_put(struct service *s);
 
 #endif

@@ -220,7 +220,9 @@ newcomer_look_tls(struct newcomer *n)
 	return true;
 }
 
-/* Only a hint for the worker to be on; what the request really says is the HTTP parser's to tell. */
+/*
+ * Only a hint for the worker to be on; what the request really says is the HTTP parser's to tell.
+ */
 static bool
 newcomer_look_http(struct newcomer *n)
 {

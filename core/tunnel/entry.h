@@ -1,6 +1,7 @@
 /*
- * A public entry point of tunnels: one port for HTTP by Host and for TLS by SNI, told apart by the first bytes. What is
- * needed to know where a connection goes is read within a limit and given back; TLS is not terminated.
+ * A public entry point of tunnels: one port for HTTP by Host and for TLS by SNI, told apart by the
+ * first bytes. What is needed to know where a connection goes is read within a limit and given
+ * back; TLS is not terminated.
  */
 #ifndef ADIT_CORE_ENTRY_H
 #define ADIT_CORE_ENTRY_H

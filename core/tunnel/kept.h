@@ -1,7 +1,8 @@
 /*
- * Streams to clients that are kept between requests: idle HTTP/1.1 connections, per worker, by tunnel, host and session. A
- * visitor's request that finds one costs no new connection to the target. What is kept is bounded in number
- * and time; one that ends or says something unasked while idle is dropped.
+ * Streams to clients that are kept between requests: idle HTTP/1.1 connections, per worker, by
+ * tunnel, host and session. A visitor's request that finds one costs no new connection to the
+ * target. What is kept is bounded in number and time; one that ends or says something unasked while
+ * idle is dropped.
  */
 #ifndef ADIT_CORE_KEPT_H
 #define ADIT_CORE_KEPT_H
@@ -17,7 +18,10 @@ struct kept_key {
 	uint64_t	 visitor;	/* not 0: only for that visitor's connection */
 };
 
-/* Takes one that fits out of the worker's pool: a client-side HTTP session with room for an exchange, or NULL. */
+/*
+ * Takes one that fits out of the worker's pool: a client-side HTTP session with room for an
+ * exchange, or NULL.
+ */
 struct adit_mux *kept_take(struct adit_worker *w, const struct kept_key *key);
 
 /* Puts one in (owned from now on; closed at once when there are too many). */

@@ -1,8 +1,9 @@
 /*
- * The client's end of a bind: over a conn to a relay or tunnel node it sends the BIND request, waits for the answer, and is
- * then a session (smux, the node opens its streams) whose accepted conns have had their stream head read: who
- * comes is their remote address, what he asked for adit_conn_asked. The heads of several streams are awaited
- * at the same time, so one that is slow holds up nobody else.
+ * The client's end of a bind: over a conn to a relay or tunnel node it sends the BIND request,
+ * waits for the answer, and is then a session (smux, the node opens its streams) whose accepted
+ * conns have had their stream head read: who comes is their remote address, what he asked for
+ * adit_conn_asked. The heads of several streams are awaited at the same time, so one that is slow
+ * holds up nobody else.
  */
 #ifndef ADIT_CORE_RELAY_BIND_H
 #define ADIT_CORE_RELAY_BIND_H

@@ -1,6 +1,6 @@
 /*
- * Relay messages on conns: reading one, and the layer that exchanges heads and is transparent from then on. See
- * core/wire/relay.h for the bytes.
+ * Relay messages on conns: reading one, and the layer that exchanges heads and is transparent from
+ * then on. See core/wire/relay.h for the bytes.
  */
 #ifndef ADIT_CORE_RELAY_CONN_H
 #define ADIT_CORE_RELAY_CONN_H
@@ -16,9 +16,9 @@ struct relay_reader {
 };
 
 /*
- * Reads on. 1: the message is in out (its texts borrowed from r until relay_reader_fini), what came after it was
- * given back to c. -EAGAIN: more is to come. Else a failure: -EBADMSG with *why (static), -ECONNRESET for an
- * end inside or before the message, or c's own.
+ * Reads on. 1: the message is in out (its texts borrowed from r until relay_reader_fini), what came
+ * after it was given back to c. -EAGAIN: more is to come. Else a failure: -EBADMSG with *why
+ * (static), -ECONNRESET for an end inside or before the message, or c's own.
  */
 int relay_reader_read(struct relay_reader *r, struct adit_conn *c, struct relay_msg *out,
 		      const char **why);
@@ -37,10 +37,10 @@ int relay_send(struct adit_conn *c, const struct relay_msg *m);
 typedef int relay_head_cb(void *arg, struct adit_conn *c, const struct relay_msg *m);
 
 /*
- * A conn over lower (owned, also on failure; may still be opening) that sends request when lower is open (NULL: nothing),
- * waits for a message of the response's shape, and opens when it came with status 0 and head agreed (NULL:
- * always). Of request, which is copied, a first ADDR without a type is filled with our own address. Fails
- * after ms. NULL: out of memory.
+ * A conn over lower (owned, also on failure; may still be opening) that sends request when lower is
+ * open (NULL: nothing), waits for a message of the response's shape, and opens when it came with
+ * status 0 and head agreed (NULL: always). Of request, which is copied, a first ADDR without a type
+ * is filled with our own address. Fails after ms. NULL: out of memory.
  */
 struct adit_conn *relay_conn(struct adit_conn *lower, const struct relay_msg *request, unsigned ms,
 			     relay_head_cb *head, void *arg);
@@ -48,7 +48,10 @@ struct adit_conn *relay_conn(struct adit_conn *lower, const struct relay_msg *re
 /* Of an open relay conn: gives up the conn below and ends c, which has done its work. */
 struct adit_conn *relay_conn_unwrap(struct adit_conn *c);
 
-/* A head() for streams that a tunnel's server opened: ADDR 1 is who comes, ADDR 2 what he asked for. */
+/*
+ * A head() for streams that a tunnel's server opened: ADDR 1 is who comes, ADDR 2 what he asked
+ * for.
+ */
 relay_head_cb relay_stream_head;
 
 #endif

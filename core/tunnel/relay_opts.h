@@ -1,6 +1,7 @@
 /*
- * The option rows that the tunnel's handler and connector share: how the session over a bind is run. A plugin has a
- * struct mux_opts in its instance and puts MUX_OPTS(its type, field) among its rows.
+ * The option rows that the tunnel's handler and connector share: how the session over a bind is
+ * run. A plugin has a struct mux_opts in its instance and puts MUX_OPTS(its type, field) among its
+ * rows.
  */
 #ifndef ADIT_CORE_RELAY_OPTS_H
 #define ADIT_CORE_RELAY_OPTS_H
@@ -37,7 +38,10 @@ extern const char *const mux_types[];
 	{ "mux.maxStreamBuffer", NULL, ADIT_OPT_INT, offsetof(T, f.max_stream_buffer), "1048576", \
 	  4096, 1 << 30, NULL, NULL, 0, "window of a stream", 0 }
 
-/* Checks the options against each other and turns them into the session's. 0 or ADIT_ECONFIG with e filled. */
+/*
+ * Checks the options against each other and turns them into the session's. 0 or ADIT_ECONFIG with e
+ * filled.
+ */
 int mux_opts_conf(const struct mux_opts *o, bool client, struct smux_conf *out, struct adit_err *e);
 
 #endif

@@ -52,7 +52,10 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 	relay_stream_message(req, &m);
 	err = relay_send(c, &m);
 	if (err < 0) {
-		/* A stream without a head makes a gost drop its session: nothing of it was sent yet. */
+		/*
+		 * A stream without a head makes a gost drop its session: nothing of it was sent
+		 * yet.
+		 */
 		adit_conn_close(c, err);
 		adit_err_set(e, err, "stream head: %s", adit_strerror(err));
 		return NULL;
@@ -81,7 +84,10 @@ session_end(struct relay_session *s, const struct adit_reason *why, const char *
 	free(s);
 }
 
-/* No new visitors, and the streams that only wait for some are let go: again and again, as requests end. */
+/*
+ * No new visitors, and the streams that only wait for some are let go: again and again, as requests
+ * end.
+ */
 static void
 session_drain(void *arg)
 {
@@ -184,8 +190,8 @@ relay_session_start(struct adit_conn *lower, const struct relay_session_conf *co
 	if (err)
 		return session_refuse(s, lower, err);
 	/*
-	 * Who has the answer may count on being found, from any worker. No stream comes before it: streams are
-	 * opened on this worker, and by nobody before we return.
+	 * Who has the answer may count on being found, from any worker. No stream comes before it:
+	 * streams are opened on this worker, and by nobody before we return.
 	 */
 	err = conf->answer ? relay_send(lower, conf->answer) : 0;
 	if (!err)

@@ -1,6 +1,6 @@
 /*
- * The server's end of a bound client: a smux session on which we open a stream for each visitor, its head first (who comes
- * and what he asked for), as a member of a tunnel.
+ * The server's end of a bound client: a smux session on which we open a stream for each visitor,
+ * its head first (who comes and what he asked for), as a member of a tunnel.
  */
 #ifndef ADIT_CORE_RELAY_SESSION_H
 #define ADIT_CORE_RELAY_SESSION_H
@@ -23,13 +23,17 @@ struct relay_session_conf {
 };
 
 /*
- * Joins the tunnel, then answers, and makes lower (owned, also on failure) a session: a client that has the answer can be
- * reached. It ends itself, with a line in the log, when the peer goes or the service stops. 0, -ENOMEM,
- * ADIT_ELIMIT (the client was told), or why the answer could not be sent.
+ * Joins the tunnel, then answers, and makes lower (owned, also on failure) a session: a client that
+ * has the answer can be reached. It ends itself, with a line in the log, when the peer goes or the
+ * service stops. 0, -ENOMEM, ADIT_ELIMIT (the client was told), or why the answer could not be
+ * sent.
  */
 int relay_session_start(struct adit_conn *lower, const struct relay_session_conf *conf);
 
-/* Fills in the head of a visitor's stream: what a client can rely on: a numeric source, and always two addresses. */
+/*
+ * Fills in the head of a visitor's stream: what a client can rely on: a numeric source, and always
+ * two addresses.
+ */
 void relay_stream_message(const struct adit_open *req, struct relay_msg *m);
 
 #endif

@@ -13,7 +13,10 @@
 
 struct adit_pump_stats;
 
-/* Immutable, shared by an entry point and its visits; counted, because visits outlive the entry point. */
+/*
+ * Immutable, shared by an entry point and its visits; counted, because visits outlive the entry
+ * point.
+ */
 struct entry_shared {
 	atomic_uint		 refs;
 	struct entry_conf	 conf;
@@ -30,18 +33,23 @@ struct visit_id {
 };
 void visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *host);
 
-/* The last line of a visit: bytes both ways, duration, who ended it and how. a of the stats is the visitor. */
+/*
+ * The last line of a visit: bytes both ways, duration, who ended it and how. a of the stats is the
+ * visitor.
+ */
 void visit_log_end(const struct visit_id *id, const struct entry_shared *s, const char *tunnel,
 		   const struct adit_pump_stats *stats);
 
 /*
- * The tunnel for a host name (normalised): its name in out. 0, ADIT_ENOROUTE (no rule, or a private one).
+ * The tunnel for a host name (normalised): its name in out. 0, ADIT_ENOROUTE (no rule, or a private
+ * one).
  */
 int entry_route(const struct entry_shared *s, struct adit_worker *w, const char *host,
 		char tunnel[37]);
 
 /*
- * HTTP from here on: takes c (open, its first bytes given back) and ends by itself. s: referenced for as long as needed.
+ * HTTP from here on: takes c (open, its first bytes given back) and ends by itself. s: referenced
+ * for as long as needed.
  */
 void visit_http(struct entry_shared *s, struct adit_conn *c);
 

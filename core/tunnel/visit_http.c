@@ -1,7 +1,7 @@
 /*
- * HTTP at the entry point. Each request of a connection is routed by its own Host: a request takes a kept stream to a client
- * or a new one, its heads are passed on by us and its bodies by the pump, and where nothing of a response was
- * passed on yet a failure becomes a status.
+ * HTTP at the entry point. Each request of a connection is routed by its own Host: a request takes
+ * a kept stream to a client or a new one, its heads are passed on by us and its bodies by the pump,
+ * and where nothing of a response was passed on yet a failure becomes a status.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -80,7 +80,10 @@ visit_end(struct http_visit *v, const char *how)
 
 /* ---- the end of a request --------------------------------------------------------- */
 
-/* The stream may serve a next request: not one of another visitor's where the client's side shows who visits. */
+/*
+ * The stream may serve a next request: not one of another visitor's where the client's side shows
+ * who visits.
+ */
 static void
 request_keep_back(struct http_request *r)
 {
@@ -164,8 +167,8 @@ request_failure_status(int why)
 /* ---- the two sides -------------------------------------------------------------------- */
 
 /*
- * Whether the request is sent once more, on a new stream, which can do no harm: a kept one may have been closed by the target
- * while our request was on its way, or the client has died.
+ * Whether the request is sent once more, on a new stream, which can do no harm: a kept one may have
+ * been closed by the target while our request was on its way, or the client has died.
  */
 static bool
 request_moves(const struct http_request *r, const struct front_result *result)
@@ -273,7 +276,10 @@ request_try(struct http_request *r)
 
 /* ---- the beginning of a request ---------------------------------------------------------- */
 
-/* What is sent on: without what concerns the visitor's connection, with what the target should know of him. */
+/*
+ * What is sent on: without what concerns the visitor's connection, with what the target should know
+ * of him.
+ */
 static int
 request_make_head(struct http_request *r, const struct adit_fields *head)
 {
@@ -365,7 +371,10 @@ visit_stop(struct adit_activity *a, int why)
 		visit_end(v, "stopped");
 }
 
-/* One request at a time. While it goes on the front has nothing to say that the request does not hear itself. */
+/*
+ * One request at a time. While it goes on the front has nothing to say that the request does not
+ * hear itself.
+ */
 static void
 visit_event(void *owner, struct adit_mux *front, unsigned events)
 {

@@ -1,5 +1,6 @@
 /*
- * Socket addresses: a value of 24 bytes, copied by assignment. Names are not addresses; they are text.
+ * Socket addresses: a value of 24 bytes, copied by assignment. Names are not addresses; they are
+ * text.
  */
 #ifndef ADIT_ADDR_H
 #define ADIT_ADDR_H
@@ -41,9 +42,9 @@ char *adit_addr_format_ip(const struct adit_addr *a, char out[ADIT_ADDR_TEXT]);
 bool adit_addr_equal(const struct adit_addr *a, const struct adit_addr *b);
 
 /*
- * Splits "host:port", "[v6]:port", ":port" or "host" (port 0 unless given) at the last colon outside
- * brackets. host takes at most size bytes with its terminator. Returns 0 or -EINVAL (empty text, port not
- * 0..65535, host too long, IPv6 with no brackets).
+ * Splits "host:port", "[v6]:port", ":port" or "host" (port 0 unless given) at the last colon
+ * outside brackets. host takes at most size bytes with its terminator. Returns 0 or -EINVAL (empty
+ * text, port not 0..65535, host too long, IPv6 with no brackets).
  */
 int adit_hostport_split(const char *text, char *host, size_t size, uint16_t *port);
 

@@ -1,11 +1,12 @@
 /*
- * A conn: one end of an ordered byte stream, or of one flow of datagrams, with the semantics of read(2) and
- * writev(2) on a non-blocking socket. TCP, TLS over any conn, a stream of a session, an HTTP body: all are
- * conns, and nobody above can tell which.
+ * A conn: one end of an ordered byte stream, or of one flow of datagrams, with the semantics of
+ * read(2) and writev(2) on a non-blocking socket. TCP, TLS over any conn, a stream of a session, an
+ * HTTP body: all are conns, and nobody above can tell which.
  *
- * Readiness is a level. An owner says what it waits for (adit_conn_want) and is called, from the worker's
- * run queue and never from inside one of its own calls, again and again while something it wants is ready.
- * Not reading is backpressure. A conn has one owner and one worker; it is touched by that thread only.
+ * Readiness is a level. An owner says what it waits for (adit_conn_want) and is called, from the
+ * worker's run queue and never from inside one of its own calls, again and again while something it
+ * wants is ready. Not reading is backpressure. A conn has one owner and one worker; it is touched
+ * by that thread only.
  *
  * End, failure and time-out are different things: the end is a read of 0 and is passed on by
  * adit_conn_shutdown; a failure is latched, every later call returns it, and it is passed on by
@@ -49,12 +50,16 @@ struct adit_conn_ops {
 	const char	*name;		/* "tcp", "tls", ...: for the log */
 
 	/*
-	 * > 0 bytes read, 0 the end, -EAGAIN, or a failure. For ADIT_CONN_DGRAM 0 is an empty datagram. Called also
-	 * after adit_conn_fail, until it answers -EAGAIN: bytes that had arrived come before the failure.
+	 * > 0 bytes read, 0 the end, -EAGAIN, or a failure. For ADIT_CONN_DGRAM 0 is an empty
+	 * datagram. Called also after adit_conn_fail, until it answers -EAGAIN: bytes that had
+	 * arrived come before the failure.
 	 */
 	ssize_t		(*read)(struct adit_conn *c, void *buf, size_t len);
 
-	/* > 0 bytes taken, at least one; -EAGAIN; or a failure. A datagram goes whole or not at all. */
+	/*
+	 * > 0 bytes taken, at least one; -EAGAIN; or a failure. A datagram goes whole or not at
+	 * all.
+	 */
 	ssize_t		(*writev)(struct adit_conn *c, const struct iovec *iov, int n);
 
 	/* Sends the end after all that was taken. Returns 0, a failure, or -ENOTSUP: no half-close in
@@ -62,9 +67,10 @@ struct adit_conn_ops {
 	int		(*shutdown)(struct adit_conn *c);
 
 	/*
-	 * The owner's last word. why 0: politely, after all that was taken; else abortive, as the protocol can
-	 * (RST, alert, RESET_STREAM), with adit_conn_code where it carries one. May keep the instance
-	 * busy (adit_conn_hold) to flush, within a limit of its own. No callback to the owner comes after.
+	 * The owner's last word. why 0: politely, after all that was taken; else abortive, as the
+	 * protocol can (RST, alert, RESET_STREAM), with adit_conn_code where it carries one. May
+	 * keep the instance busy (adit_conn_hold) to flush, within a limit of its own. No callback
+	 * to the owner comes after.
 	 */
 	void		(*close)(struct adit_conn *c, int why);
 
@@ -73,14 +79,20 @@ struct adit_conn_ops {
 
 	/* ---- optional ---- */
 
-	/* What the owner wants has changed (adit_conn_wanted): ask the layer below for what that needs. */
+	/*
+	 * What the owner wants has changed (adit_conn_wanted): ask the layer below for what that
+	 * needs.
+	 */
 	void		(*want)(struct adit_conn *c);
 
 	/* The descriptor whose bytes in that direction (ADIT_READ or _WRITE) are exactly ours, now and
 	 * from now on, or -1. */
 	int		(*splice_fd)(struct adit_conn *c, unsigned dir);
 
-	/* Leave this worker (0, or -ENOTSUP and nothing changed); then attach runs on the other one. */
+	/*
+	 * Leave this worker (0, or -ENOTSUP and nothing changed); then attach runs on the other
+	 * one.
+	 */
 	int		(*detach)(struct adit_conn *c);
 	void		(*attach)(struct adit_conn *c, struct adit_worker *to);
 };
@@ -97,7 +109,10 @@ typedef void adit_conn_cb(void *owner, struct adit_conn *c, unsigned events);
 
 /* ---- for owners ------------------------------------------------------------ */
 
-/* Makes the caller c's owner: cb(owner, ...) is called while something wanted is ready. What is wanted stays. */
+/*
+ * Makes the caller c's owner: cb(owner, ...) is called while something wanted is ready. What is
+ * wanted stays.
+ */
 void adit_conn_own(struct adit_conn *c, adit_conn_cb *cb, void *owner);
 
 /* Replaces what is waited for: a set of enum adit_event, or 0. */
@@ -110,14 +125,15 @@ ssize_t adit_conn_writev(struct adit_conn *c, const struct iovec *iov, int n);
 int adit_conn_shutdown(struct adit_conn *c);
 
 /*
- * Ends c: 0 politely, else abortively with that reason. From now on c is not the caller's; its memory lives until
- * the end of the loop turn. May be called anywhere, also in c's own callback. NULL is fine.
+ * Ends c: 0 politely, else abortively with that reason. From now on c is not the caller's; its
+ * memory lives until the end of the loop turn. May be called anywhere, also in c's own callback.
+ * NULL is fine.
  */
 void adit_conn_close(struct adit_conn *c, int why);
 
 /*
- * Gives back bytes that were read too far; they are read again first. Copies. Bounded (64 KiB in all): -ENOBUFS
- * beyond; -ENOMEM. Not for datagrams.
+ * Gives back bytes that were read too far; they are read again first. Copies. Bounded (64 KiB in
+ * all): -ENOBUFS beyond; -ENOMEM. Not for datagrams.
  */
 int adit_conn_unread(struct adit_conn *c, const void *buf, size_t len);
 
@@ -132,7 +148,10 @@ struct adit_worker *adit_conn_worker(const struct adit_conn *c);
 const struct adit_addr *adit_conn_local(const struct adit_conn *c);
 const struct adit_addr *adit_conn_remote(const struct adit_conn *c);	/* who: the visitor, through a tunnel too */
 
-/* The name and port the other end asked for (SNI, CONNECT, a tunnel's stream head), or NULL. Owned by c. */
+/*
+ * The name and port the other end asked for (SNI, CONNECT, a tunnel's stream head), or NULL. Owned
+ * by c.
+ */
 const char *adit_conn_asked(const struct adit_conn *c, uint16_t *port);
 
 /* The protocol's own word for the failure (HTTP/2, HTTP/3, QUIC application code), received or, set
@@ -144,9 +163,9 @@ void adit_conn_set_code(struct adit_conn *c, uint64_t code);
 int adit_conn_splice_fd(struct adit_conn *c, unsigned dir);
 
 /*
- * Gives c up and runs arrived on the other worker, which owns it from then on (no owner, nothing wanted, until
- * arrived sets them). -ENOTSUP, and c is unchanged, where it cannot move. If that worker has ended,
- * c is closed and arrived is called with NULL.
+ * Gives c up and runs arrived on the other worker, which owns it from then on (no owner, nothing
+ * wanted, until arrived sets them). -ENOTSUP, and c is unchanged, where it cannot move. If that
+ * worker has ended, c is closed and arrived is called with NULL.
  */
 int adit_conn_move(struct adit_conn *c, struct adit_worker *to,
 		   void (*arrived)(struct adit_conn *c, void *arg), void *arg);
@@ -162,18 +181,20 @@ const char *adit_conn_service(const struct adit_conn *c);
 /* ---- for implementers ------------------------------------------------------- */
 
 /*
- * A zeroed instance of size bytes whose first member is a struct adit_conn; not open yet. NULL if out of memory.
- * Freed by the worker after close: ops->free, then the memory.
+ * A zeroed instance of size bytes whose first member is a struct adit_conn; not open yet. NULL if
+ * out of memory. Freed by the worker after close: ops->free, then the memory.
  */
 void *adit_conn_new(struct adit_worker *w, const struct adit_conn_ops *ops, size_t size, unsigned flags);
 
 /*
- * Adds to what is worth trying. May be wrong upwards, never downwards: an operation that answers -EAGAIN clears
- * its bit. ADIT_OPEN is set once and stays.
+ * Adds to what is worth trying. May be wrong upwards, never downwards: an operation that answers
+ * -EAGAIN clears its bit. ADIT_OPEN is set once and stays.
  */
 void adit_conn_ready(struct adit_conn *c, unsigned events);
 
-/* Latches err (< 0; the first one stays), wakes the owner; also the end of an opening that failed. */
+/*
+ * Latches err (< 0; the first one stays), wakes the owner; also the end of an opening that failed.
+ */
 void adit_conn_fail(struct adit_conn *c, int err);
 
 unsigned adit_conn_wanted(const struct adit_conn *c);	/* what the owner wants now */
@@ -190,9 +211,9 @@ void adit_conn_release(struct adit_conn *c);
 /* ---- an in-process pair ------------------------------------------------------ */
 
 /*
- * Two ends: what is written to one is read from the other, at most cap bytes in flight each way. a is of the
- * calling worker and open at once; b belongs to wb and must be handed there by a message (never touched here).
- * Where wa == wb no thread is crossed. Returns 0 or -ENOMEM.
+ * Two ends: what is written to one is read from the other, at most cap bytes in flight each way. a
+ * is of the calling worker and open at once; b belongs to wb and must be handed there by a message
+ * (never touched here). Where wa == wb no thread is crossed. Returns 0 or -ENOMEM.
  */
 int adit_conn_pair(struct adit_worker *wa, struct adit_worker *wb, size_t cap, struct adit_conn **a,
 		   struct adit_conn **b);

@@ -1,10 +1,10 @@
 /*
  * Errors.
  *
- * Functions that can fail return 0 (or a count) or a negative code: -errno where the C library has a
- * word for it, else one of enum adit_error. Where a person needs to know why, the last argument is a
- * struct adit_err that the place which knows fills once; callers may put context in front of its text
- * (adit_err_context), never replace it.
+ * Functions that can fail return 0 (or a count) or a negative code: -errno where the C library has
+ * a word for it, else one of enum adit_error. Where a person needs to know why, the last argument
+ * is a struct adit_err that the place which knows fills once; callers may put context in front of
+ * its text (adit_err_context), never replace it.
  */
 #ifndef ADIT_ERR_H
 #define ADIT_ERR_H
@@ -42,10 +42,15 @@ struct adit_err {
 };
 #define ADIT_ERR_INIT { 0, "" }
 
-/* Returns a short text for -errno or an adit_error, for 0 "no error". Static storage; any thread. */
+/*
+ * Returns a short text for -errno or an adit_error, for 0 "no error". Static storage; any thread.
+ */
 const char *adit_strerror(int code);
 
-/* Sets e to code and the formatted text and returns code, so that one line does both. e may be NULL. */
+/*
+ * Sets e to code and the formatted text and returns code, so that one line does both. e may be
+ * NULL.
+ */
 int adit_err_set(struct adit_err *e, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -1,13 +1,15 @@
 /*
- * An exchange: one HTTP request and its response, from either side, in any version of HTTP. It is a conn whose
- * bytes are the two bodies, plus heads and trailers: what is read is the peer's body, what is written is ours,
- * adit_conn_shutdown ends ours, adit_conn_close(why) aborts this exchange and, where the version can, nothing
- * else. After a 101, or a 2xx to CONNECT, the same conn is the tunnel.
+ * An exchange: one HTTP request and its response, from either side, in any version of HTTP. It is a
+ * conn whose bytes are the two bodies, plus heads and trailers: what is read is the peer's body,
+ * what is written is ours, adit_conn_shutdown ends ours, adit_conn_close(why) aborts this exchange
+ * and, where the version can, nothing else. After a 101, or a 2xx to CONNECT, the same conn is the
+ * tunnel.
  *
- * Order. Client: send_head (request), write, shutdown; wait for ADIT_HEAD, take heads until one that is not 1xx
- * (101 is final), then read to the end, then trailers. Server: take the head, read; send_head any number of
- * 1xx, then one final; write; trailers; shutdown. A read answers -EAGAIN until the head was taken, a write until
- * the final head was sent. Sources: RFC 9110, 9112, 9113, 9114.
+ * Order. Client: send_head (request), write, shutdown; wait for ADIT_HEAD, take heads until one
+ * that is not 1xx (101 is final), then read to the end, then trailers. Server: take the head, read;
+ * send_head any number of 1xx, then one final; write; trailers; shutdown. A read answers -EAGAIN
+ * until the head was taken, a write until the final head was sent. Sources: RFC 9110, 9112, 9113,
+ * 9114.
  */
 #ifndef ADIT_EXCHANGE_H
 #define ADIT_EXCHANGE_H
@@ -28,7 +30,10 @@ struct adit_field {
 	struct adit_text name, value;	/* names as sent; compared without case */
 };
 
-/* A head, or trailers: control data and fields in order. Copies what it is given. Not shared by threads. */
+/*
+ * A head, or trailers: control data and fields in order. Copies what it is given. Not shared by
+ * threads.
+ */
 struct adit_fields;
 
 struct adit_fields *adit_fields_new(void);
@@ -55,7 +60,10 @@ int adit_fields_status(const struct adit_fields *f);
 void adit_fields_set_version(struct adit_fields *f, int version);	/* 10, 11, 20, 30 */
 int adit_fields_version(const struct adit_fields *f);			/* it arrived with; 0: unknown */
 
-/* 0, -ENOMEM, -EINVAL (not a token; a value with CR, LF or NUL) or -E2BIG (beyond the limit of 64 KiB, 256 fields). */
+/*
+ * 0, -ENOMEM, -EINVAL (not a token; a value with CR, LF or NUL) or -E2BIG (beyond the limit of 64
+ * KiB, 256 fields).
+ */
 int adit_fields_add(struct adit_fields *f, struct adit_text name, struct adit_text value);
 int adit_fields_set(struct adit_fields *f, const char *name, const char *value);	/* replaces all of that name */
 unsigned adit_fields_remove(struct adit_fields *f, const char *name);	/* how many there were */
@@ -77,7 +85,10 @@ enum adit_head_flag {
 struct adit_exchange_ops {
 	struct adit_conn_ops body;
 
-	/* Sends a request, interim or final response. Taken whole (0), -EAGAIN, or a failure. Copies f. */
+	/*
+	 * Sends a request, interim or final response. Taken whole (0), -EAGAIN, or a failure.
+	 * Copies f.
+	 */
 	int		(*send_head)(struct adit_exchange *x, const struct adit_fields *f, unsigned flags);
 
 	/* The next head that arrived, or (after the body's end) the trailers; owned by x until the next call

@@ -1,7 +1,7 @@
 /*
- * The log: one line is one event, as text or as a JSON object. Lines are handed to a writer thread through
- * a bounded queue; when the output is slower than the log, lines are dropped and their number is reported,
- * so that a full pipe never stops a worker.
+ * The log: one line is one event, as text or as a JSON object. Lines are handed to a writer thread
+ * through a bounded queue; when the output is slower than the log, lines are dropped and their
+ * number is reported, so that a full pipe never stops a worker.
  */
 #ifndef ADIT_LOG_H
 #define ADIT_LOG_H
@@ -38,12 +38,15 @@ struct adit_log_field {
 #define ADIT_BOOL(k, v)		{ .key = (k), .type = ADIT_LOG_BOOL, .b = (v) }
 #define ADIT_DURATION(k, v)	{ .key = (k), .type = ADIT_LOG_DURATION, .u = (v) }
 
-/* The fields of one line, ended: adit_log(log, level, ADIT_FIELDS(ADIT_STR("service", s)), "up"); */
+/*
+ * The fields of one line, ended: adit_log(log, level, ADIT_FIELDS(ADIT_STR("service", s)), "up");
+ */
 #define ADIT_FIELDS(...) ((const struct adit_log_field[]){ __VA_ARGS__, { .type = ADIT_LOG_END } })
 
 /*
- * Writes a line if level is enabled. fields may be NULL. log may be NULL: nothing is written. Any thread. Text from
- * peers is safe to pass: control bytes and quotes are escaped. Never pass a secret.
+ * Writes a line if level is enabled. fields may be NULL. log may be NULL: nothing is written. Any
+ * thread. Text from peers is safe to pass: control bytes and quotes are escaped. Never pass a
+ * secret.
  */
 void adit_log(struct adit_log *log, enum adit_log_level level, const struct adit_log_field *fields,
 	      const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -1,6 +1,6 @@
 /*
- * A mux: a session that carries conns. A QUIC connection, smux over any conn, an HTTP connection. Either side may
- * open; what the peer opened is accepted.
+ * A mux: a session that carries conns. A QUIC connection, smux over any conn, an HTTP connection.
+ * Either side may open; what the peer opened is accepted.
  */
 #ifndef ADIT_MUX_H
 #define ADIT_MUX_H
@@ -25,9 +25,9 @@ struct adit_mux_ops {
 	const char	*name;
 
 	/*
-	 * Opens a conn: kind is 0 (a stream), ADIT_CONN_DGRAM, ADIT_CONN_UNI or ADIT_CONN_EXCHANGE. It may still be
-	 * opening, and fail later as conns do. NULL with e filled when it cannot be (no such kind, no room,
-	 * draining, ended).
+	 * Opens a conn: kind is 0 (a stream), ADIT_CONN_DGRAM, ADIT_CONN_UNI or ADIT_CONN_EXCHANGE.
+	 * It may still be opening, and fail later as conns do. NULL with e filled when it cannot be
+	 * (no such kind, no room, draining, ended).
 	 */
 	struct adit_conn *(*open)(struct adit_mux *m, unsigned kind, struct adit_err *e);
 
@@ -62,8 +62,9 @@ struct adit_mux {				/* first member of every kind */
 };
 
 /*
- * events: ADIT_OPEN the handshake is done (or has failed), ADIT_READ something to accept, ADIT_WRITE there is room to
- * open again. All of them also when the session has ended: look at adit_mux_err.
+ * events: ADIT_OPEN the handshake is done (or has failed), ADIT_READ something to accept,
+ * ADIT_WRITE there is room to open again. All of them also when the session has ended: look at
+ * adit_mux_err.
  */
 typedef void adit_mux_cb(void *owner, struct adit_mux *m, unsigned events);
 

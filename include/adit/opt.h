@@ -1,7 +1,7 @@
 /*
- * Options: one table of rows per plugin says every key it takes. The same rows fill the instance, check
- * the configuration, and print the reference (`adit help listener quic`), so none of them can be out of
- * date. A plugin never walks YAML; a row of type ADIT_OPT_TREE is the one exception.
+ * Options: one table of rows per plugin says every key it takes. The same rows fill the instance,
+ * check the configuration, and print the reference (`adit help listener quic`), so none of them can
+ * be out of date. A plugin never walks YAML; a row of type ADIT_OPT_TREE is the one exception.
  */
 #ifndef ADIT_OPT_H
 #define ADIT_OPT_H
@@ -57,8 +57,9 @@ struct adit_opt {
 #define ADIT_OPT_END { .name = NULL }
 
 /*
- * Sets one field of instance from text, as for a URL parameter. Returns 0 or ADIT_ECONFIG with e saying what
- * was expected ("expected a duration like \"30s\", not \"soon\""), without position: the caller knows it.
+ * Sets one field of instance from text, as for a URL parameter. Returns 0 or ADIT_ECONFIG with e
+ * saying what was expected ("expected a duration like \"30s\", not \"soon\""), without position:
+ * the caller knows it.
  */
 int adit_opt_set(const struct adit_opt *opt, void *instance, const char *text, struct adit_err *e);
 

@@ -1,6 +1,6 @@
 /*
- * A packet_conn: a socket with many peers, moving datagrams in batches. A UDP socket, or something tunnelled that
- * looks like one. QUIC endpoints stand on it.
+ * A packet_conn: a socket with many peers, moving datagrams in batches. A UDP socket, or something
+ * tunnelled that looks like one. QUIC endpoints stand on it.
  */
 #ifndef ADIT_PACKET_H
 #define ADIT_PACKET_H
@@ -11,7 +11,10 @@
 extern "C" {
 #endif
 
-/* One datagram, or several of equal size (the last may be shorter) that the kernel joined or will cut. */
+/*
+ * One datagram, or several of equal size (the last may be shorter) that the kernel joined or will
+ * cut.
+ */
 struct adit_packet {
 	struct iovec		data;
 	struct adit_addr	from, to;	/* recv: peer, own address; send: own address (family 0: the

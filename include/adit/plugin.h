@@ -1,11 +1,12 @@
 /*
- * Plugins: listeners, handlers, dialers, connectors, layers and ingresses. Each is a constant table that begins
- * with a struct adit_plugin. Built-ins stand in one array (plugins/builtin.c); a shared object exports the same
- * tables. An instance is one configured use; core allocates it zeroed, fills its options by the rows, then calls
- * init. Instances are immutable after init except for what the plugin itself keeps per worker.
+ * Plugins: listeners, handlers, dialers, connectors, layers and ingresses. Each is a constant table
+ * that begins with a struct adit_plugin. Built-ins stand in one array (plugins/builtin.c); a shared
+ * object exports the same tables. An instance is one configured use; core allocates it zeroed,
+ * fills its options by the rows, then calls init. Instances are immutable after init except for
+ * what the plugin itself keeps per worker.
  *
- * Threads: init, fini, open and close run in the main thread. start and stop run on each worker. The rest runs on
- * the worker of the conn it is about.
+ * Threads: init, fini, open and close run in the main thread. start and stop run on each worker.
+ * The rest runs on the worker of the conn it is about.
  */
 #ifndef ADIT_PLUGIN_H
 #define ADIT_PLUGIN_H
@@ -36,8 +37,9 @@ struct adit_plugin {
 };
 
 /*
- * Where an instance stands in the configuration: core's part of it. Reference counted; instances are freed when the
- * last conn that began with them has gone. Functions: any thread, unless said otherwise.
+ * Where an instance stands in the configuration: core's part of it. Reference counted; instances
+ * are freed when the last conn that began with them has gone. Functions: any thread, unless said
+ * otherwise.
  */
 struct adit_component;
 
@@ -46,7 +48,10 @@ void adit_component_put(struct adit_component *p);
 const char *adit_component_name(const struct adit_component *p);	/* the service's or node's */
 struct adit_log *adit_component_log(const struct adit_component *p);
 
-/* The `tls` block that belongs to this place. Paths are as written, relative to the working directory. */
+/*
+ * The `tls` block that belongs to this place. Paths are as written, relative to the working
+ * directory.
+ */
 struct adit_tls_conf {
 	const char		*cert_file, *key_file, *ca_file;
 	bool			 secure;		/* verify the peer fully */
@@ -63,8 +68,8 @@ const struct adit_tls_conf *adit_component_tls(const struct adit_component *p);	
 bool adit_component_auth(const struct adit_component *p, const char **user, const char **password);
 
 /*
- * Checks credentials against `auth`, `auther` and `authers` of this place, in constant time. user may be NULL: none
- * were sent. Returns 0 (also where nothing is configured) or ADIT_EUNAUTH.
+ * Checks credentials against `auth`, `auther` and `authers` of this place, in constant time. user
+ * may be NULL: none were sent. Returns 0 (also where nothing is configured) or ADIT_EUNAUTH.
  */
 int adit_component_authenticate(const struct adit_component *p, const char *user, size_t user_len,
 				const char *password, size_t password_len);
@@ -73,15 +78,15 @@ int adit_component_authenticate(const struct adit_component *p, const char *user
 void adit_conn_set_component(struct adit_conn *c, struct adit_component *p);
 
 /*
- * Something that goes on for a service on one worker: a handshake, a session, a joined pair of conns. It is counted
- * while it lasts, so that a service that stops knows when it is done, and is stopped when the limit for that
- * is over. Embedded in what goes on; all on its worker.
+ * Something that goes on for a service on one worker: a handshake, a session, a joined pair of
+ * conns. It is counted while it lasts, so that a service that stops knows when it is done, and is
+ * stopped when the limit for that is over. Embedded in what goes on; all on its worker.
  */
 struct adit_activity {
 	/*
-	 * why 0: the service drains, begin nothing new and end when what is open has ended (asked again and
-	 * again). Else end now, with that reason. Ends as it always does, with adit_activity_end, in this
-	 * call or soon after. Called by the loop.
+	 * why 0: the service drains, begin nothing new and end when what is open has ended (asked
+	 * again and again). Else end now, with that reason. Ends as it always does, with
+	 * adit_activity_end, in this call or soon after. Called by the loop.
 	 */
 	void			(*stop)(struct adit_activity *a, int why);
 	struct adit_component	*component;			/* core's, below too; referenced */
@@ -126,8 +131,9 @@ struct adit_layer {				/* first member of every instance */
 };
 
 /*
- * A listener and dialer that is nothing but a base, layers over it and perhaps a session at the end: tls, ws, wss,
- * mtcp, mtls, mws, mwss are rows of this. Its options are those of all its parts.
+ * A listener and dialer that is nothing but a base, layers over it and perhaps a session at the
+ * end: tls, ws, wss, mtcp, mtls, mws, mwss are rows of this. Its options are those of all its
+ * parts.
  */
 struct adit_stack {
 	struct adit_plugin	 base;		/* instance 0, opts NULL */
@@ -155,7 +161,10 @@ struct adit_listener_ops {
 	/* optional */
 	int	(*init)(struct adit_listener *l, struct adit_err *e);
 	void	(*fini)(struct adit_listener *l);
-	/* Where it really listens, between open and close: the log says it. NULL: nowhere of its own. Any thread. */
+	/*
+	 * Where it really listens, between open and close: the log says it. NULL: nowhere of its
+	 * own. Any thread.
+	 */
 	const struct adit_addr *(*local)(const struct adit_listener *l);
 	/* "tcp" or "udp", for the log; NULL: "tcp". */
 	const char *network;
@@ -168,8 +177,9 @@ struct adit_listener {				/* first member of every instance */
 };
 
 /*
- * Hands over a conn that was accepted (it may still be opening: a handshake). Core puts the layers of the stack over
- * it and gives it to the service's handler when open, within the handshake's limit.
+ * Hands over a conn that was accepted (it may still be opening: a handshake). Core puts the layers
+ * of the stack over it and gives it to the service's handler when open, within the handshake's
+ * limit.
  */
 void adit_accept(struct adit_listener *l, struct adit_conn *c);
 
@@ -199,10 +209,10 @@ struct adit_handler {				/* first member of every instance */
 };
 
 /*
- * Opens a conn to one of the nodes of the handler's forwarder (filter, matcher, selector) through the handler's chain.
- * visitor says who asks for what (adit_conn_asked), borrowed for the call. attempt: 0, then 1, 2 ... while the
- * conns it gave could not be opened: nodes that failed are left out while there are others. NULL with e
- * filled: no node, or as many attempts as there are nodes.
+ * Opens a conn to one of the nodes of the handler's forwarder (filter, matcher, selector) through
+ * the handler's chain. visitor says who asks for what (adit_conn_asked), borrowed for the call.
+ * attempt: 0, then 1, 2 ... while the conns it gave could not be opened: nodes that failed are left
+ * out while there are others. NULL with e filled: no node, or as many attempts as there are nodes.
  */
 struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
 			       struct adit_err *e);
@@ -273,7 +283,9 @@ struct adit_connector {				/* first member of every instance */
 struct adit_mux *adit_listener_bind(struct adit_listener *l, struct adit_worker *w,
 				    const struct adit_target *address, struct adit_err *e);
 
-/* Whether it could, as far as the configuration says: for init. 0, or ADIT_ECONFIG with e filled. */
+/*
+ * Whether it could, as far as the configuration says: for init. 0, or ADIT_ECONFIG with e filled.
+ */
 int adit_listener_can_bind(const struct adit_listener *l, struct adit_err *e);
 
 /* ---- ingresses ---------------------------------------------------------------------- */

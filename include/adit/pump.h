@@ -1,6 +1,6 @@
 /*
- * The pump joins two conns: the only code that moves users' bytes between two conns. It moves both directions
- * until both have ended, passing on ends and failures, then closes both and reports.
+ * The pump joins two conns: the only code that moves users' bytes between two conns. It moves both
+ * directions until both have ended, passing on ends and failures, then closes both and reports.
  */
 #ifndef ADIT_PUMP_H
 #define ADIT_PUMP_H
@@ -24,15 +24,16 @@ struct adit_pump_opts {
 	uint64_t	splice_after;	/* bytes moved before splice(2) is tried; 0: 256 KiB; UINT64_MAX: never */
 
 	/*
-	 * Whose end is the end of both where it cannot be passed on, because the other has no half-close:
-	 * ADIT_PUMP_FINAL_A and _B. Else such an end is owed (half_closed). A target that has ended will answer
-	 * nothing more, so it is final; a visitor that has ended still waits for its answer.
+	 * Whose end is the end of both where it cannot be passed on, because the other has no
+	 * half-close: ADIT_PUMP_FINAL_A and _B. Else such an end is owed (half_closed). A target
+	 * that has ended will answer nothing more, so it is final; a visitor that has ended still
+	 * waits for its answer.
 	 */
 	unsigned	final;
 
 	/*
-	 * Which conns are not closed at the end but given back to the caller, before done: ADIT_PUMP_KEEP_A and _B.
-	 * They then have no owner and nothing is wanted of them.
+	 * Which conns are not closed at the end but given back to the caller, before done:
+	 * ADIT_PUMP_KEEP_A and _B. They then have no owner and nothing is wanted of them.
 	 */
 	unsigned	keep;
 
@@ -40,7 +41,10 @@ struct adit_pump_opts {
 	 * Returns 0, or -EAGAIN to be called again when to is writable. */
 	int		(*ended)(void *arg, struct adit_conn *from, struct adit_conn *to);
 
-	/* optional: from has ADIT_HEAD ready. 0, -EAGAIN (again when to is writable), or a failure that ends both. */
+	/*
+	 * optional: from has ADIT_HEAD ready. 0, -EAGAIN (again when to is writable), or a failure
+	 * that ends both.
+	 */
 	int		(*head)(void *arg, struct adit_conn *from, struct adit_conn *to);
 };
 
@@ -53,8 +57,9 @@ struct adit_pump_stats {
 };
 
 /*
- * Takes a and b (open, of one worker) and reports once, after closing both: done(arg, stats), from the
- * loop. NULL if out of memory: both are closed and done is not called. opts are copied; may be NULL.
+ * Takes a and b (open, of one worker) and reports once, after closing both: done(arg, stats), from
+ * the loop. NULL if out of memory: both are closed and done is not called. opts are copied; may be
+ * NULL.
  */
 struct adit_pump *adit_pump(struct adit_conn *a, struct adit_conn *b, const struct adit_pump_opts *opts,
 			    void (*done)(void *arg, const struct adit_pump_stats *stats), void *arg);

@@ -1,7 +1,7 @@
 /*
- * Tunnels: a tunnel is a pool of sessions under one name (a UUID's text, a group). The table is shared by all
- * workers: changes take its lock, readers follow an immutable snapshot. A session belongs to one worker;
- * from another one it is reached by number, through an in-process pair.
+ * Tunnels: a tunnel is a pool of sessions under one name (a UUID's text, a group). The table is
+ * shared by all workers: changes take its lock, readers follow an immutable snapshot. A session
+ * belongs to one worker; from another one it is reached by number, through an in-process pair.
  */
 #ifndef ADIT_TUNNEL_H
 #define ADIT_TUNNEL_H
@@ -61,9 +61,9 @@ int adit_tunnel_pick(struct adit_worker *w, const char *tunnel, enum adit_networ
 		     struct adit_choice *out);
 
 /*
- * Opens a conn to a session of the tunnel, trying up to 3 of them. It may still be opening (a session of another
- * worker); it fails with ADIT_ENOTUNNEL when none is left. NULL with e filled. served (may be NULL) tells which
- * session was taken as far as known.
+ * Opens a conn to a session of the tunnel, trying up to 3 of them. It may still be opening (a
+ * session of another worker); it fails with ADIT_ENOTUNNEL when none is left. NULL with e filled.
+ * served (may be NULL) tells which session was taken as far as known.
  */
 struct adit_conn *adit_tunnel_open(struct adit_worker *w, const struct adit_open *req,
 				   struct adit_choice *served, struct adit_err *e);

@@ -1,7 +1,7 @@
 /*
- * Workers and timers. A worker is one thread with one event loop. Whatever has a descriptor or a timer belongs
- * to one worker from creation to end and is touched by that thread only; what concerns another worker's
- * objects is posted to it.
+ * Workers and timers. A worker is one thread with one event loop. Whatever has a descriptor or a
+ * timer belongs to one worker from creation to end and is touched by that thread only; what
+ * concerns another worker's objects is posted to it.
  */
 #ifndef ADIT_WORKER_H
 #define ADIT_WORKER_H
@@ -38,9 +38,10 @@ struct adit_log *adit_worker_log(const struct adit_worker *w);
 uint64_t adit_now(void);
 
 /*
- * Work for another worker (or, later, for this one). The sender allocates it, usually inside a struct of its own;
- * run owns it from then on. Posted to a worker that has ended, discard is run instead, in the poster's
- * or the main thread, so that nothing leaks; discard may be NULL when there is nothing to free.
+ * Work for another worker (or, later, for this one). The sender allocates it, usually inside a
+ * struct of its own; run owns it from then on. Posted to a worker that has ended, discard is run
+ * instead, in the poster's or the main thread, so that nothing leaks; discard may be NULL when
+ * there is nothing to free.
  */
 struct adit_message {
 	void			(*run)(struct adit_message *m, struct adit_worker *w);
@@ -52,15 +53,15 @@ struct adit_message {
 void adit_worker_post(struct adit_worker *to, struct adit_message *m);
 
 /*
- * 64 KiB for the callback that is running: nothing in it survives the return to the loop, and layers do not use
- * it (their owner may be in the middle of it). Owners of conns read into it.
+ * 64 KiB for the callback that is running: nothing in it survives the return to the loop, and
+ * layers do not use it (their owner may be in the middle of it). Owners of conns read into it.
  */
 void *adit_worker_scratch(struct adit_worker *w, size_t *len);
 
 /*
- * Runs work on a helper thread (what blocks: getaddrinfo, password hashes, files), then done on w. The queue
- * is bounded: -EAGAIN when full, and neither is run. done comes also while w is stopping (cancelled is then
- * true if work was not run); a job that is new then gets ADIT_ESTOPPED.
+ * Runs work on a helper thread (what blocks: getaddrinfo, password hashes, files), then done on w.
+ * The queue is bounded: -EAGAIN when full, and neither is run. done comes also while w is stopping
+ * (cancelled is then true if work was not run); a job that is new then gets ADIT_ESTOPPED.
  */
 struct adit_job {
 	void		(*work)(struct adit_job *j);			/* helper thread */

@@ -1,4 +1,6 @@
-/* Runs a fuzz target over every file of the folders named, without a fuzzer: the corpus as a test. */
+/*
+ * Runs a fuzz target over every file of the folders named, without a fuzzer: the corpus as a test.
+ */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -615,7 +615,10 @@ a_probe_beside_an_acknowledgement_is_sent(void **state)
 		loop_until(r->l, has_heard, &(struct hearing){ server, adit_now() }, 60);
 		probe_and_hear(r, i < 2 ? server : client, server);
 	}
-	/* The loop stands still until the acknowledgement is overdue, but not for a PTO of the client's. */
+	/*
+	 * The loop stands still until the acknowledgement is overdue, but not for a PTO of the
+	 * client's.
+	 */
 	for (due = adit_now() + ADIT_MS(10); adit_now() < due;)
 		;
 	probe_and_hear(r, server, server);

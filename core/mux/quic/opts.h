@@ -1,6 +1,6 @@
 /*
- * The option rows that listener and dialer `quic` share. A plugin has a struct quic_opts in its instance and puts
- * QUIC_OPTS(its type, field) among its rows.
+ * The option rows that listener and dialer `quic` share. A plugin has a struct quic_opts in its
+ * instance and puts QUIC_OPTS(its type, field) among its rows.
  */
 #ifndef ADIT_CORE_QUIC_OPTS_H
 #define ADIT_CORE_QUIC_OPTS_H

@@ -125,9 +125,9 @@ transmit_burst(struct quic_session *s, uint64_t now, size_t *sent, int *err)
 }
 
 /*
- * As transmit_burst, with something in it that the peer must acknowledge. A keep-alive that is due is a
- * PING, but ngtcp2 adds it only to a packet that would be empty else: an ACK that was due takes its
- * place. Only what must be acknowledged is in flight.
+ * As transmit_burst, with something in it that the peer must acknowledge. A keep-alive that is due
+ * is a PING, but ngtcp2 adds it only to a packet that would be empty else: an ACK that was due
+ * takes its place. Only what must be acknowledged is in flight.
  */
 static bool
 transmit_probe(struct quic_session *s, uint64_t now, size_t *sent, int *err)
