@@ -409,7 +409,7 @@ request_event(void *owner, struct adit_conn *c, unsigned events)
 	}
 	if (r->in.len || err != -ECONNRESET)
 		adit_conn_log(c, ADIT_LOG_WARN, "no request: %s", why ? why : adit_strerror(err));
-	request_close(r, err);
+	request_close(r, err == -ETIMEDOUT ? 0 : err);
 }
 
 static void
@@ -590,7 +590,8 @@ tunnel_stop(struct adit_handler *h, struct adit_worker *w)
 	struct tunnel_handler *t = tunnel_of(h);
 
 	for (size_t i = 0; i < t->n_entries; i++)
-		entry_stop(t->entries[i].entry, w);
+		if (t->entries[i].entry)
+			entry_stop(t->entries[i].entry, w);
 }
 
 const struct adit_handler_ops handler_tunnel = {

@@ -75,6 +75,7 @@ daemon_drain(struct daemon *d, struct service *s)
 	struct draining *one = calloc(1, sizeof(*one));
 
 	service_stop(s, d->workers);
+	service_close(s);
 	if (!one) {			/* no memory to wait with */
 		service_kill(s, d->workers);
 		service_put(s);

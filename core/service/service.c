@@ -15,7 +15,7 @@
 #include "core/service/service.h"
 
 /* For the handshakes of a listener's layers. */
-#define HANDSHAKE_MS 10000
+#define HANDSHAKE_MS 6000
 #define NODES_MAX 256
 
 /*
@@ -212,7 +212,7 @@ service_make(struct service *s, const struct service_world *world, struct adit_e
 	return err;
 }
 
-static void
+void
 service_close(struct service *s)
 {
 	struct adit_listener *l = s->listener.base;

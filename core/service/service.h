@@ -57,6 +57,12 @@ int service_start(struct service *s, struct worker_group *workers, struct adit_e
  */
 void service_stop(struct service *s, struct worker_group *workers);
 
+/*
+ * Gives up its ports, so that nobody waits in a queue that is not emptied any more. After the first
+ * service_stop; what goes on goes on. Main thread.
+ */
+void service_close(struct service *s);
+
 /* Ends what still goes on, now. Main thread. */
 void service_kill(struct service *s, struct worker_group *workers);
 
