@@ -209,8 +209,8 @@ rtcp_stop(struct adit_listener *l, struct adit_worker *w)
 {
 	struct rtcp_listener *r = rtcp_of(l);
 
-	(void)w;
-	if (r->bind && r->bind->worker == w)
+	/* The field is that worker's alone. */
+	if (adit_worker_index(w) == r->worker % adit_worker_count(w) && r->bind)
 		rtcp_stop_activity(&r->bind->activity, 0);
 }
 
