@@ -75,19 +75,36 @@ auth_split_line(char *line, char **password)
 	return user;
 }
 
+/* 1, 0 at the end, or a failure. A long line is none of several: their ends would be users. */
+static int
+auth_next_line(FILE *f, const char *path, unsigned *number, char line[LINE_MAX_LEN], struct adit_err *e)
+{
+	if (!fgets(line, LINE_MAX_LEN, f))
+		return 0;
+	++*number;
+	if (strchr(line, '\n') || feof(f))
+		return 1;
+	return adit_err_set(e, ADIT_ECONFIG, "%s:%u: more than %d bytes", path, *number,
+			    LINE_MAX_LEN - 2);
+}
+
 static int
 auth_set_add_file(struct auth_set *s, const char *path, struct adit_err *e)
 {
 	char line[LINE_MAX_LEN], *user, *password;
 	FILE *f = fopen(path, "re");
-	int err = 0;
+	unsigned number = 0;
+	int err;
 
 	if (!f)
 		return adit_err_set(e, -errno, "%s: %s", path, adit_strerror(-errno));
-	while (!err && fgets(line, sizeof(line), f)) {
+	while ((err = auth_next_line(f, path, &number, line, e)) > 0) {
 		user = auth_split_line(line, &password);
-		if (user && auth_set_add(s, user, password) < 0)
-			err = adit_err_set(e, -ENOMEM, "out of memory");
+		err = user ? auth_set_add(s, user, password) : 0;
+		if (err < 0) {
+			adit_err_set(e, err, "out of memory");
+			break;
+		}
 	}
 	explicit_bzero(line, sizeof(line));
 	fclose(f);
@@ -174,12 +191,18 @@ auth_read_file(const char *path, char **user, char **password, struct adit_err *
 {
 	char line[LINE_MAX_LEN], *name = NULL, *secret = NULL;
 	FILE *f = fopen(path, "re");
+	unsigned number = 0;
+	int err = 1;
 
 	if (!f)
 		return adit_err_set(e, -errno, "%s: %s", path, adit_strerror(-errno));
-	while (!name && fgets(line, sizeof(line), f))
-		name = auth_split_line(line, &secret);
+	while (!name && err > 0) {
+		err = auth_next_line(f, path, &number, line, e);
+		name = err > 0 ? auth_split_line(line, &secret) : NULL;
+	}
 	fclose(f);
+	if (err < 0)
+		return err;
 	if (!name)
 		return adit_err_set(e, ADIT_ECONFIG, "%s: no credentials in it", path);
 	*user = strdup(name);

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,8 +49,9 @@ secret_create(const char *path, uint8_t out[SECRET_LEN])
 
 	if (err)
 		return err;
-	snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid());
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	/* Not named after the process: in containers all have the same number. */
+	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
+	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	gnutls_rnd(GNUTLS_RND_KEY, out, SECRET_LEN);
