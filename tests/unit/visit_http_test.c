@@ -23,7 +23,7 @@
 #define GOT(path, host)  "GET " path " HTTP/1.1\r\nHost: " host "\r\n" ABOUT(host) "\r\n"
 #define OK(length, body) "HTTP/1.1 200 OK\r\nContent-Length: " #length "\r\n\r\n" body
 
-static struct stage_end *
+static struct wire_end *
 stream(struct stage *t, unsigned i)
 {
 	assert_true(i < t->opens);
@@ -32,7 +32,7 @@ stream(struct stage *t, unsigned i)
 
 /* A request for path at a.example that the given stream answers. */
 static void
-exchange(struct stage *t, struct stage_end *visitor, unsigned i)
+exchange(struct stage *t, struct wire_end *visitor, unsigned i)
 {
 	stage_say(t, visitor, GET("/", "a.example"));
 	assert_int_equal(t->opens, i + 1);
@@ -47,7 +47,7 @@ static void
 a_request_and_its_response(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 	char text[ADIT_ADDR_TEXT];
 
 	stage_say(t, v,
@@ -80,7 +80,7 @@ static void
 bodies_with_a_length(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, "POST /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 7\r\n\r\nque");
 	stage_expect(t, stream(t, 0),
@@ -97,7 +97,7 @@ static void
 bodies_are_streamed(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v,
 	          "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: "
@@ -123,7 +123,7 @@ static void
 trailers_pass_both_ways(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v,
 	          "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -145,7 +145,7 @@ static void
 a_visitor_of_http_1_0(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, "GET / HTTP/1.0\r\nHost: a.example\r\n\r\n");
 	stage_expect(t, stream(t, 0), GOT("/", "a.example"));
@@ -161,7 +161,7 @@ big_bodies_arrive_intact(void **state)
 {
 	enum { LEN = 3 * 1000 * 1000 };
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 	char head[256], *body = malloc(LEN);
 	size_t sent;
 
@@ -184,8 +184,7 @@ big_bodies_arrive_intact(void **state)
 	stage_say(t, stream(t, 0), head);
 	stage_expect(t, v, head);
 
-	v->paused = true;
-	adit_conn_want(v->conn, 0);
+	wire_end_pause(v, true);
 	for (sent = 0; sent < LEN;) {
 		ssize_t n = adit_conn_write(stream(t, 0)->conn, body + sent, LEN - sent);
 
@@ -195,8 +194,7 @@ big_bodies_arrive_intact(void **state)
 		stage_settle(t);
 	}
 	assert_in_range(sent, 1, LEN / 2); /* bounded, however much there is */
-	v->paused = false;
-	adit_conn_want(v->conn, ADIT_READ);
+	wire_end_pause(v, false);
 	stage_say_bytes(t, stream(t, 0), body + sent, LEN - sent);
 	assert_int_equal(v->len, LEN);
 	assert_memory_equal(v->got, body, LEN);
@@ -207,7 +205,7 @@ static void
 interim_responses_pass(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v,
 	          "POST / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\n"
@@ -232,7 +230,7 @@ static void
 an_expectation_that_fails(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v,
 	          "POST / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\n"
@@ -245,7 +243,7 @@ static void
 a_head_request_has_no_body_in_its_response(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, "HEAD / HTTP/1.1\r\nHost: a.example\r\n\r\n");
 	stage_say(t, stream(t, 0), "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
@@ -260,7 +258,7 @@ static void
 each_request_goes_by_its_own_host(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	exchange(t, v, 0);
 	stage_say(t, v, GET("/c", "c.example"));
@@ -284,7 +282,7 @@ static void
 pipelined_requests_are_answered_in_order(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, GET("/1", "a.example") GET("/2", "c.example") GET("/3", "a.example"));
 	assert_int_equal(t->opens, 1);
@@ -304,7 +302,7 @@ static void
 an_absolute_target_counts(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, "GET http://c.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n");
 	assert_int_equal(t->opens, 1);
@@ -316,7 +314,7 @@ static void
 hosts_that_lead_nowhere(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 	static const char not_found[] =
 		"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n"
 		"Content-Length: 14\r\n\r\n404 Not Found\n";
@@ -337,7 +335,7 @@ static void
 a_body_that_nobody_wants(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v,
 	          "POST / HTTP/1.1\r\nHost: unknown.example\r\nContent-Length: 3\r\n\r\nabc" GET(
@@ -361,7 +359,7 @@ bad_hosts(void **state)
 	struct stage *t = *state;
 
 	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
-		struct stage_end *v = stage_visitor(t, NULL);
+		struct wire_end *v = stage_visitor(t, NULL);
 
 		stage_say(t, v, heads[i]);
 		stage_expect_begin(t, v, "HTTP/1.1 400 Bad Request\r\n");
@@ -373,7 +371,7 @@ static void
 connect_is_not_for_visitors(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, "CONNECT a.example:80 HTTP/1.1\r\nHost: a.example:80\r\n\r\n");
 	stage_expect_begin(t, v, "HTTP/1.1 405 Method Not Allowed\r\n");
@@ -385,7 +383,7 @@ static void
 loops_are_found(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v,
 	          "GET / HTTP/1.1\r\nHost: a.example\r\nGost-Forwarded-Node: x, here\r\n\r\n");
@@ -398,7 +396,7 @@ static void
 other_nodes_are_kept_for_the_loop_check(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v,
 	          "GET / HTTP/1.1\r\nHost: a.example\r\nGost-Forwarded-Node: x\r\n"
@@ -411,7 +409,7 @@ static void
 http_2_is_told_that_it_is_not_spoken(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 	stage_expect_begin(t, v, "HTTP/1.1 505 HTTP Version Not Supported\r\n");
@@ -424,7 +422,7 @@ static void
 claims_of_a_stranger_are_dropped(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, "2001:db8::7");
+	struct wire_end *v = stage_visitor(t, "2001:db8::7");
 
 	stage_say(t, v,
 	          "GET / HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 1.1.1.1\r\n"
@@ -442,7 +440,7 @@ claims_of_a_trusted_proxy_are_kept(void **state)
 	static char network[] = "192.0.2.0/24";
 	static char *list[] = { network };
 	struct stage *t = *state;
-	struct stage_end *v;
+	struct wire_end *v;
 	char text[ADIT_ADDR_TEXT];
 
 	t->shared.conf.trusted = (struct adit_strings){ .n = 1, .v = list };
@@ -465,7 +463,7 @@ visitors_behind_one_proxy_are_told_apart(void **state)
 	static char network[] = "192.0.2.1";
 	static char *list[] = { network };
 	struct stage *t = *state;
-	struct stage_end *v;
+	struct wire_end *v;
 	char text[ADIT_ADDR_TEXT];
 
 	t->shared.conf.trusted = (struct adit_strings){ .n = 1, .v = list };
@@ -503,7 +501,7 @@ static void
 kept_streams_are_of_one_host(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	exchange(t, v, 0);
 	stage_say(t, v, GET("/", "a2.example"));
@@ -517,7 +515,7 @@ static void
 two_at_once_need_two_streams(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL), *u = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL), *u = stage_visitor(t, NULL);
 
 	stage_say(t, v, GET("/v", "a.example"));
 	stage_say(t, u, GET("/u", "a.example"));
@@ -532,7 +530,7 @@ static void
 a_visitor_does_not_get_anothers_stream(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL), *u = stage_visitor(t, "192.0.2.2");
+	struct wire_end *v = stage_visitor(t, NULL), *u = stage_visitor(t, "192.0.2.2");
 
 	stage_visitor_address(t);
 	exchange(t, v, 0);
@@ -547,7 +545,7 @@ static void
 what_was_kept_for_a_visitor_goes_with_him(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_visitor_address(t);
 	exchange(t, v, 0);
@@ -560,7 +558,7 @@ static void
 without_keepalive_each_request_has_its_stream(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v;
+	struct wire_end *v;
 
 	t->shared.conf.keepalive = false;
 	v = stage_visitor(t, NULL);
@@ -580,7 +578,7 @@ static void
 a_target_that_closes_is_not_kept(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, GET("/", "a.example"));
 	stage_say(t, stream(t, 0),
@@ -596,7 +594,7 @@ static void
 an_idle_stream_that_ends_is_dropped(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	exchange(t, v, 0);
 	stage_close(t, stream(t, 0), 0);
@@ -607,10 +605,10 @@ an_idle_stream_that_ends_is_dropped(void **state)
 }
 
 /* The kept stream breaks when the request is on its way: nobody could know before. */
-static struct stage_end *
+static struct wire_end *
 dead_when_used(struct stage *t, const char *request)
 {
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	exchange(t, v, 0);
 	stage_say(t, v, request);
@@ -623,7 +621,7 @@ static void
 a_dead_stream_is_replaced_once(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = dead_when_used(t, GET("/2", "a.example"));
+	struct wire_end *v = dead_when_used(t, GET("/2", "a.example"));
 
 	assert_int_equal(t->opens, 2);
 	stage_expect(t, v, "");
@@ -637,7 +635,7 @@ static void
 what_replaces_a_dead_stream_serves(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = dead_when_used(t, "DELETE /2 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+	struct wire_end *v = dead_when_used(t, "DELETE /2 HTTP/1.1\r\nHost: a.example\r\n\r\n");
 
 	assert_int_equal(t->opens, 2);
 	stage_expect(t, stream(t, 1),
@@ -651,7 +649,7 @@ static void
 a_post_is_not_sent_twice(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = dead_when_used(t, "POST / HTTP/1.1\r\nHost: a.example\r\n"
+	struct wire_end *v = dead_when_used(t, "POST / HTTP/1.1\r\nHost: a.example\r\n"
 	                                        "Content-Length: 2\r\n\r\nhi");
 
 	assert_int_equal(t->opens, 1);
@@ -663,7 +661,7 @@ static void
 a_body_that_was_used_up_is_not_sent_twice(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = dead_when_used(t, "PUT / HTTP/1.1\r\nHost: a.example\r\n"
+	struct wire_end *v = dead_when_used(t, "PUT / HTTP/1.1\r\nHost: a.example\r\n"
 	                                        "Content-Length: 2\r\n\r\nhi");
 
 	assert_int_equal(t->opens, 1);
@@ -674,7 +672,7 @@ static void
 a_stream_that_answered_is_not_replaced(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	exchange(t, v, 0);
 	stage_say(t, v, GET("/", "a.example"));
@@ -690,7 +688,7 @@ static void
 nobody_serves_the_tunnel(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, GET("/", "b.example"));
 	stage_expect(t, v,
@@ -704,7 +702,7 @@ static void
 a_client_that_went_comes_back(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	exchange(t, v, 0);
 	stage_leave(t);
@@ -719,7 +717,7 @@ static void
 a_session_that_opens_nothing(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	t->refuse = ADIT_ELIMIT;
 	stage_say(t, v, GET("/", "a.example"));
@@ -738,7 +736,7 @@ static void
 a_target_that_closes_without_a_word(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, GET("/", "a.example"));
 	stage_close(t, stream(t, 0), 0);
@@ -761,7 +759,7 @@ a_target_that_does_not_speak_http(void **state)
 	struct stage *t = *state;
 
 	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++) {
-		struct stage_end *v = stage_visitor(t, NULL);
+		struct wire_end *v = stage_visitor(t, NULL);
 
 		stage_say(t, v, GET("/", "a.example"));
 		stage_say(t, stream(t, i), words[i]);
@@ -782,7 +780,7 @@ a_response_that_is_cut(void **state)
 	struct stage *t = *state;
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct stage_end *v = stage_visitor(t, NULL);
+		struct wire_end *v = stage_visitor(t, NULL);
 
 		stage_say(t, v, GET("/", "a.example"));
 		stage_say(t, stream(t, i), heads[i]);
@@ -798,7 +796,7 @@ static void
 a_silent_target(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v;
+	struct wire_end *v;
 
 	t->shared.conf.read_timeout = ADIT_MS(50);
 	v = stage_visitor(t, NULL);
@@ -813,7 +811,7 @@ static void
 a_kept_stream_that_is_silent(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v;
+	struct wire_end *v;
 
 	t->shared.conf.read_timeout = ADIT_MS(50);
 	v = stage_visitor(t, NULL);
@@ -828,7 +826,7 @@ static void
 a_stream_that_does_not_open(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v;
+	struct wire_end *v;
 
 	t->shared.conf.read_timeout = ADIT_MS(50);
 	t->later = true;
@@ -845,7 +843,7 @@ static void
 a_slow_upload_is_not_a_silent_target(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v;
+	struct wire_end *v;
 	uint64_t start;
 
 	t->shared.conf.read_timeout = ADIT_MS(100);
@@ -864,7 +862,7 @@ static void
 a_visitor_who_goes(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, GET("/", "a.example"));
 	stage_close(t, v, -ECONNRESET);
@@ -886,7 +884,7 @@ static void
 an_upgrade_is_a_pipe_from_then_on(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, UPGRADE "early");
 	stage_expect(t, stream(t, 0),
@@ -916,7 +914,7 @@ static void
 an_upgrade_without_keepalive(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v;
+	struct wire_end *v;
 
 	t->shared.conf.keepalive = false;
 	v = stage_visitor(t, NULL);
@@ -931,7 +929,7 @@ static void
 an_upgrade_that_is_refused_is_a_request(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v = stage_visitor(t, NULL);
+	struct wire_end *v = stage_visitor(t, NULL);
 
 	stage_say(t, v, UPGRADE);
 	stage_say(t, stream(t, 0), OK(2, "no"));
@@ -947,7 +945,7 @@ static void
 draining_lets_a_request_end(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *busy = stage_visitor(t, NULL), *idle = stage_visitor(t, NULL);
+	struct wire_end *busy = stage_visitor(t, NULL), *idle = stage_visitor(t, NULL);
 
 	stage_say(t, busy, GET("/", "a.example"));
 	activities_stop(&t->activities, t->loop->worker, 0);
@@ -965,7 +963,7 @@ static void
 stopping_ends_everything(void **state)
 {
 	struct stage *t = *state;
-	struct stage_end *v[5];
+	struct wire_end *v[5];
 
 	for (unsigned i = 0; i < 5; i++)
 		v[i] = stage_visitor(t, NULL);

@@ -21,47 +21,6 @@
 #define LIMIT_MS    10000
 #define QUIET_TURNS 12
 
-/* ---- ends ---------------------------------------------------------------------- */
-
-static void
-end_event(void *owner, struct adit_conn *c, unsigned events)
-{
-	struct stage_end *end = owner;
-	char buf[4096];
-	ssize_t n = adit_conn_read(c, buf, end->paused ? 0 : sizeof(buf));
-
-	(void)events;
-	if (n == -EAGAIN)
-		return;
-	if (n <= 0) {
-		end->ended = n == 0;
-		end->err = (int)n;
-		adit_conn_want(c, 0);
-		return;
-	}
-	end->got = realloc(end->got, end->len + (size_t)n + 1);
-	assert_non_null(end->got);
-	memcpy(end->got + end->len, buf, (size_t)n);
-	end->len += (size_t)n;
-	end->got[end->len] = 0;
-}
-
-static void
-end_take(struct stage_end *end, struct adit_conn *c)
-{
-	end->conn = c;
-	adit_conn_own(c, end_event, end);
-	adit_conn_want(c, ADIT_READ);
-}
-
-static void
-end_fini(struct stage_end *end)
-{
-	adit_conn_close(end->conn, 0);
-	free(end->got);
-	*end = (struct stage_end){ .conn = NULL };
-}
-
 /* ---- sessions -------------------------------------------------------------------- */
 
 static void
@@ -78,7 +37,6 @@ member_open(void *session, const struct adit_open *req, struct adit_err *e)
 	struct stage_member *m = session;
 	struct stage *t = m->stage;
 	struct stage_stream *s = &t->streams[t->opens++];
-	struct adit_conn *near, *far;
 
 	assert_true(t->opens <= STAGE_STREAMS);
 	if (t->refuse) {
@@ -93,10 +51,7 @@ member_open(void *session, const struct adit_open *req, struct adit_err *e)
 		t->waiting = opening_new(t->loop->worker, stream_cancelled, t);
 		return t->waiting;
 	}
-	assert_int_equal(
-		adit_conn_pair(t->loop->worker, t->loop->worker, STAGE_PAIR_CAP, &near, &far), 0);
-	end_take(&s->end, far);
-	return near;
+	return wire_end_init(&s->end, t->loop);
 }
 
 static void
@@ -186,13 +141,13 @@ stage_teardown(void **state)
 	struct stage *t = *state;
 
 	for (unsigned i = 0; i < t->n_visitors; i++) {
-		end_fini(t->visitors[i]);
+		wire_end_fini(t->visitors[i]);
 		free(t->visitors[i]);
 	}
 	loop_turn(t->loop, QUIET_TURNS);
 	t->refuse = ADIT_ELIMIT; /* none is opened instead of one that is closed now */
 	for (unsigned i = 0; i < STAGE_STREAMS; i++)
-		end_fini(&t->streams[i].end);
+		wire_end_fini(&t->streams[i].end);
 	loop_turn(t->loop, QUIET_TURNS);
 	assert_int_equal(t->activities.n, 0);
 	kept_drop(t->loop->worker, 0);
@@ -207,20 +162,18 @@ stage_teardown(void **state)
 
 /* ---- what tests do ---------------------------------------------------------------------- */
 
-struct stage_end *
+struct wire_end *
 stage_visitor(struct stage *t, const char *ip)
 {
-	struct stage_end *end = calloc(1, sizeof(*end));
-	struct adit_conn *near, *far;
+	struct wire_end *end = calloc(1, sizeof(*end));
+	struct adit_conn *far;
 	struct adit_addr remote;
 
 	assert_non_null(end);
 	assert_true(t->n_visitors < sizeof(t->visitors) / sizeof(*t->visitors));
 	t->visitors[t->n_visitors++] = end;
 	assert_int_equal(adit_addr_parse(ip ? ip : "192.0.2.1", 1000, &remote), 0);
-	assert_int_equal(
-		adit_conn_pair(t->loop->worker, t->loop->worker, STAGE_PAIR_CAP, &far, &near), 0);
-	end_take(end, near);
+	far = wire_end_init(end, t->loop);
 	adit_conn_set_remote(far, &remote);
 	visit_http(&t->shared, far);
 	return end;
@@ -257,50 +210,34 @@ stage_settle(struct stage *t)
 }
 
 void
-stage_say_bytes(struct stage *t, struct stage_end *end, const void *bytes, size_t len)
+stage_say_bytes(struct stage *t, struct wire_end *end, const void *bytes, size_t len)
 {
-	const char *p = bytes;
-	uint64_t start = adit_now();
-
-	while (len) {
-		ssize_t n = adit_conn_write(end->conn, p, len);
-
-		assert_true(n > 0 || n == -EAGAIN);
-		assert_true(adit_now() - start < ADIT_MS(LIMIT_MS));
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
-		loop_turn(t->loop, 1);
-	}
+	wire_end_send(end, bytes, len);
 	stage_settle(t);
 }
 
 void
-stage_say(struct stage *t, struct stage_end *end, const char *text)
+stage_say(struct stage *t, struct wire_end *end, const char *text)
 {
 	stage_say_bytes(t, end, text, strlen(text));
 }
 
 void
-stage_close(struct stage *t, struct stage_end *end, int why)
+stage_close(struct stage *t, struct wire_end *end, int why)
 {
-	adit_conn_close(end->conn, why);
-	end->conn = NULL;
+	wire_end_close(end, why);
 	stage_settle(t);
 }
 
 void
-stage_forget(struct stage_end *end)
+stage_forget(struct wire_end *end)
 {
-	end->len = 0;
-	if (end->got)
-		*end->got = 0;
+	wire_end_drop(end, end->len);
 }
 
 /* The Date of an answer of ours, which no test can know. */
 static void
-stage_drop_date(struct stage_end *end)
+stage_drop_date(struct wire_end *end)
 {
 	char *date = end->got ? strstr(end->got, "\r\nDate: ") : NULL;
 	char *next = date ? strstr(date + 2, "\r\n") : NULL;
@@ -312,7 +249,7 @@ stage_drop_date(struct stage_end *end)
 }
 
 void
-stage_expect_begin(struct stage *t, struct stage_end *end, const char *text)
+stage_expect_begin(struct stage *t, struct wire_end *end, const char *text)
 {
 	size_t len = strlen(text);
 
@@ -320,12 +257,11 @@ stage_expect_begin(struct stage *t, struct stage_end *end, const char *text)
 	stage_drop_date(end);
 	if (end->len < len || memcmp(end->got, text, len) != 0)
 		assert_string_equal(end->got ? end->got : "", text);
-	memmove(end->got, end->got + len, end->len - len + 1);
-	end->len -= len;
+	wire_end_drop(end, len);
 }
 
 static void
-stage_expect_all(struct stage *t, struct stage_end *end, const char *text)
+stage_expect_all(struct stage *t, struct wire_end *end, const char *text)
 {
 	stage_settle(t);
 	stage_drop_date(end);
@@ -334,7 +270,7 @@ stage_expect_all(struct stage *t, struct stage_end *end, const char *text)
 }
 
 void
-stage_expect(struct stage *t, struct stage_end *end, const char *text)
+stage_expect(struct stage *t, struct wire_end *end, const char *text)
 {
 	stage_expect_all(t, end, text);
 	assert_false(end->ended);
@@ -342,14 +278,14 @@ stage_expect(struct stage *t, struct stage_end *end, const char *text)
 }
 
 void
-stage_expect_last(struct stage *t, struct stage_end *end, const char *text)
+stage_expect_last(struct stage *t, struct wire_end *end, const char *text)
 {
 	stage_expect_all(t, end, text);
 	assert_true(end->ended);
 }
 
 struct stage_wait {
-	struct stage_end *end;
+	struct wire_end *end;
 	size_t len;
 };
 
@@ -362,7 +298,7 @@ has_come(void *arg)
 }
 
 void
-stage_await(struct stage *t, struct stage_end *end)
+stage_await(struct stage *t, struct wire_end *end)
 {
 	struct stage_wait w = { .end = end, .len = end->len };
 

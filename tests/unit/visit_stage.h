@@ -15,49 +15,39 @@
 #include "core/service/component.h"
 #include "core/tunnel/visit.h"
 #include "tests/unit/loop.h"
+#include "tests/unit/wire_end.h"
 
-#define STAGE_STREAMS  32
-#define STAGE_PAIR_CAP 32768
-
-/* The test's end of a pair. What arrives is collected. */
-struct stage_end {
-	struct adit_conn *conn; /* NULL once closed by the test */
-	char *got;              /* terminated; what was not yet expected */
-	size_t len;
-	bool ended;  /* the other side's end was read */
-	int err;     /* or it failed */
-	bool paused; /* read nothing */
-};
+#define STAGE_STREAMS 32
 
 struct stage_stream {
-	struct stage_end end;
-	char tunnel; /* 'A' or 'C' */
-	char host[64];
-	uint16_t port;
-	struct adit_addr from;
+	struct wire_end		 end;
+	char			 tunnel;	/* 'A' or 'C' */
+	char			 host[64];
+	uint16_t		 port;
+	struct adit_addr	 from;
 };
 
 struct stage;
 
 struct stage_member {
-	struct stage *stage;
-	char tunnel;
-	uint64_t number;
+	struct stage		*stage;
+	char			 tunnel;
+	uint64_t		 number;
 };
 
 struct stage {
-	struct loop *loop;
-	struct activities activities;
-	struct adit_component component;
-	struct entry_shared shared;
-	struct stage_member a, c;
-	bool later;                /* streams are not open when they are given */
-	int refuse;                /* opens fail with this code */
-	struct adit_conn *waiting; /* the last stream that was given later */
-	unsigned opens;
-	struct stage_stream streams[STAGE_STREAMS];
-	struct stage_end *visitors[8];
-	unsigned n_visitors;
+	struct loop		*loop;
+	struct activities	 activities;
+	struct adit_component	 component;
+	struct entry_shared	 shared;
+	struct stage_member	 a, c;
+	bool			 later;		/* streams are not open when they are given */
+	int			 refuse;	/* opens fail with this code */
+	struct adit_conn	*waiting;	/* the last stream that was given later */
+	unsigned		 opens;
+	struct stage_stream	 streams[STAGE_STREAMS];
+	struct wire_end		*visitors[8];
+	unsigned		 n_visitors;
 };
 
 /* cmocka fixtures: *state is the stage. Teardown fails where a visit has not ended or a reference
@@ -73,34 +63,34 @@ void stage_leave(struct stage *t);
 void stage_join(struct stage *t);
 
 /* A visitor, served by HTTP. ip NULL: 192.0.2.1. */
-struct stage_end *stage_visitor(struct stage *t, const char *ip);
+struct wire_end *stage_visitor(struct stage *t, const char *ip);
 
 /* Turns until nothing more happens. */
 void stage_settle(struct stage *t);
 
 /* Writes all of it, turning where the pair is full; then settles. */
-void stage_say(struct stage *t, struct stage_end *end, const char *text);
-void stage_say_bytes(struct stage *t, struct stage_end *end, const void *bytes, size_t len);
+void stage_say(struct stage *t, struct wire_end *end, const char *text);
+void stage_say_bytes(struct stage *t, struct wire_end *end, const void *bytes, size_t len);
 
 /* Closes, politely or with a reason; then settles. */
-void stage_close(struct stage *t, struct stage_end *end, int why);
+void stage_close(struct stage *t, struct wire_end *end, int why);
 
 /*
  * Settles; exactly that has come since the last time, and neither end nor failure. A Date is left
  * out, here and below.
  */
-void stage_expect(struct stage *t, struct stage_end *end, const char *text);
+void stage_expect(struct stage *t, struct wire_end *end, const char *text);
 
 /* The same, and then the end. */
-void stage_expect_last(struct stage *t, struct stage_end *end, const char *text);
+void stage_expect_last(struct stage *t, struct wire_end *end, const char *text);
 
 /* Settles; what has come begins with text: it is taken away. */
-void stage_expect_begin(struct stage *t, struct stage_end *end, const char *text);
+void stage_expect_begin(struct stage *t, struct wire_end *end, const char *text);
 
 /* Throws away what has come. */
-void stage_forget(struct stage_end *end);
+void stage_forget(struct wire_end *end);
 
 /* Turns until something has come, or the end, or a failure; fails the test after a while. */
-void stage_await(struct stage *t, struct stage_end *end);
+void stage_await(struct stage *t, struct wire_end *end);
 
 #endif
