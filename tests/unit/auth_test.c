@@ -165,11 +165,11 @@ expect_failure(struct auth_conf *conf, int code, const char *text)
 static void
 files_that_cannot_be_read(void **state)
 {
-	char missing[] = "/nonexistent/users";
+	char missing[] = "/dev/null/users";
 	struct auth_conf conf = { .file = missing };
 
 	(void)state;
-	expect_failure(&conf, -ENOENT, missing);
+	expect_failure(&conf, -ENOTDIR, missing);
 }
 
 /* What is left of a line that was cut must not become a user, above all not one of a comment. */
@@ -219,7 +219,7 @@ the_first_line_is_what_a_client_presents(void **state)
 	write_file("#\n");
 	assert_int_equal(auth_read_file(path, &user, &password, &e), ADIT_ECONFIG);
 	assert_non_null(strstr(e.text, path));
-	assert_int_equal(auth_read_file("/nonexistent", &user, &password, &e), -ENOENT);
+	assert_int_equal(auth_read_file("/dev/null/missing", &user, &password, &e), -ENOTDIR);
 }
 
 /* ---- authers ----------------------------------------------------------------------------- */

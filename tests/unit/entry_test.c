@@ -422,6 +422,7 @@ garbage(void **state)
 		{ "\xff\xfe\xfd", 3 },
 		{ "SSH-2.0-x\r\n", 11 },
 		{ "\1\2\0\0", 4 },	/* relay: not for visitors */
+		{ "\1\1\0\x1a\2\0\7\1", 8 },
 		{ "\5\1\0", 3 },
 	};
 	struct world *t = *state;
