@@ -69,6 +69,14 @@ conn_free(struct io *io)
 	free(core);
 }
 
+static void
+conn_cut(struct io *io)
+{
+	struct adit_conn *c = conn_of_io(io)->conn;
+
+	c->ops->cut(c);
+}
+
 void *
 adit_conn_new(struct adit_worker *w, const struct adit_conn_ops *ops, size_t size, unsigned flags)
 {
@@ -84,6 +92,7 @@ adit_conn_new(struct adit_worker *w, const struct adit_conn_ops *ops, size_t siz
 	core->flags = flags;
 	core->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 	io_init(&core->io, w, conn_run, conn_free);
+	core->io.cut = HAS(c, cut) ? conn_cut : NULL;
 	return c;
 }
 

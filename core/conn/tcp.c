@@ -280,6 +280,15 @@ tcp_free(struct adit_conn *c)
 	tcp_close_fd(t);
 }
 
+static void
+tcp_cut(struct adit_conn *c)
+{
+	struct tcp *t = tcp_of(c);
+
+	if (t->linger)
+		tcp_linger_end(t);
+}
+
 static int
 tcp_splice_fd(struct adit_conn *c, unsigned dir)
 {
@@ -322,6 +331,7 @@ static const struct adit_conn_ops tcp_ops = {
 	.splice_fd = tcp_splice_fd,
 	.detach = tcp_detach,
 	.attach = tcp_attach,
+	.cut = tcp_cut,
 };
 
 /* ---- making them -------------------------------------------------------------------- */

@@ -570,14 +570,23 @@ tls_close(struct adit_conn *c, int why)
 	tls_want_lower(t);
 }
 
+/* A worker that ends waits less long than we would. */
+static void
+tls_cut(struct adit_conn *c)
+{
+	struct tls *t = tls_of(c);
+
+	if (t->state != TLS_CLOSING || !t->lower)
+		return;
+	tls_close_lower(t, ADIT_ESTOPPED);
+	adit_conn_release(c);
+}
+
 static void
 tls_free(struct adit_conn *c)
 {
 	struct tls *t = tls_of(c);
 
-	/* A worker that ends does not wait for what is still being sent. */
-	if (t->lower)
-		tls_close_lower(t, ADIT_ESTOPPED);
 	tls_session_fini(&t->session);
 	free(t->failure);
 	free(t->alpn);
@@ -598,6 +607,7 @@ static const struct adit_conn_ops tls_ops = {
 	.close = tls_close,
 	.free = tls_free,
 	.want = tls_want,
+	.cut = tls_cut,
 };
 
 /* ---- making them -------------------------------------------------------- */

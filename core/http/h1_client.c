@@ -190,6 +190,7 @@ static const struct adit_mux_ops client_ops = {
 	.drain = h1_mux_drain,
 	.close = h1_mux_close,
 	.free = h1_mux_free,
+	.cut = h1_mux_cut,
 };
 
 struct adit_mux *

@@ -146,6 +146,15 @@ h1_mux_close(struct adit_mux *m, const struct adit_reason *why)
 }
 
 void
+h1_mux_cut(struct adit_mux *m)
+{
+	struct h1 *h = h1_of(m);
+
+	if (h->lower)
+		h1_close_lower(h, ADIT_ESTOPPED);
+}
+
+void
 h1_mux_free(struct adit_mux *m)
 {
 	struct h1 *h = h1_of(m);

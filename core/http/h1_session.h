@@ -103,6 +103,7 @@ struct h1 *h1_new(struct adit_conn *lower, const struct adit_mux_ops *ops,
 void h1_mux_probe(struct adit_mux *m);
 void h1_mux_drain(struct adit_mux *m);
 void h1_mux_close(struct adit_mux *m, const struct adit_reason *why);
+void h1_mux_cut(struct adit_mux *m);
 void h1_mux_free(struct adit_mux *m);
 struct h1 *h1_of(struct adit_mux *m);
 const struct h1 *h1_of_const(const struct adit_mux *m);

@@ -44,6 +44,14 @@ mux_free(struct io *io)
 	free(core);
 }
 
+static void
+mux_cut(struct io *io)
+{
+	struct adit_mux *m = adit_container_of(io, struct adit_mux_core, io)->mux;
+
+	m->ops->cut(m);
+}
+
 void *
 adit_mux_new(struct adit_worker *w, const struct adit_mux_ops *ops, size_t size)
 {
@@ -59,6 +67,8 @@ adit_mux_new(struct adit_worker *w, const struct adit_mux_ops *ops, size_t size)
 	core->heard = adit_now();
 	core->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 	io_init(&core->io, w, mux_run, mux_free);
+	if (ops->size > offsetof(struct adit_mux_ops, cut) && ops->cut)
+		core->io.cut = mux_cut;
 	return m;
 }
 

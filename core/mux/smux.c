@@ -577,6 +577,16 @@ smux_close(struct adit_mux *base, const struct adit_reason *why)
 	smux_close_drained(m);
 }
 
+/* Its streams go with it. */
+static void
+smux_cut(struct adit_mux *base)
+{
+	struct smux *m = smux_of(base);
+
+	if (m->lower)
+		smux_end(m, ADIT_ESTOPPED, ADIT_ESTOPPED);
+}
+
 static void
 smux_free(struct adit_mux *base)
 {
@@ -597,6 +607,7 @@ static const struct adit_mux_ops smux_ops = {
 	.drain = smux_drain,
 	.close = smux_close,
 	.free = smux_free,
+	.cut = smux_cut,
 };
 
 bool

@@ -17,7 +17,11 @@
 
 #define SCRATCH_SIZE 65536
 #define SPARE_CHUNKS 64
+#define TURN_LIMIT_NS ADIT_MS(5)	/* of callbacks; descriptors and timers are next */
 #define LINGER_LIMIT_NS ADIT_SECONDS(5)
+#define LINGER_LOOK_NS 1000000		/* how often all the workers that stop are looked at */
+#define SETTLE_ROUNDS 1000		/* of callbacks that call for each other */
+#define CUT_ROUNDS 64			/* layers that stand on one another */
 
 struct slot {
 	void	*value;
@@ -37,8 +41,7 @@ struct adit_worker {
 	unsigned		 run_now;	/* how many at its head are of this turn */
 	struct io		*running;	/* whose cb is being called; NULL once it has moved */
 	struct io		*graves;
-	unsigned		 lingering;	/* ios closed but held */
-	bool			 stopping;	/* the loop ends when nothing lingers */
+	TAILQ_HEAD(lingering_ios, io) lingering;	/* closed but held */
 
 	/* The mailbox; lock guards mail_* and ended. */
 	pthread_mutex_t		 lock;
@@ -54,6 +57,7 @@ struct adit_worker {
 
 struct worker_group {
 	unsigned		 n;
+	bool			 ready;		/* all n workers were made */
 	struct adit_log		*log;
 	struct job_pool		*jobs;
 	struct adit_worker	*workers;
@@ -109,7 +113,6 @@ io_queue(struct io *io)
 	worker_kick(w);
 }
 
-/* Keeps the count of what is closed and held, and ends the loop that waits for the last of them. */
 static void
 io_linger(struct io *io, bool lingering)
 {
@@ -119,9 +122,9 @@ io_linger(struct io *io, bool lingering)
 		return;
 	io->lingering = lingering;
 	if (lingering)
-		w->lingering++;
-	else if (--w->lingering == 0 && w->stopping)
-		event_base_loopbreak(w->base);
+		TAILQ_INSERT_TAIL(&w->lingering, io, linger);
+	else
+		TAILQ_REMOVE(&w->lingering, io, linger);
 }
 
 static void
@@ -149,10 +152,15 @@ worker_next(struct adit_worker *w)
 	return io;
 }
 
-/* Calls the owners of what is in the queue now; what they queue waits for the next turn. */
+/*
+ * Calls the owners of what is in the queue now, as long as the turn may last; what they queue waits
+ * for the next turn, behind what is left over from this one.
+ */
 static void
 worker_run(struct adit_worker *w)
 {
+	uint64_t until = adit_now() + TURN_LIMIT_NS;
+
 	w->run_now = 0;
 	for (struct io *io = w->run_first; io; io = io->next)
 		w->run_now++;
@@ -167,8 +175,13 @@ worker_run(struct adit_worker *w)
 			io->cb(io, events);
 		if (w->running)		/* else it is another worker's by now */
 			io_queue(io);
+		if (w->run_now && adit_now() >= until)
+			break;
 	}
+	w->run_now = 0;
 	w->running = NULL;
+	if (w->run_first)
+		worker_kick(w);
 }
 
 static void
@@ -306,19 +319,26 @@ worker_take_mail(struct adit_worker *w)
 }
 
 static void
+worker_run_mail(struct adit_worker *w)
+{
+	struct adit_message *m, *next;
+
+	for (m = worker_take_mail(w); m; m = next) {
+		next = m->next;
+		m->run(m, w);
+	}
+}
+
+static void
 worker_read_mail(evutil_socket_t fd, short what, void *arg)
 {
 	struct adit_worker *w = arg;
-	struct adit_message *m, *next;
 	uint64_t n;
 
 	(void)what;
 	if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		return;
-	for (m = worker_take_mail(w); m; m = next) {
-		next = m->next;
-		m->run(m, w);
-	}
+	worker_run_mail(w);
 }
 
 /* ---- life ------------------------------------------------------------------- */
@@ -329,6 +349,7 @@ worker_init(struct adit_worker *w, struct event_base *base, struct adit_err *e)
 	struct event_config *conf;
 
 	w->run_last = &w->run_first;
+	TAILQ_INIT(&w->lingering);
 	w->mail_last = &w->mail_first;
 	w->mail_fd = -1;
 	pthread_mutex_init(&w->lock, NULL);
@@ -357,86 +378,6 @@ worker_init(struct adit_worker *w, struct event_base *base, struct adit_err *e)
 	return 0;
 }
 
-static void
-worker_linger_limit(void *arg)
-{
-	struct adit_worker *w = arg;
-
-	event_base_loopbreak(w->base);
-}
-
-/* Runs the loop of a worker that stops until nothing is held any more, within the limit. */
-static void
-worker_drain(struct adit_worker *w)
-{
-	struct adit_timer *limit;
-
-	w->stopping = true;
-	if (!w->lingering)
-		return;
-	limit = adit_timer_new(w, worker_linger_limit, w);
-	if (limit) {
-		adit_timer_set(limit, LINGER_LIMIT_NS);
-		event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
-	}
-	adit_timer_free(limit);
-}
-
-/*
- * Whatever was closed or posted until now is finished; slots may close conns and post in their
- * turn.
- */
-static void
-worker_settle(struct adit_worker *w)
-{
-	struct adit_message *m, *next;
-
-	do {
-		for (m = worker_take_mail(w); m; m = next) {
-			next = m->next;
-			m->run(m, w);
-		}
-		worker_turn(-1, 0, w);
-	} while (w->mail_first || w->graves || w->run_first);
-}
-
-static void
-worker_fini(struct adit_worker *w)
-{
-	if (w->mail_fd >= 0) {
-		worker_settle(w);
-		for (int i = 0; i < SLOTS; i++)
-			if (w->slots[i].value && w->slots[i].fini)
-				w->slots[i].fini(w->slots[i].value);
-		worker_settle(w);
-		worker_drain(w);
-		worker_settle(w);
-		event_del(&w->turn);
-		event_del(&w->mail);
-		close(w->mail_fd);
-	}
-	chunk_pool_free(w->chunks);
-	free(w->scratch);
-	if (w->own_base && w->base)
-		event_base_free(w->base);
-	pthread_mutex_destroy(&w->lock);
-}
-
-static void
-worker_discard_mail(struct adit_worker *w)
-{
-	struct adit_message *m, *next;
-
-	pthread_mutex_lock(&w->lock);
-	w->ended = true;
-	pthread_mutex_unlock(&w->lock);
-	for (m = worker_take_mail(w); m; m = next) {
-		next = m->next;
-		if (m->discard)
-			m->discard(m);
-	}
-}
-
 static void *
 worker_thread(void *arg)
 {
@@ -459,16 +400,198 @@ worker_break(struct adit_message *m, struct adit_worker *w)
 	free(stop);
 }
 
+/* ---- the end: all workers together, in the calling thread ---------------------- */
+
+static bool
+worker_is_settled(struct adit_worker *w)
+{
+	bool mail;
+
+	pthread_mutex_lock(&w->lock);
+	mail = w->mail_first;
+	pthread_mutex_unlock(&w->lock);
+	return !mail && !w->graves && !w->run_first;
+}
+
+/*
+ * Whatever was closed or posted until now is finished; one may close and post for the other. Who is
+ * ready for ever was not closed by its owner, and does not keep us.
+ */
+static void
+group_settle(struct worker_group *g)
+{
+	bool settled = false;
+
+	for (unsigned round = 0; !settled && round < SETTLE_ROUNDS; round++) {
+		settled = true;
+		for (unsigned i = 0; i < g->n; i++) {
+			struct adit_worker *w = &g->workers[i];
+
+			worker_run_mail(w);
+			worker_turn(-1, 0, w);
+		}
+		for (unsigned i = 0; i < g->n; i++)
+			settled &= worker_is_settled(&g->workers[i]);
+	}
+}
+
+/* Returns whether there was anything in the slots. */
+static bool
+worker_empty_slots(struct adit_worker *w)
+{
+	bool any = false;
+
+	for (int i = 0; i < SLOTS; i++) {
+		struct slot slot = w->slots[i];
+
+		w->slots[i].value = NULL;
+		if (!slot.value || !slot.fini)
+			continue;
+		slot.fini(slot.value);
+		any = true;
+	}
+	return any;
+}
+
+static void
+group_empty_slots(struct worker_group *g)
+{
+	bool any = true;
+
+	while (any) {
+		any = false;
+		for (unsigned i = 0; i < g->n; i++)
+			any |= worker_empty_slots(&g->workers[i]);
+		group_settle(g);
+	}
+}
+
+static bool
+group_lingers(const struct worker_group *g)
+{
+	for (unsigned i = 0; i < g->n; i++)
+		if (!TAILQ_EMPTY(&g->workers[i].lingering))
+			return true;
+	return false;
+}
+
+/*
+ * Runs the loops until nothing is held any more, or the time is over. None waits in its loop: each
+ * may be what another waits for.
+ */
+static void
+group_drain(struct worker_group *g, uint64_t until)
+{
+	const struct timespec look = { .tv_nsec = LINGER_LOOK_NS };
+	const int flags = EVLOOP_ONCE | EVLOOP_NONBLOCK;	/* either alone may stay */
+
+	while (group_lingers(g) && adit_now() < until) {
+		for (unsigned i = 0; i < g->n; i++)
+			if (event_base_loop(g->workers[i].base, flags) < 0)
+				return;		/* it is running: we are in a callback */
+		nanosleep(&look, NULL);
+	}
+}
+
+/*
+ * Cuts what lingers now and has a cut; with force, frees whatever lingers. Returns whether there
+ * was anything. One that is cut may take others with it, and add some.
+ */
+static bool
+worker_cut(struct adit_worker *w, bool force)
+{
+	struct io *io;
+	unsigned n = 0;
+	bool any = false;
+
+	TAILQ_FOREACH(io, &w->lingering, linger)
+		n++;
+	for (; n && (io = TAILQ_FIRST(&w->lingering)); n--) {
+		TAILQ_REMOVE(&w->lingering, io, linger);
+		TAILQ_INSERT_TAIL(&w->lingering, io, linger);
+		if (force) {
+			io->holds = 0;
+			io_bury(io);
+		} else if (io->cut) {
+			io->cut(io);
+		}
+		any |= force || io->cut;
+	}
+	return any;
+}
+
+static void
+group_cut(struct worker_group *g)
+{
+	bool any = true;
+
+	for (unsigned round = 0; any && round < CUT_ROUNDS; round++) {
+		any = false;
+		for (unsigned i = 0; i < g->n; i++)
+			any |= worker_cut(&g->workers[i], false);
+		group_settle(g);
+	}
+	for (unsigned i = 0; i < g->n; i++)
+		worker_cut(&g->workers[i], true);
+	group_settle(g);
+}
+
+/* From here on a post is a discard. */
+static void
+worker_close_mail(struct adit_worker *w)
+{
+	struct adit_message *m, *next;
+
+	pthread_mutex_lock(&w->lock);
+	w->ended = true;
+	pthread_mutex_unlock(&w->lock);
+	for (m = worker_take_mail(w); m; m = next) {
+		next = m->next;
+		if (m->discard)
+			m->discard(m);
+	}
+}
+
+static void
+worker_fini(struct adit_worker *w)
+{
+	if (event_initialized(&w->mail)) {
+		event_del(&w->turn);
+		event_del(&w->mail);
+	}
+	if (w->mail_fd >= 0)
+		close(w->mail_fd);
+	chunk_pool_free(w->chunks);
+	free(w->scratch);
+	if (w->own_base && w->base)
+		event_base_free(w->base);
+	pthread_mutex_destroy(&w->lock);
+}
+
+/* See workers_stop. */
+static void
+group_end(struct worker_group *g)
+{
+	uint64_t until = adit_now() + LINGER_LIMIT_NS;
+
+	group_settle(g);
+	group_drain(g, until);
+	group_settle(g);
+	for (unsigned i = 0; i < g->n; i++)
+		worker_close_mail(&g->workers[i]);
+	group_settle(g);
+	group_empty_slots(g);
+	group_drain(g, until);
+	group_cut(g);
+	group_empty_slots(g);
+}
+
 static void
 group_free(struct worker_group *g)
 {
 	job_pool_stop(g->jobs);
-	/* Each may post to the others while it settles: mail is discarded only when all have. */
-	for (unsigned i = 0; i < g->n; i++)
-		if (g->workers[i].mail_fd >= 0 && g->workers[i].base)
-			worker_settle(&g->workers[i]);
-	for (unsigned i = 0; i < g->n; i++)
-		worker_discard_mail(&g->workers[i]);
+	if (g->ready)
+		group_end(g);
 	for (unsigned i = 0; i < g->n; i++)
 		worker_fini(&g->workers[i]);
 	job_pool_free(g->jobs);
@@ -523,6 +646,7 @@ group_new(unsigned n, struct adit_log *log, struct event_base *base, struct adit
 			return NULL;
 		}
 	}
+	g->ready = true;
 	return g;
 }
 

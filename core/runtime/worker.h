@@ -5,10 +5,13 @@
  * A turn: events of the loop (descriptors, timers) mark ios ready; then the run queue calls the
  * owners of all that are ready and wanted, once each; then what was closed is freed. An owner that
  * is still ready and wanted is called again in the next turn, so nobody starves and nothing is
- * lost.
+ * lost. A turn that takes longer than a few milliseconds is broken off: descriptors and timers come
+ * first, then the rest.
  */
 #ifndef ADIT_CORE_WORKER_H
 #define ADIT_CORE_WORKER_H
+
+#include <sys/queue.h>
 
 #include <adit/log.h>
 #include <adit/worker.h>
@@ -30,7 +33,17 @@ struct worker_group *workers_start(const struct worker_conf *conf, struct adit_e
 
 /*
  * Ends the loops, joins the threads and frees everything. Conns and sessions must have been closed
- * before by their owners; those that still flush or linger (held) get up to 5 s.
+ * before by their owners. The rest is done by the calling thread, for all workers together, since
+ * what one finishes may post to another:
+ *
+ *  1. what was posted, is ready or was closed is finished;
+ *  2. ios that are closed and held, because they still flush or linger, get 5 s in all;
+ *  3. the mailboxes close: what is posted from here on is discarded;
+ *  4. the slots' finis run, and what they close has the rest of the 5 s;
+ *  5. those left are cut: each gives up what it still does and lets go of its holds. That may close
+ *     others (a layer its lower conn), which are cut in the next round, so no order is asked for.
+ *     Who has no cut is freed as it is, after all that have one;
+ *  6. only then the first worker is destroyed.
  */
 void workers_stop(struct worker_group *g);
 
@@ -52,8 +65,11 @@ struct event_base *worker_base(const struct adit_worker *w);
 struct chunk_pool *worker_chunks(const struct adit_worker *w);
 struct job_pool *worker_jobs(const struct adit_worker *w);
 
-/* Kept by a module per worker, by key: e.g. its table of sessions. Returns the slot to read or set. fini (may be NULL)
- * runs in worker_detach/workers_stop. */
+/*
+ * Kept by a module per worker, by key: e.g. its table of sessions. Returns the slot to read or set.
+ * fini (may be NULL) runs in worker_detach/workers_stop, on the value; the slot is empty by then,
+ * and if it is filled again meanwhile, fini runs again.
+ */
 enum worker_slot { SLOT_RESOLVER, SLOT_TUNNELS, SLOT_PIPES, SLOT_UDP, SLOT_DIALS, SLOT_FRONTS, SLOTS };
 void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *));
 
@@ -61,17 +77,23 @@ void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(vo
  * An io is readiness with an owner: the common part of conns, sessions and packet_conns. cb is
  * called from the run queue while want & ready. free runs at the end of a turn after io_close, when
  * no holds are left.
+ *
+ * cut (NULL until it is set after io_init) is for an io that is closed and held when its worker
+ * ends: it ends at once what the holds are for, and releases them. Without one, free is called
+ * although there are holds, when nothing runs any more, and must get along with that.
  */
 struct io {
 	struct adit_worker	*worker;
 	void			(*cb)(struct io *io, unsigned events);
 	void			(*free)(struct io *io);
+	void			(*cut)(struct io *io);
 	uint8_t			 want, ready;
 	bool			 queued;	/* in the run queue, or buried */
 	bool			 closed;
-	bool			 lingering;	/* closed, and held: counted by the worker */
+	bool			 lingering;	/* closed, and held: in its worker's list */
 	uint16_t		 holds;
 	struct io		*next;		/* in the run queue, or in the graveyard */
+	TAILQ_ENTRY(io)		 linger;
 };
 
 void io_init(struct io *io, struct adit_worker *w, void (*cb)(struct io *, unsigned),

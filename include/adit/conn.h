@@ -95,6 +95,12 @@ struct adit_conn_ops {
 	 */
 	int		(*detach)(struct adit_conn *c);
 	void		(*attach)(struct adit_conn *c, struct adit_worker *to);
+
+	/*
+	 * Closed, and still held: the worker ends, and nothing would go on. Give up what the holds are for
+	 * and release them, now. Without it free is called in spite of the holds, after all that have it.
+	 */
+	void		(*cut)(struct adit_conn *c);
 };
 
 struct adit_conn_core;

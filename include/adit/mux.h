@@ -52,6 +52,9 @@ struct adit_mux_ops {
 
 	/* optional: adit_mux_streams, where others count them */
 	unsigned	 (*streams)(const struct adit_mux *m);
+
+	/* optional, as that of a conn: m is closed, and held when its worker ends */
+	void		 (*cut)(struct adit_mux *m);
 };
 
 struct adit_mux_core;

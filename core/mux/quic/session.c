@@ -419,6 +419,16 @@ session_free(struct adit_mux *m)
 	free(s->last_words);
 }
 
+/* It has ended, and only stays to answer what was on the way. */
+static void
+session_cut(struct adit_mux *m)
+{
+	struct quic_session *s = quic_session_of(m);
+
+	if (s->ep)
+		quic_session_gone(s);
+}
+
 static const struct adit_mux_ops session_ops = {
 	.size = sizeof(session_ops),
 	.name = "quic",
@@ -429,6 +439,7 @@ static const struct adit_mux_ops session_ops = {
 	.drain = session_drain,
 	.close = session_close,
 	.free = session_free,
+	.cut = session_cut,
 };
 
 /* ---- beginning ------------------------------------------------------------------------ */
