@@ -45,6 +45,7 @@ struct adit_pump {
 	void			(*done)(void *arg, const struct adit_pump_stats *stats);
 	void			*arg;
 	struct adit_worker	*worker;
+	struct io		 end;		/* closed when it is over: its free reports */
 	bool			 datagrams, over;
 	uint64_t		 begun, moved;	/* times of the start, of the last byte */
 	uint64_t		 limit;		/* of silence, as the timer knows it; 0: none */
@@ -74,7 +75,7 @@ pump_let_go(struct adit_conn *c, bool keep, int why)
 	adit_conn_want(c, 0);
 }
 
-/* Closes both, each with its reason. Reports from the loop, because a hook may be on the stack. */
+/* Closes both, each with its reason. Reports at the turn's end: a hook may be on the stack. */
 static void
 pump_finish(struct adit_pump *p, int why_a, int why_b)
 {
@@ -86,7 +87,8 @@ pump_finish(struct adit_pump *p, int why_a, int why_b)
 	direction_drop(p, &p->dirs[1]);
 	pump_let_go(a, p->opts.keep & ADIT_PUMP_KEEP_A, why_a);
 	pump_let_go(b, p->opts.keep & ADIT_PUMP_KEEP_B, why_b);
-	adit_timer_set(p->timer, 0);
+	adit_timer_stop(p->timer);
+	io_close(&p->end);
 }
 
 static const char *
@@ -555,8 +557,10 @@ pump_woken(void *owner, struct adit_conn *c, unsigned events)
 /* ---- time ------------------------------------------------------------------------------- */
 
 static void
-pump_report(struct adit_pump *p)
+pump_report(struct io *io)
 {
+	struct adit_pump *p = adit_container_of(io, struct adit_pump, end);
+
 	p->done(p->arg, &p->stats);
 	adit_timer_free(p->timer);
 	free(p);
@@ -584,9 +588,7 @@ pump_tick(void *arg)
 	struct adit_pump *p = arg;
 	uint64_t silent = adit_now() - p->moved;
 
-	if (p->over)
-		pump_report(p);
-	else if (silent >= p->limit)
+	if (silent >= p->limit)
 		pump_time_out(p);
 	else
 		adit_timer_set(p->timer, p->limit - silent);
@@ -632,6 +634,7 @@ adit_pump(struct adit_conn *a, struct adit_conn *b, const struct adit_pump_opts 
 		return NULL;
 	}
 	p->worker = adit_conn_worker(a);
+	io_init(&p->end, p->worker, NULL, pump_report);
 	p->done = done;
 	p->arg = arg;
 	p->stats.side = -1;
