@@ -20,12 +20,6 @@
 #define PAUSE_REFUSED ADIT_SECONDS(5)	/* the credentials will not be right in a moment */
 #define SOON ADIT_SECONDS(60)
 
-/*
- * A draining client's session stays that long at least: what the server opens before it has heard
- * of the drain is served.
- */
-#define DRAIN_NS ADIT_MS(200)
-
 struct rtcp_listener {
 	struct adit_listener	 base;
 	char			 host[256];
@@ -43,7 +37,7 @@ struct rtcp_bind {
 	struct adit_timer	*retry;
 	uint64_t		 pause;		/* the next one, before jitter */
 	uint64_t		 lost;		/* since when there is no session; 0: there is one */
-	uint64_t		 draining;	/* since when; 0: not */
+	bool			 draining;
 };
 
 static struct rtcp_listener *
@@ -147,14 +141,11 @@ rtcp_stop_activity(struct adit_activity *a, int why)
 {
 	struct rtcp_bind *b = adit_container_of(a, struct rtcp_bind, activity);
 
-	if (!b->draining)
-		b->draining = adit_now();
-	if (!why && b->mux && adit_mux_is_open(b->mux)) {
+	b->draining = true;
+	if (b->mux)
 		adit_mux_drain(b->mux);
-		if (adit_mux_streams(b->mux) || adit_now() - b->draining < DRAIN_NS)
-			return;
-	}
-	rtcp_end(b, why);
+	if (why || !b->mux || !adit_mux_is_open(b->mux) || adit_mux_drained(b->mux))
+		rtcp_end(b, why);
 }
 
 static int

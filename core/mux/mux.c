@@ -9,6 +9,12 @@
 
 #include "core/runtime/worker.h"
 
+/* For how long a peer may open more after a drain: one that cannot be told, one that does not answer. */
+#define DRAIN_NS ADIT_MS(200)
+#define DRAIN_MAX_NS ADIT_SECONDS(3)
+
+#define HAS(m, op) \
+	((m)->ops->size > offsetof(struct adit_mux_ops, op) && (m)->ops->op)
 #define ALIGN(n) (((n) + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1))
 
 struct adit_mux_core {
@@ -17,8 +23,8 @@ struct adit_mux_core {
 	adit_mux_cb		*cb;
 	void			*owner;
 	struct adit_reason	 reason;	/* err 0 while it lives; text owned */
-	bool			 draining;
 	unsigned		 streams;
+	uint64_t		 draining;	/* since when; 0: not */
 	uint64_t		 heard, id;
 	struct adit_addr	 local, remote;
 };
@@ -67,7 +73,7 @@ adit_mux_new(struct adit_worker *w, const struct adit_mux_ops *ops, size_t size)
 	core->heard = adit_now();
 	core->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 	io_init(&core->io, w, mux_run, mux_free);
-	if (ops->size > offsetof(struct adit_mux_ops, cut) && ops->cut)
+	if (HAS(m, cut))
 		core->io.cut = mux_cut;
 	return m;
 }
@@ -85,7 +91,7 @@ adit_mux_want(struct adit_mux *m, unsigned events)
 	if (m->core->io.closed || m->core->io.want == events)
 		return;
 	io_want(&m->core->io, events);
-	if (m->ops->size > offsetof(struct adit_mux_ops, want) && m->ops->want)
+	if (HAS(m, want))
 		m->ops->want(m);
 }
 
@@ -134,7 +140,7 @@ adit_mux_drain(struct adit_mux *m)
 {
 	if (m->core->draining)
 		return;
-	m->core->draining = true;
+	m->core->draining = adit_now();
 	m->ops->drain(m);
 }
 
@@ -142,6 +148,18 @@ bool
 adit_mux_draining(const struct adit_mux *m)
 {
 	return m->core->draining;
+}
+
+bool
+adit_mux_drained(const struct adit_mux *m)
+{
+	uint64_t past = adit_now() - m->core->draining;
+
+	if (!m->core->draining || adit_mux_streams(m))
+		return false;
+	if (HAS(m, drained) && past < DRAIN_MAX_NS)
+		return m->ops->drained(m);
+	return past >= DRAIN_NS;
 }
 
 void
@@ -187,7 +205,7 @@ adit_mux_heard(const struct adit_mux *m)
 unsigned
 adit_mux_streams(const struct adit_mux *m)
 {
-	if (m->ops->size > offsetof(struct adit_mux_ops, streams) && m->ops->streams)
+	if (HAS(m, streams))
 		return m->ops->streams(m);
 	return m->core->streams;
 }

@@ -153,7 +153,8 @@ receive_syn(struct smux *m, uint32_t id)
 
 	if (m->closing)
 		return 0;
-	if (adit_mux_draining(&m->base) || m->streams.n >= m->conf.streams)
+	/* One that hears of a drain has opened it before; another never stops. */
+	if ((adit_mux_draining(&m->base) && !m->adit) || m->streams.n >= m->conf.streams)
 		return smux_send_raw(m, SMUX_FIN, id);
 	s = smux_stream_new(m, id);
 	if (!s)
@@ -172,6 +173,10 @@ receive_nop(struct smux *m, uint32_t id)
 	bool answer = id & PROBE_ANSWER;
 	uint32_t probe = id & ~PROBE_ANSWER;
 
+	if (id == (PROBE_DRAIN | PROBE_ANSWER)) {
+		m->drain_heard |= adit_mux_draining(&m->base);
+		return 0;
+	}
 	if (!probe || m->closing || (answer && probe > m->probe))
 		return 0;
 	if (!m->adit) {
@@ -181,7 +186,6 @@ receive_nop(struct smux *m, uint32_t id)
 	if (id == PROBE_DRAIN) {
 		m->peer_drains = true;
 		adit_mux_ready(&m->base, ADIT_READ);
-		return 0;
 	}
 	return answer ? 0 : smux_send_raw(m, SMUX_NOP, id | PROBE_ANSWER);
 }
@@ -536,7 +540,7 @@ smux_probe(struct adit_mux *base)
 		smux_want(m);
 }
 
-/* There is no GOAWAY: new streams of the peer's get a FIN. */
+/* There is no GOAWAY: new streams of a gost get a FIN. An adit's answer comes after its last SYN. */
 static void
 smux_drain(struct adit_mux *base)
 {
@@ -544,6 +548,14 @@ smux_drain(struct adit_mux *base)
 
 	if (m->open && m->adit && smux_send_raw(m, SMUX_NOP, PROBE_DRAIN) == 0)
 		smux_want(m);
+}
+
+static bool
+smux_drained(const struct adit_mux *base)
+{
+	const struct smux *m = smux_of_const(base);
+
+	return !m->adit || m->drain_heard;
 }
 
 static void
@@ -605,6 +617,7 @@ static const struct adit_mux_ops smux_ops = {
 	.room = smux_room,
 	.probe = smux_probe,
 	.drain = smux_drain,
+	.drained = smux_drained,
 	.close = smux_close,
 	.free = smux_free,
 	.cut = smux_cut,

@@ -415,11 +415,12 @@ service_active(const struct service *s)
 
 /* ---- what comes in ------------------------------------------------------------------------ */
 
-/* A conn on its way through the listener's handshakes. */
+/* A conn on its way through the listener's handshakes, or a stream whose head is not here yet. */
 struct arrival {
 	struct adit_activity	 activity;
 	struct service		*service;
 	struct adit_conn	*conn;
+	bool			 asked;		/* a peer that we serve has asked for it */
 };
 
 static void
@@ -459,11 +460,14 @@ arrival_event(void *owner, struct adit_conn *c, unsigned events)
 	arrival_end(a);
 }
 
+/* While draining nobody new is let in; but a stream of a session is a visitor whom we promised to serve. */
 static void
 arrival_stop(struct adit_activity *activity, int why)
 {
 	struct arrival *a = adit_container_of(activity, struct arrival, activity);
 
+	if (a->asked && !why)
+		return;
 	adit_conn_close(a->conn, why ? why : ADIT_EDRAINING);
 	arrival_end(a);
 }
@@ -495,6 +499,7 @@ adit_accept(struct adit_listener *l, struct adit_conn *c)
 	}
 	a->service = s;
 	a->conn = c;
+	a->asked = !s->listener.n_layers;
 	a->activity.stop = arrival_stop;
 	adit_activity_begin(&a->activity, l->component, w);
 	adit_conn_set_component(c, l->component);

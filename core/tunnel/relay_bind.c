@@ -230,6 +230,14 @@ bind_drain(struct adit_mux *m)
 		adit_mux_drain(b->session);
 }
 
+static bool
+bind_drained(const struct adit_mux *m)
+{
+	const struct relay_bind *b = (const void *)((const char *)m - offsetof(struct relay_bind, base));
+
+	return !b->session || adit_mux_drained(b->session);
+}
+
 static void
 bind_close(struct adit_mux *m, const struct adit_reason *why)
 {
@@ -267,6 +275,7 @@ static const struct adit_mux_ops bind_ops = {
 	.room = bind_room,
 	.probe = bind_probe,
 	.drain = bind_drain,
+	.drained = bind_drained,
 	.close = bind_close,
 	.free = bind_free,
 	.streams = bind_streams,

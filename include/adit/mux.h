@@ -50,6 +50,12 @@ struct adit_mux_ops {
 	/* optional: what the owner wants changed */
 	void		 (*want)(struct adit_mux *m);
 
+	/*
+	 * optional: after drain, whether the peer has heard of it, so that it opens nothing more.
+	 * Without it a peer is taken to have heard after a moment.
+	 */
+	bool		 (*drained)(const struct adit_mux *m);
+
 	/* optional: adit_mux_streams, where others count them */
 	unsigned	 (*streams)(const struct adit_mux *m);
 
@@ -81,6 +87,13 @@ unsigned adit_mux_room(const struct adit_mux *m, unsigned kind);
 void adit_mux_probe(struct adit_mux *m);
 void adit_mux_drain(struct adit_mux *m);
 bool adit_mux_draining(const struct adit_mux *m);
+
+/*
+ * Whether m, which drains, can be closed without a loss: nothing is open, and what the peer may
+ * have opened before it heard of the drain has come (at the latest after 3 s). To be asked again
+ * from time to time: it is no event.
+ */
+bool adit_mux_drained(const struct adit_mux *m);
 
 /* Ends m, as adit_conn_close does a conn. why may be NULL: politely. m may be NULL. */
 void adit_mux_close(struct adit_mux *m, const struct adit_reason *why);

@@ -386,6 +386,48 @@ streams_are_limited(void **state)
 	rig_end(&r);
 }
 
+/* What an adit opened before it heard of the drain is served; its answer says that no more comes. */
+static void
+streams_that_cross_a_drain_are_served(void **state)
+{
+	struct smux_conf conf = quiet(true, 2);
+	struct rig r = rig_new(*state, &conf, 8 * MIB);
+	struct adit_conn *c;
+
+	rig_start(&r);
+	rig_frame(&r, 2, SMUX_NOP, 0xffffffffu, NULL, 0);	/* of nothing: not an answer yet */
+	rig_frame(&r, 2, SMUX_NOP, 1, NULL, 0);
+	rig_expect(&r, 2, SMUX_NOP, 0x80000001u, 0);
+	assert_false(adit_mux_drained(r.mux));
+	adit_mux_drain(r.mux);
+	rig_expect(&r, 2, SMUX_NOP, 0x7fffffffu, 0);
+	assert_false(adit_mux_drained(r.mux));
+	c = rig_peer_opens(&r, 2, 2);
+	rig_frame(&r, 2, SMUX_NOP, 0xffffffffu, NULL, 0);
+	assert_false(adit_mux_drained(r.mux));
+	adit_conn_close(c, 0);
+	rig_expect(&r, 2, SMUX_FIN, 2, 0);
+	rig_frame(&r, 2, SMUX_FIN, 2, NULL, 0);
+	assert_true(adit_mux_drained(r.mux));
+	rig_expect_nothing(&r);
+	rig_end(&r);
+}
+
+static void
+drain_of_the_peer_is_answered(void **state)
+{
+	struct smux_conf conf = quiet(false, 2);
+	struct rig r = rig_new(*state, &conf, 8 * MIB);
+	struct adit_err e = ADIT_ERR_INIT;
+
+	rig_start(&r);
+	rig_frame(&r, 2, SMUX_NOP, 0x7fffffffu, NULL, 0);
+	assert_true(smux_peer_drains(r.mux));
+	assert_null(adit_mux_open(r.mux, 0, &e));
+	rig_expect(&r, 2, SMUX_NOP, 0xffffffffu, 0);
+	rig_end(&r);
+}
+
 static void
 full_backlog_stops_the_session(void **state)
 {
@@ -587,6 +629,8 @@ main(void)
 		LOOP_TEST(ids_are_odd_or_even),
 		LOOP_TEST(ids_run_out),
 		LOOP_TEST(streams_are_limited),
+		LOOP_TEST(streams_that_cross_a_drain_are_served),
+		LOOP_TEST(drain_of_the_peer_is_answered),
 		LOOP_TEST(full_backlog_stops_the_session),
 		LOOP_TEST(answers_are_bounded),
 		LOOP_TEST(nops_keep_it_alive),
