@@ -49,21 +49,24 @@ class Event:
 
 
 class Log:
-    """The standard error of a process, read as it comes."""
+    """The standard error of a process, read as it comes; a copy stays in the test's folder."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, copy: Path) -> None:
         self.events: list[Event] = []
         self.ended = False
         self._more = threading.Condition()
+        self._copy = open(copy, "w")
         self._reader = threading.Thread(target=self._read, args=(stream,), daemon=True)
         self._reader.start()
 
     def _read(self, stream: Any) -> None:
         for line in stream:
+            self._copy.write(line)
             with self._more:
                 self.events.append(Event.parse(line.rstrip("\n")))
                 self._more.notify_all()
         stream.close()
+        self._copy.close()
         with self._more:
             self.ended = True
             self._more.notify_all()
@@ -123,7 +126,7 @@ class Daemon:
             errors="replace",
             start_new_session=True,
         )
-        self.log = Log(self._process.stderr)
+        self.log = Log(self._process.stderr, folder / f"{name}.log")
 
     @property
     def pid(self) -> int:
