@@ -5,47 +5,38 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <adit/log.h>
 #include <adit/plugin.h>
-#include <adit/pump.h>
-#include <adit/tunnel.h>
 
 #include "core/config/tree.h"
 #include "core/service/component.h"
-#include "core/tunnel/endpoint.h"
 #include "core/tunnel/entry.h"
 #include "core/tunnel/forwarded.h"
-#include "core/tunnel/relay_conn.h"
 #include "core/tunnel/relay_opts.h"
-#include "core/tunnel/relay_session.h"
+#include "core/tunnel/relay_request.h"
 #include "core/tunnel/rules.h"
-#include "core/wire/hostname.h"
 
 #define ENTRIES_MAX 16
-#define HALF_CLOSED_NS ADIT_SECONDS(60)
 
 struct tunnel_handler {
 	struct adit_handler	 base;
 	char			*entrypoint;
 	const struct adit_tree	*entrypoints;
-	struct adit_uuid	 entrypoint_id;
-	bool			 has_entrypoint_id;
 	int64_t			 proxy_protocol;
-	bool			 keepalive, compression, direct, sniff_websocket;
-	uint64_t		 entry_timeout, read_timeout, ttl;
+	bool			 keepalive, compression, sniff_websocket;
+	uint64_t		 entry_timeout, ttl;
 	struct adit_strings	 trusted;
 	char			*ingress_name, *inline_rules, *sd, *sample_rate;
 	struct mux_opts		 mux;
+	struct relay_request_conf requests;		/* partly filled by the options */
 
-	struct smux_conf	 smux;
 	struct adit_ingress	*ingress;		/* borrowed from the configuration, or NULL */
 	struct rules		*rules;			/* of inline_rules, owned */
 	char			 node[37];		/* this server's id, for loops */
-	struct tunnel_entry {
+	struct tunnel_entrypoint {
 		struct tunnel_handler	*handler;
 		const char		*addr;
 		struct adit_ingress	*ingress;	/* of its own, or the handler's; NULL: rules */
@@ -60,8 +51,8 @@ static const struct adit_opt tunnel_opts[] = {
 	  .help = "address of the public entry point: HTTP by Host, TLS by SNI" },
 	{ .name = "entrypoints", .type = ADIT_OPT_TREE, .offset = AT(entrypoints),
 	  .help = "more entry points: a list of {addr, ingress}" },
-	{ .name = "entrypoint.id", .type = ADIT_OPT_UUID, .offset = AT(entrypoint_id),
-	  .given = AT(has_entrypoint_id),
+	{ .name = "entrypoint.id", .type = ADIT_OPT_UUID, .offset = AT(requests.public_id),
+	  .given = AT(requests.has_public_id),
 	  .help = "visitors with this tunnel id count as a public entry point" },
 	{ .name = "entrypoint.proxyProtocol", .type = ADIT_OPT_INT, .offset = AT(proxy_protocol),
 	  .min = 0, .max = 2, .help = "take a PROXY header (version 1 or 2) in front, if there is one" },
@@ -77,13 +68,13 @@ static const struct adit_opt tunnel_opts[] = {
 	  .help = "rules: which host belongs to which tunnel" },
 	{ .name = "tunnel", .type = ADIT_OPT_STRING, .offset = AT(inline_rules),
 	  .help = "rules as host:id,host:id; used when no ingress is named" },
-	{ .name = "tunnel.direct", .type = ADIT_OPT_BOOL, .offset = AT(direct),
+	{ .name = "tunnel.direct", .type = ADIT_OPT_BOOL, .offset = AT(requests.direct),
 	  .help = "visitors reach the tunnel whose id they give, whatever the rules say" },
 	{ .name = "tunnel.ttl", .type = ADIT_OPT_DURATION, .offset = AT(ttl), .def = "15s",
 	  .help = "accepted for gost's sake; dead sessions are removed at once" },
 	{ .name = "sd", .type = ADIT_OPT_NAME, .offset = AT(sd), .refers = "sds",
 	  .help = "shares tunnels with other servers" },
-	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(read_timeout), .def = "10s",
+	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(requests.read_timeout), .def = "10s",
 	  .help = "limit for a connection's request" },
 	{ .name = "sniffing.websocket", .type = ADIT_OPT_BOOL, .offset = AT(sniff_websocket),
 	  .help = "recording of WebSocket frames" },
@@ -99,7 +90,7 @@ tunnel_of(struct adit_handler *h)
 	return adit_container_of(h, struct tunnel_handler, base);
 }
 
-/* ---- routing ------------------------------------------------------------------------ */
+/* ---- rules -------------------------------------------------------------------------- */
 
 static int
 tunnel_lookup(struct tunnel_handler *t, struct adit_ingress *ingress, struct adit_worker *w,
@@ -113,322 +104,23 @@ tunnel_lookup(struct tunnel_handler *t, struct adit_ingress *ingress, struct adi
 static int
 tunnel_entry_lookup(void *arg, struct adit_worker *w, const char *host, struct adit_rule *out)
 {
-	struct tunnel_entry *n = arg;
+	struct tunnel_entrypoint *n = arg;
 
 	return tunnel_lookup(n->handler, n->ingress, w, host, out);
 }
 
-/*
- * Which tunnel a visitor gets: a public entry point the one of the rule for the host, unless that
- * is private; anybody else his own one, if a rule says that the host is its, or always with direct
- * routing.
- */
-static unsigned
-tunnel_route(struct tunnel_handler *t, struct adit_worker *w, const struct relay_msg *m,
-	     struct adit_uuid *out)
+static int
+tunnel_request_lookup(void *arg, struct adit_worker *w, const char *host, struct adit_rule *out)
 {
-	char text[WIRE_ADDR_TEXT], host[HOSTNAME_MAX + 1];
-	bool public_entry = t->has_entrypoint_id &&
-			    memcmp(&m->tunnel.id, &t->entrypoint_id, sizeof(*out)) == 0;
-	struct adit_rule rule;
-	bool found = false;
+	struct tunnel_handler *t = arg;
 
-	if (m->n_addr > 1) {
-		wire_addr_host(&m->addr[1], text);
-		found = hostname_normalise(text, strlen(text), host) > 0 &&
-			tunnel_lookup(t, t->ingress, w, host, &rule) == 0;
-	}
-	*out = m->tunnel.id;
-	if (public_entry) {
-		if (!found)
-			return RELAY_NETWORK_UNREACHABLE;
-		*out = rule.tunnel;
-		return rule.private_ ? RELAY_HOST_UNREACHABLE : RELAY_OK;
-	}
-	if (t->direct)
-		return RELAY_OK;
-	if (found && memcmp(&rule.tunnel, &m->tunnel.id, sizeof(*out)) == 0)
-		return RELAY_OK;
-	return RELAY_HOST_UNREACHABLE;
-}
-
-/* ---- one connection's request ----------------------------------------------------------- */
-
-struct request {
-	struct adit_activity	 activity;
-	struct tunnel_handler	*handler;	/* lives as long as activity's component */
-	struct adit_conn	*conn, *far;	/* owned */
-	struct adit_pump	*pump;
-	struct relay_reader	 in;
-	struct relay_msg	 message;
-};
-
-static void
-request_free(struct request *r)
-{
-	relay_reader_fini(&r->in);
-	explicit_bzero(&r->message, sizeof(r->message));
-	adit_activity_end(&r->activity);
-	free(r);
-}
-
-static void
-request_close(struct request *r, int why)
-{
-	adit_conn_close(r->conn, why);
-	adit_conn_close(r->far, why);
-	request_free(r);
-}
-
-/* Answers with a status and closes, as a gost does after any but OK. */
-static void
-request_refuse(struct request *r, unsigned status, const char *what)
-{
-	const struct relay_msg answer = { .code = (uint8_t)status };
-	char id[37];
-
-	adit_uuid_format(&r->message.tunnel.id, id);
-	adit_conn_log(r->conn, ADIT_LOG_WARN, "%s refused: %s, tunnel=%s", what,
-		      relay_status_text(status), r->message.has_tunnel ? id : "-");
-	relay_send(r->conn, &answer);
-	request_close(r, 0);
-}
-
-static void
-request_stop(struct adit_activity *a, int why)
-{
-	struct request *r = adit_container_of(a, struct request, activity);
-
-	if (r->pump && why)
-		adit_pump_stop(r->pump, why);
-	else if (!r->pump)
-		request_close(r, why ? why : ADIT_EDRAINING);
-}
-
-/* The host name in the answer: the endpoint's, unless the client asked for one. */
-static void
-request_bind_answer(struct request *r, const struct adit_uuid *connector, struct relay_msg *answer)
-{
-	const struct wire_addr *wanted = &r->message.addr[1];
-	bool udp = relay_msg_network(&r->message) == RELAY_NET_UDP;
-
-	*answer = (struct relay_msg){ .code = RELAY_OK, .n_addr = 1, .has_tunnel = true };
-	answer->addr[0] = *wanted;
-	if (wire_addr_is_any(wanted) || !r->handler->ingress || wanted->type != WIRE_ADDR_NAME) {
-		answer->addr[0] = (struct wire_addr){ .type = WIRE_ADDR_NAME, .len = 16 };
-		tunnel_endpoint_name(&r->message.tunnel.id, answer->addr[0].name);
-		answer->addr[0].port = wanted->port;
-	}
-	answer->tunnel = (struct relay_tunnel){
-		.id = *connector, .flags = udp ? RELAY_CONNECTOR_UDP : 0,
-		.weight = r->message.tunnel.weight,
-	};
-}
-
-static void
-request_bind(struct request *r)
-{
-	struct relay_session_conf conf = {
-		.component = r->handler->base.component,
-		.tunnel = r->message.tunnel.id,
-		.connector = adit_uuid_random(),
-		.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP,
-		.weight = r->message.tunnel.weight,
-		.smux = r->handler->smux,
-	};
-	struct relay_msg answer;
-	char tunnel[37], connector[37];
-	int err;
-
-	if (r->message.n_addr < 2) {	/* nothing to answer with: a gost closes without a word */
-		adit_conn_log(r->conn, ADIT_LOG_WARN, "bind with less than two addresses");
-		request_close(r, -EBADMSG);
-		return;
-	}
-	request_bind_answer(r, &conf.connector, &answer);
-	conf.answer = &answer;
-	adit_uuid_format(&conf.tunnel, tunnel);
-	adit_uuid_format(&conf.connector, connector);
-	adit_conn_log(r->conn, ADIT_LOG_INFO, "bind: tunnel=%s, connector=%s, weight=%u", tunnel,
-		      connector, conf.weight);
-	adit_conn_want(r->conn, 0);
-	adit_conn_own(r->conn, NULL, NULL);
-	err = relay_session_start(r->conn, &conf);
-	if (err < 0)
-		adit_log(adit_component_log(conf.component), ADIT_LOG_WARN,
-			 ADIT_FIELDS(ADIT_STR("service", adit_component_name(conf.component)),
-				     ADIT_STR("tunnel", tunnel)),
-			 "bind: %s", adit_strerror(err));
-	r->conn = NULL;
-	request_free(r);
-}
-
-/* ---- visitors ------------------------------------------------------------------------------- */
-
-static void
-request_pumped(void *arg, const struct adit_pump_stats *stats)
-{
-	static const char *const sides[] = { "nobody", "visitor", "client" };
-	struct request *r = arg;
-	char tunnel[37];
-
-	adit_uuid_format(&r->message.tunnel.id, tunnel);
-	adit_log(adit_component_log(r->activity.component), ADIT_LOG_INFO,
-		 ADIT_FIELDS(ADIT_STR("service", adit_component_name(r->activity.component)),
-			     ADIT_STR("tunnel", tunnel), ADIT_UINT("inputBytes", stats->bytes[0]),
-			     ADIT_UINT("outputBytes", stats->bytes[1]),
-			     ADIT_DURATION("duration", stats->duration),
-			     ADIT_STR("endedBy", sides[stats->side + 1]), ADIT_STR("how", stats->how)),
-		 "visitor >< tunnel");
-	request_free(r);
-}
-
-static void
-request_far_event(void *owner, struct adit_conn *far, unsigned events)
-{
-	static const struct relay_msg ok = { .code = RELAY_OK };
-	const struct adit_pump_opts opts = { .size = sizeof(opts), .half_closed = HALF_CLOSED_NS };
-	struct request *r = owner;
-	int err = adit_conn_err(far);
-
-	(void)events;
-	if (err) {
-		request_refuse(r, relay_error_status(err), "visitor");
-		return;
-	}
-	err = relay_send(r->conn, &ok);
-	if (err < 0) {
-		request_close(r, err);
-		return;
-	}
-	adit_conn_want(far, 0);
-	r->pump = adit_pump(r->conn, far, &opts, request_pumped, r);
-	r->conn = r->far = NULL;
-	if (!r->pump)
-		request_free(r);
-}
-
-static void
-request_idle(void *owner, struct adit_conn *c, unsigned events)
-{
-	(void)owner;
-	(void)events;
-	adit_conn_want(c, 0);
-}
-
-static struct adit_addr
-request_visitor(const struct request *r)
-{
-	struct sockaddr_storage ss;
-	socklen_t len;
-	int n = wire_addr_to_sockaddr(&r->message.addr[0], &ss);
-
-	len = n > 0 ? (socklen_t)n : 0;
-	return n > 0 ? adit_addr_from((struct sockaddr *)&ss, len) : *adit_conn_remote(r->conn);
-}
-
-static void
-request_connect(struct request *r)
-{
-	struct adit_worker *w = adit_conn_worker(r->conn);
-	struct adit_err e = ADIT_ERR_INIT;
-	struct adit_open req = { .host = "" };
-	char tunnel[37], host[WIRE_ADDR_TEXT] = "";
-	struct adit_uuid id;
-	unsigned status = tunnel_route(r->handler, w, &r->message, &id);
-
-	if (status != RELAY_OK) {
-		request_refuse(r, status, "visitor");
-		return;
-	}
-	adit_uuid_format(&id, tunnel);
-	if (r->message.n_addr > 1) {
-		wire_addr_host(&r->message.addr[1], host);
-		req.port = r->message.addr[1].port;
-	}
-	req.tunnel = tunnel;
-	req.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP;
-	req.from = request_visitor(r);
-	req.host = host;
-	r->far = adit_tunnel_open(w, &req, NULL, &e);
-	if (!r->far) {
-		request_refuse(r, relay_error_status(e.code), "visitor");
-		return;
-	}
-	adit_conn_own(r->conn, request_idle, r);
-	adit_conn_own(r->far, request_far_event, r);
-	adit_conn_want(r->far, ADIT_OPEN);
-}
-
-/* Checks in gost's order: the tunnel's id, the credentials, the command. */
-static void
-request_serve(struct request *r)
-{
-	static const struct adit_uuid zero;
-	const struct relay_msg *m = &r->message;
-	int err;
-
-	if (!m->has_tunnel || memcmp(&m->tunnel.id, &zero, sizeof(zero)) == 0) {
-		request_refuse(r, RELAY_BAD_REQUEST, "request");
-		return;
-	}
-	err = adit_component_authenticate(r->handler->base.component,
-					  m->has_auth ? m->auth.user : NULL, m->auth.user_len,
-					  m->has_auth ? m->auth.pass : NULL, m->auth.pass_len);
-	if (err < 0) {
-		request_refuse(r, RELAY_UNAUTHORIZED, "request");
-		return;
-	}
-	adit_conn_deadline(r->conn, 0);
-	switch (m->code & RELAY_CMD_MASK) {
-	case RELAY_BIND:
-		request_bind(r);
-		break;
-	case RELAY_CONNECT:
-		request_connect(r);
-		break;
-	default:
-		request_refuse(r, RELAY_BAD_REQUEST, "request");
-	}
-}
-
-static void
-request_event(void *owner, struct adit_conn *c, unsigned events)
-{
-	struct request *r = owner;
-	const char *why = NULL;
-	int err = relay_reader_read(&r->in, c, &r->message, &why);
-
-	(void)events;
-	if (err == -EAGAIN)
-		return;
-	adit_conn_want(c, 0);
-	if (err == 1) {
-		request_serve(r);
-		return;
-	}
-	if (r->in.len || err != -ECONNRESET)
-		adit_conn_log(c, ADIT_LOG_WARN, "no request: %s", why ? why : adit_strerror(err));
-	request_close(r, err == -ETIMEDOUT ? 0 : err);
+	return tunnel_lookup(t, t->ingress, w, host, out);
 }
 
 static void
 tunnel_handle(struct adit_handler *h, struct adit_conn *c)
 {
-	struct tunnel_handler *t = tunnel_of(h);
-	struct request *r = calloc(1, sizeof(*r));
-
-	if (!r) {
-		adit_conn_close(c, -ENOMEM);
-		return;
-	}
-	r->handler = t;
-	r->conn = c;
-	r->activity.stop = request_stop;
-	adit_activity_begin(&r->activity, h->component, adit_conn_worker(c));
-	adit_conn_own(c, request_event, r);
-	adit_conn_deadline(c, (unsigned)(t->read_timeout / ADIT_MS(1)));
-	adit_conn_want(c, ADIT_READ);
+	relay_request(c, &tunnel_of(h)->requests);
 }
 
 /*
@@ -441,7 +133,7 @@ tunnel_add_entry(struct tunnel_handler *t, const char *addr, struct adit_ingress
 {
 	if (t->n_entries == ENTRIES_MAX)
 		return adit_err_set(e, ADIT_ECONFIG, "more than %d entry points", ENTRIES_MAX);
-	t->entries[t->n_entries++] = (struct tunnel_entry){
+	t->entries[t->n_entries++] = (struct tunnel_entrypoint){
 		.handler = t, .addr = addr, .ingress = ingress,
 	};
 	return 0;
@@ -510,7 +202,7 @@ tunnel_init(struct adit_handler *h, struct adit_err *e)
 {
 	struct tunnel_handler *t = tunnel_of(h);
 	const struct adit_uuid node = adit_uuid_random();
-	int err = mux_opts_conf(&t->mux, true, &t->smux, e);
+	int err = mux_opts_conf(&t->mux, true, &t->requests.smux, e);
 
 	adit_uuid_format(&node, t->node);
 	if (!err)
@@ -519,6 +211,10 @@ tunnel_init(struct adit_handler *h, struct adit_err *e)
 		err = adit_err_set(e, ADIT_EUNSUPPORTED, "sd is not available in this build");
 	if (!err)
 		err = tunnel_read_rules(t, e);
+	t->requests.component = h->component;
+	t->requests.lookup = tunnel_request_lookup;
+	t->requests.arg = t;
+	t->requests.names = t->ingress != NULL;
 	return err ? err : tunnel_read_entries(t, e);
 }
 
@@ -529,7 +225,7 @@ tunnel_fini(struct adit_handler *h)
 }
 
 static int
-tunnel_open_entry(struct tunnel_handler *t, struct tunnel_entry *n, struct adit_err *e)
+tunnel_open_entry(struct tunnel_handler *t, struct tunnel_entrypoint *n, struct adit_err *e)
 {
 	char text[ADIT_ADDR_TEXT], owner[300];
 	const struct entry_conf conf = {

@@ -1,0 +1,335 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <adit/log.h>
+#include <adit/pump.h>
+#include <adit/tunnel.h>
+
+#include "core/service/component.h"
+#include "core/tunnel/endpoint.h"
+#include "core/tunnel/relay_conn.h"
+#include "core/tunnel/relay_request.h"
+#include "core/tunnel/relay_session.h"
+#include "core/wire/hostname.h"
+
+#define HALF_CLOSED_NS ADIT_SECONDS(60)
+
+struct request {
+	struct adit_activity			 activity;
+	const struct relay_request_conf		*conf;	/* lives as long as activity's component */
+	struct adit_conn			*conn, *far;	/* owned */
+	struct adit_pump			*pump;
+	struct relay_reader			 in;
+	struct relay_msg			 message;
+};
+
+/* ---- routing ------------------------------------------------------------------------ */
+
+/*
+ * Which tunnel a visitor gets: a public entry point the one of the rule for the host, unless that
+ * is private; anybody else his own one, if a rule says that the host is its, or always with direct
+ * routing.
+ */
+static unsigned
+request_route(const struct request *r, struct adit_worker *w, struct adit_uuid *out)
+{
+	char text[WIRE_ADDR_TEXT], host[HOSTNAME_MAX + 1];
+	const struct relay_request_conf *conf = r->conf;
+	const struct relay_msg *m = &r->message;
+	bool public_entry = conf->has_public_id &&
+			    memcmp(&m->tunnel.id, &conf->public_id, sizeof(*out)) == 0;
+	struct adit_rule rule;
+	bool found = false;
+
+	if (m->n_addr > 1) {
+		wire_addr_host(&m->addr[1], text);
+		found = hostname_normalise(text, strlen(text), host) > 0 &&
+			conf->lookup(conf->arg, w, host, &rule) == 0;
+	}
+	*out = m->tunnel.id;
+	if (public_entry) {
+		if (!found)
+			return RELAY_NETWORK_UNREACHABLE;
+		*out = rule.tunnel;
+		return rule.private_ ? RELAY_HOST_UNREACHABLE : RELAY_OK;
+	}
+	if (conf->direct)
+		return RELAY_OK;
+	if (found && memcmp(&rule.tunnel, &m->tunnel.id, sizeof(*out)) == 0)
+		return RELAY_OK;
+	return RELAY_HOST_UNREACHABLE;
+}
+
+/* ---- a request's end ------------------------------------------------------------------ */
+
+static void
+request_free(struct request *r)
+{
+	relay_reader_fini(&r->in);
+	explicit_bzero(&r->message, sizeof(r->message));
+	adit_activity_end(&r->activity);
+	free(r);
+}
+
+static void
+request_close(struct request *r, int why)
+{
+	adit_conn_close(r->conn, why);
+	adit_conn_close(r->far, why);
+	request_free(r);
+}
+
+/* Answers with a status and closes, as a gost does after any but OK. */
+static void
+request_refuse(struct request *r, unsigned status, const char *what)
+{
+	const struct relay_msg answer = { .code = (uint8_t)status };
+	char id[37];
+
+	adit_uuid_format(&r->message.tunnel.id, id);
+	adit_conn_log(r->conn, ADIT_LOG_WARN, "%s refused: %s, tunnel=%s", what,
+		      relay_status_text(status), r->message.has_tunnel ? id : "-");
+	relay_send(r->conn, &answer);
+	request_close(r, 0);
+}
+
+static void
+request_stop(struct adit_activity *a, int why)
+{
+	struct request *r = adit_container_of(a, struct request, activity);
+
+	if (r->pump && why)
+		adit_pump_stop(r->pump, why);
+	else if (!r->pump)
+		request_close(r, why ? why : ADIT_EDRAINING);
+}
+
+/* ---- clients ------------------------------------------------------------------------ */
+
+/* The host name in the answer: the endpoint's, unless the client asked for one. */
+static void
+request_bind_answer(struct request *r, const struct adit_uuid *connector, struct relay_msg *answer)
+{
+	const struct wire_addr *wanted = &r->message.addr[1];
+	bool udp = relay_msg_network(&r->message) == RELAY_NET_UDP;
+
+	*answer = (struct relay_msg){ .code = RELAY_OK, .n_addr = 1, .has_tunnel = true };
+	answer->addr[0] = *wanted;
+	if (wire_addr_is_any(wanted) || !r->conf->names || wanted->type != WIRE_ADDR_NAME) {
+		answer->addr[0] = (struct wire_addr){ .type = WIRE_ADDR_NAME, .len = 16 };
+		tunnel_endpoint_name(&r->message.tunnel.id, answer->addr[0].name);
+		answer->addr[0].port = wanted->port;
+	}
+	answer->tunnel = (struct relay_tunnel){
+		.id = *connector, .flags = udp ? RELAY_CONNECTOR_UDP : 0,
+		.weight = r->message.tunnel.weight,
+	};
+}
+
+static void
+request_bind(struct request *r)
+{
+	struct relay_session_conf conf = {
+		.component = r->conf->component,
+		.tunnel = r->message.tunnel.id,
+		.connector = adit_uuid_random(),
+		.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP,
+		.weight = r->message.tunnel.weight,
+		.smux = r->conf->smux,
+	};
+	struct relay_msg answer;
+	char tunnel[37], connector[37];
+	int err;
+
+	if (r->message.n_addr < 2) {	/* nothing to answer with: a gost closes without a word */
+		adit_conn_log(r->conn, ADIT_LOG_WARN, "bind with less than two addresses");
+		request_close(r, -EBADMSG);
+		return;
+	}
+	request_bind_answer(r, &conf.connector, &answer);
+	conf.answer = &answer;
+	adit_uuid_format(&conf.tunnel, tunnel);
+	adit_uuid_format(&conf.connector, connector);
+	adit_conn_log(r->conn, ADIT_LOG_INFO, "bind: tunnel=%s, connector=%s, weight=%u", tunnel,
+		      connector, conf.weight);
+	adit_conn_want(r->conn, 0);
+	adit_conn_own(r->conn, NULL, NULL);
+	err = relay_session_start(r->conn, &conf);
+	if (err < 0)
+		adit_log(adit_component_log(conf.component), ADIT_LOG_WARN,
+			 ADIT_FIELDS(ADIT_STR("service", adit_component_name(conf.component)),
+				     ADIT_STR("tunnel", tunnel)),
+			 "bind: %s", adit_strerror(err));
+	r->conn = NULL;
+	request_free(r);
+}
+
+/* ---- visitors ----------------------------------------------------------------------- */
+
+static void
+request_pumped(void *arg, const struct adit_pump_stats *stats)
+{
+	static const char *const sides[] = { "nobody", "visitor", "client" };
+	struct request *r = arg;
+	char tunnel[37];
+
+	adit_uuid_format(&r->message.tunnel.id, tunnel);
+	adit_log(adit_component_log(r->activity.component), ADIT_LOG_INFO,
+		 ADIT_FIELDS(ADIT_STR("service", adit_component_name(r->activity.component)),
+			     ADIT_STR("tunnel", tunnel), ADIT_UINT("inputBytes", stats->bytes[0]),
+			     ADIT_UINT("outputBytes", stats->bytes[1]),
+			     ADIT_DURATION("duration", stats->duration),
+			     ADIT_STR("endedBy", sides[stats->side + 1]), ADIT_STR("how", stats->how)),
+		 "visitor >< tunnel");
+	request_free(r);
+}
+
+static void
+request_far_event(void *owner, struct adit_conn *far, unsigned events)
+{
+	static const struct relay_msg ok = { .code = RELAY_OK };
+	const struct adit_pump_opts opts = { .size = sizeof(opts), .half_closed = HALF_CLOSED_NS };
+	struct request *r = owner;
+	int err = adit_conn_err(far);
+
+	(void)events;
+	if (err) {
+		request_refuse(r, relay_error_status(err), "visitor");
+		return;
+	}
+	err = relay_send(r->conn, &ok);
+	if (err < 0) {
+		request_close(r, err);
+		return;
+	}
+	adit_conn_want(far, 0);
+	r->pump = adit_pump(r->conn, far, &opts, request_pumped, r);
+	r->conn = r->far = NULL;
+	if (!r->pump)
+		request_free(r);
+}
+
+static void
+request_idle(void *owner, struct adit_conn *c, unsigned events)
+{
+	(void)owner;
+	(void)events;
+	adit_conn_want(c, 0);
+}
+
+static struct adit_addr
+request_visitor(const struct request *r)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int n = wire_addr_to_sockaddr(&r->message.addr[0], &ss);
+
+	len = n > 0 ? (socklen_t)n : 0;
+	return n > 0 ? adit_addr_from((struct sockaddr *)&ss, len) : *adit_conn_remote(r->conn);
+}
+
+static void
+request_connect(struct request *r)
+{
+	struct adit_worker *w = adit_conn_worker(r->conn);
+	struct adit_err e = ADIT_ERR_INIT;
+	struct adit_open req = { .host = "" };
+	char tunnel[37], host[WIRE_ADDR_TEXT] = "";
+	struct adit_uuid id;
+	unsigned status = request_route(r, w, &id);
+
+	if (status != RELAY_OK) {
+		request_refuse(r, status, "visitor");
+		return;
+	}
+	adit_uuid_format(&id, tunnel);
+	if (r->message.n_addr > 1) {
+		wire_addr_host(&r->message.addr[1], host);
+		req.port = r->message.addr[1].port;
+	}
+	req.tunnel = tunnel;
+	req.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP;
+	req.from = request_visitor(r);
+	req.host = host;
+	r->far = adit_tunnel_open(w, &req, NULL, &e);
+	if (!r->far) {
+		request_refuse(r, relay_error_status(e.code), "visitor");
+		return;
+	}
+	adit_conn_own(r->conn, request_idle, r);
+	adit_conn_own(r->far, request_far_event, r);
+	adit_conn_want(r->far, ADIT_OPEN);
+}
+
+/* ---- the request -------------------------------------------------------------------- */
+
+/* Checks in gost's order: the tunnel's id, the credentials, the command. */
+static void
+request_serve(struct request *r)
+{
+	static const struct adit_uuid zero;
+	const struct relay_msg *m = &r->message;
+	int err;
+
+	if (!m->has_tunnel || memcmp(&m->tunnel.id, &zero, sizeof(zero)) == 0) {
+		request_refuse(r, RELAY_BAD_REQUEST, "request");
+		return;
+	}
+	err = adit_component_authenticate(r->conf->component,
+					  m->has_auth ? m->auth.user : NULL, m->auth.user_len,
+					  m->has_auth ? m->auth.pass : NULL, m->auth.pass_len);
+	if (err < 0) {
+		request_refuse(r, RELAY_UNAUTHORIZED, "request");
+		return;
+	}
+	adit_conn_deadline(r->conn, 0);
+	switch (m->code & RELAY_CMD_MASK) {
+	case RELAY_BIND:
+		request_bind(r);
+		break;
+	case RELAY_CONNECT:
+		request_connect(r);
+		break;
+	default:
+		request_refuse(r, RELAY_BAD_REQUEST, "request");
+	}
+}
+
+static void
+request_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct request *r = owner;
+	const char *why = NULL;
+	int err = relay_reader_read(&r->in, c, &r->message, &why);
+
+	(void)events;
+	if (err == -EAGAIN)
+		return;
+	adit_conn_want(c, 0);
+	if (err == 1) {
+		request_serve(r);
+		return;
+	}
+	if (r->in.len || err != -ECONNRESET)
+		adit_conn_log(c, ADIT_LOG_WARN, "no request: %s", why ? why : adit_strerror(err));
+	request_close(r, err == -ETIMEDOUT ? 0 : err);
+}
+
+void
+relay_request(struct adit_conn *c, const struct relay_request_conf *conf)
+{
+	struct request *r = calloc(1, sizeof(*r));
+
+	if (!r) {
+		adit_conn_close(c, -ENOMEM);
+		return;
+	}
+	r->conf = conf;
+	r->conn = c;
+	r->activity.stop = request_stop;
+	adit_activity_begin(&r->activity, conf->component, adit_conn_worker(c));
+	adit_conn_own(c, request_event, r);
+	adit_conn_deadline(c, (unsigned)(conf->read_timeout / ADIT_MS(1)));
+	adit_conn_want(c, ADIT_READ);
+}
