@@ -98,38 +98,14 @@ newcomer_stop(struct adit_activity *a, int why)
 	newcomer_free(n);
 }
 
-/* What was read goes back, and what the newcomer turned out to be takes over. */
-static void
-newcomer_leave(struct newcomer *n, void (*next)(struct entry_shared *, struct adit_conn *, const char *))
-{
-	struct adit_conn *c = n->conn;
-	struct entry_shared *shared = entry_shared_get(n->shared);
-	int err = adit_conn_unread(c, n->buf, n->len);
-	char host[HOSTNAME_MAX + 1];
+/* ---- to the worker of the session that is to serve it, where nothing has to cross threads ---- */
 
-	strcpy(host, n->host);
-	adit_conn_deadline(c, 0);
-	adit_conn_want(c, 0);
-	newcomer_free(n);
-	if (err < 0)
-		adit_conn_close(c, err);
-	else
-		next(shared, c, host);
-	entry_shared_put(shared);
-}
+typedef void visit_begin(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start);
 
-static void
-newcomer_http(struct entry_shared *s, struct adit_conn *c, const char *host)
-{
-	(void)host;
-	visit_http(s, c);
-}
-
-/* On the worker of the session that will probably serve it, where nothing has to cross threads. */
 struct arrival {
 	struct entry_shared	*shared;
-	void			(*next)(struct entry_shared *, struct adit_conn *, const char *);
-	char			 host[HOSTNAME_MAX + 1];
+	visit_begin		*begin;
+	struct visit_start	 start;
 };
 
 static void
@@ -138,56 +114,59 @@ newcomer_arrived(struct adit_conn *c, void *arg)
 	struct arrival *a = arg;
 
 	if (c)
-		a->next(a->shared, c, a->host);
+		a->begin(a->shared, c, &a->start);
 	entry_shared_put(a->shared);
 	free(a);
 }
 
 static void
-newcomer_cross(struct entry_shared *s, struct adit_conn *c, unsigned worker, struct arrival *a)
+newcomer_cross(struct adit_conn *c, const struct arrival *from)
 {
-	struct adit_worker *w = adit_conn_worker(c);
+	struct adit_worker *to = adit_worker_at(adit_conn_worker(c), from->start.choice.worker);
+	struct arrival *a = malloc(sizeof(*a));
 
-	a->shared = entry_shared_get(s);
-	if (adit_conn_move(c, adit_worker_at(w, worker), newcomer_arrived, a) < 0)
-		newcomer_arrived(c, a);
-}
-
-static void
-newcomer_settle(struct entry_shared *s, struct adit_conn *c, const char *host,
-		void (*next)(struct entry_shared *, struct adit_conn *, const char *))
-{
-	struct adit_worker *w = adit_conn_worker(c);
-	struct adit_choice choice;
-	struct arrival *a;
-	char tunnel[37];
-
-	if (!*host || entry_route(s, w, host, tunnel) < 0 ||
-	    adit_tunnel_pick(w, tunnel, ADIT_TCP, &choice) < 0 ||
-	    choice.worker == adit_worker_index(w)) {
-		next(s, c, host);
-		return;
-	}
-	a = calloc(1, sizeof(*a));
 	if (!a) {
 		adit_conn_close(c, -ENOMEM);
 		return;
 	}
-	a->next = next;
-	strcpy(a->host, host);
-	newcomer_cross(s, c, choice.worker, a);
+	*a = *from;
+	entry_shared_get(a->shared);
+	if (adit_conn_move(c, to, newcomer_arrived, a) < 0)
+		newcomer_arrived(c, a);
 }
 
 static void
-newcomer_settle_http(struct entry_shared *s, struct adit_conn *c, const char *host)
+newcomer_settle(struct adit_conn *c, struct arrival *a)
 {
-	newcomer_settle(s, c, host, newcomer_http);
+	struct adit_worker *w = adit_conn_worker(c);
+	struct visit_start *start = &a->start;
+
+	if (!*start->host || entry_route(a->shared, w, start->host, start->tunnel) < 0 ||
+	    adit_tunnel_pick(w, start->tunnel, ADIT_TCP, &start->choice) < 0)
+		*start->tunnel = '\0';
+	if (*start->tunnel && start->choice.worker != adit_worker_index(w))
+		newcomer_cross(c, a);
+	else
+		a->begin(a->shared, c, start);
 }
 
+/* What was read goes back, and what the newcomer turned out to be takes over. */
 static void
-newcomer_settle_tls(struct entry_shared *s, struct adit_conn *c, const char *host)
+newcomer_leave(struct newcomer *n, visit_begin *begin)
 {
-	newcomer_settle(s, c, host, visit_tls);
+	struct adit_conn *c = n->conn;
+	struct arrival a = { .shared = entry_shared_get(n->shared), .begin = begin };
+	int err = adit_conn_unread(c, n->buf, n->len);
+
+	strcpy(a.start.host, n->host);
+	adit_conn_deadline(c, 0);
+	adit_conn_want(c, 0);
+	newcomer_free(n);
+	if (err < 0)
+		adit_conn_close(c, err);
+	else
+		newcomer_settle(c, &a);
+	entry_shared_put(a.shared);
 }
 
 /* ---- looking ------------------------------------------------------------------------- */
@@ -216,7 +195,7 @@ newcomer_look_tls(struct newcomer *n)
 	if (entry_route(n->shared, adit_conn_worker(n->conn), n->host, tunnel) < 0)
 		newcomer_refuse(n, ADIT_ENOROUTE, TLS_ALERT_UNRECOGNIZED_NAME);
 	else
-		newcomer_leave(n, newcomer_settle_tls);
+		newcomer_leave(n, visit_tls);
 	return true;
 }
 
@@ -238,7 +217,7 @@ newcomer_look_http(struct newcomer *n)
 	case SNIFF_HOST_MALFORMED:
 		break;
 	}
-	newcomer_leave(n, newcomer_settle_http);
+	newcomer_leave(n, visit_http);
 	return true;
 }
 

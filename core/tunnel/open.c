@@ -29,6 +29,7 @@ struct tunnel_open {
 	struct adit_conn	*conn;		/* what the owner has; NULL once closed */
 	struct adit_conn	*lower;		/* a session's of this worker, opening */
 	struct tunnel_tried	 tried;
+	struct adit_choice	*served;	/* the owner's, while it has conn; may be NULL */
 
 	struct adit_open	 req;		/* away: read */
 	struct adit_choice	 choice;	/* away: read */
@@ -203,6 +204,8 @@ open_fail(struct tunnel_open *o, int err)
 static void
 open_succeed(struct tunnel_open *o, struct adit_conn *lower)
 {
+	if (o->served)
+		*o->served = o->choice;
 	opening_set(o->conn, lower);
 	open_free(o);
 }
@@ -365,15 +368,23 @@ open_new(struct tunnel_worker *part, const struct adit_open *req)
 	return o;
 }
 
+/* An open from the call of its owner on, until it is done or has to wait. */
+struct attempt {
+	struct tunnel_worker	*part;
+	const struct adit_open	*req;
+	struct tunnel_tried	 tried;
+	struct adit_choice	 choice;
+	struct adit_choice	*served;
+};
+
 /*
- * The rest of an open that is not done at once: c is opening, or NULL and choice is of another
+ * The rest of an open that is not done at once: c is opening, or NULL and the choice is of another
  * worker.
  */
 static struct adit_conn *
-open_later(struct tunnel_worker *part, const struct adit_open *req,
-	   const struct tunnel_tried *tried, const struct adit_choice *choice, struct adit_conn *c)
+open_later(const struct attempt *a, struct adit_conn *c)
 {
-	struct tunnel_open *o = open_new(part, req);
+	struct tunnel_open *o = open_new(a->part, a->req);
 	struct adit_conn *conn;
 
 	if (!o) {
@@ -381,8 +392,9 @@ open_later(struct tunnel_worker *part, const struct adit_open *req,
 		return NULL;
 	}
 	conn = o->conn;
-	o->tried = *tried;
-	o->choice = *choice;
+	o->tried = a->tried;
+	o->choice = a->choice;
+	o->served = a->served;
 	if (c)
 		open_watch(o, c);
 	else
@@ -392,22 +404,20 @@ open_later(struct tunnel_worker *part, const struct adit_open *req,
 
 /* *c is the answer: a conn, or NULL with e filled. False: another session may do better. */
 static bool
-open_first(struct tunnel_worker *part, const struct adit_open *req,
-	   const struct tunnel_tried *tried, const struct adit_choice *choice,
-	   struct adit_conn **c, struct adit_err *e)
+open_first(const struct attempt *a, struct adit_conn **c, struct adit_err *e)
 {
 	*c = NULL;
-	if (choice->worker == adit_worker_index(part->worker)) {
-		*c = session_open(part, choice->session, req, e);
+	if (a->choice.worker == adit_worker_index(a->part->worker)) {
+		*c = session_open(a->part, a->choice.session, a->req, e);
 		if (!*c)
 			return !may_try_another(e->code);
 		if (adit_conn_is_open(*c) || adit_conn_flags(*c) & ADIT_CONN_EXCHANGE)
 			return true;
-	} else if (part->crossing >= CROSSING_MAX) {
+	} else if (a->part->crossing >= CROSSING_MAX) {
 		adit_err_set(e, ADIT_ELIMIT, "too many visitors wait for another worker");
 		return true;
 	}
-	*c = open_later(part, req, tried, choice, *c);
+	*c = open_later(a, *c);
 	if (!*c)
 		adit_err_set(e, -ENOMEM, "out of memory");
 	return true;
@@ -417,25 +427,23 @@ struct adit_conn *
 adit_tunnel_open(struct adit_worker *w, const struct adit_open *req, struct adit_choice *served,
 		 struct adit_err *e)
 {
-	struct tunnel_worker *part = tunnels_of(w);
-	struct tunnel_tried tried = { .n = 0 };
+	struct attempt a = { .part = tunnels_of(w), .req = req, .served = served };
 	struct adit_err none, last = ADIT_ERR_INIT;
-	struct adit_choice choice;
 	struct adit_conn *c;
 
 	if (!e)
 		e = &none;
-	while (part && tunnels_choose(part, req, &tried, &choice)) {
+	while (a.part && tunnels_choose(a.part, req, &a.tried, &a.choice)) {
 		last.code = 0;
 		if (served)
-			*served = choice;
-		if (open_first(part, req, &tried, &choice, &c, &last)) {
+			*served = a.choice;
+		if (open_first(&a, &c, &last)) {
 			if (!c)
 				*e = last;
 			return c;
 		}
 	}
-	if (tried.n)
+	if (a.tried.n)
 		adit_err_set(e, ADIT_ENOTUNNEL, "no session of tunnel %s opens; the last: %s",
 			     req->tunnel, last.text);
 	else

@@ -1,11 +1,14 @@
+#include <string.h>
+
 #include "core/tunnel/pick.h"
 #include "core/tunnel/table.h"
 
 static bool
-member_fits(const struct tunnel_member *m, enum adit_network network,
-	    const struct tunnel_tried *tried)
+member_fits(const struct tunnel_member *m, const struct tunnel_wish *wish)
 {
-	if (m->network != network || !atomic_load_explicit(&m->usable, memory_order_relaxed))
+	const struct tunnel_tried *tried = wish->tried;
+
+	if (m->network != wish->network || !atomic_load_explicit(&m->usable, memory_order_relaxed))
 		return false;
 	for (unsigned i = 0; tried && i < tried->n; i++)
 		if (tried->numbers[i] == m->number)
@@ -36,45 +39,74 @@ chance_below(uint64_t *state, uint32_t n)
 	return (uint32_t)((z >> 32) * n >> 32);
 }
 
+bool
+tunnel_same_client(const struct tunnel_member *a, const struct tunnel_member *b)
+{
+	static const struct adit_client alone;
+
+	return memcmp(&a->client, &b->client, sizeof(alone)) == 0 &&
+	       memcmp(&a->client, &alone, sizeof(alone)) != 0;
+}
+
+/* One of the client's sessions that begin at members[*i], which is moved behind the last of them. */
+static const struct tunnel_member *
+choose_of_client(const struct tunnel_member *const *members, unsigned n, unsigned *i,
+		 const struct tunnel_wish *wish, uint64_t *chance)
+{
+	const struct tunnel_member *first = members[*i], *near = NULL, *far = NULL;
+	uint32_t n_near = 0, n_far = 0;
+
+	do {
+		const struct tunnel_member *m = members[(*i)++];
+
+		if (!member_fits(m, wish))
+			continue;
+		if (m->worker != wish->worker)
+			far = chance_below(chance, ++n_far) ? far : m;
+		else
+			near = chance_below(chance, ++n_near) ? near : m;
+	} while (*i < n && tunnel_same_client(first, members[*i]));
+	return near ? near : far;
+}
+
 /*
  * One pass, without knowing the sum beforehand: a candidate of weight w replaces the one held with
  * probability w / (sum so far). A member may become unusable between two passes, so there is
  * only one; the first exclusive one starts the choice anew.
  */
 const struct tunnel_member *
-tunnel_choose(const struct tunnel_member *const *members, unsigned n, enum adit_network network,
-	      const struct tunnel_tried *tried)
+tunnel_choose(const struct tunnel_member *const *members, unsigned n, const struct tunnel_wish *wish)
 {
-	const struct tunnel_member *chosen = NULL;
+	const struct tunnel_member *chosen = NULL, *m;
 	bool exclusive = false;
 	uint64_t chance;
 	uint32_t sum = 0;
 
 	adit_random(&chance, sizeof(chance));
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n;) {
 		unsigned weight;
 
-		if (!member_fits(members[i], network, tried))
+		m = choose_of_client(members, n, &i, wish, &chance);
+		if (!m)
 			continue;
-		if (!exclusive && members[i]->weight == ADIT_WEIGHT_EXCLUSIVE) {
+		if (!exclusive && m->weight == ADIT_WEIGHT_EXCLUSIVE) {
 			exclusive = true;
 			sum = 0;
 		}
-		weight = member_weight(members[i], exclusive);
+		weight = member_weight(m, exclusive);
 		sum += weight;
 		if (weight && chance_below(&chance, sum) < weight)
-			chosen = members[i];
+			chosen = m;
 	}
 	return chosen;
 }
 
 static const struct tunnel_member *
-find_number(const struct tunnel_member *const *members, unsigned n, const struct adit_open *req,
-	    const struct tunnel_tried *tried)
+find_number(const struct tunnel_member *const *members, unsigned n, uint64_t number,
+	    const struct tunnel_wish *wish)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (members[i]->number == req->session &&
-		    member_fits(members[i], req->network, tried))
+		if (members[i]->number == number && member_fits(members[i], wish))
 			return members[i];
 	return NULL;
 }
@@ -83,6 +115,9 @@ bool
 tunnels_choose(const struct tunnel_worker *part, const struct adit_open *req,
 	       struct tunnel_tried *tried, struct adit_choice *out)
 {
+	const struct tunnel_wish wish = {
+		.network = req->network, .worker = adit_worker_index(part->worker), .tried = tried,
+	};
 	const struct tunnel_member *m = NULL;
 	const struct tunnel_member *const *members;
 	unsigned n;
@@ -91,9 +126,9 @@ tunnels_choose(const struct tunnel_worker *part, const struct adit_open *req,
 		return false;
 	members = tunnels_find(part, req->tunnel, &n);
 	if (req->session)
-		m = find_number(members, n, req, tried);
+		m = find_number(members, n, req->session, &wish);
 	if (!m)
-		m = tunnel_choose(members, n, req->network, tried);
+		m = tunnel_choose(members, n, &wish);
 	if (!m)
 		return false;
 	tried->numbers[tried->n++] = m->number;

@@ -1,6 +1,7 @@
 /*
- * Choosing one of a tunnel's sessions: weighted random among those of the network asked for that
- * are usable. Weight 0 counts as 1; where one of weight 255 is there, only such are considered.
+ * Choosing one of a tunnel's sessions: weighted random among the clients that have usable ones of
+ * the network asked for, then one of that client's: of the asking worker if there is one. Weight 0
+ * counts as 1; where one of weight 255 is there, only such are considered.
  */
 #ifndef ADIT_CORE_TUNNEL_PICK_H
 #define ADIT_CORE_TUNNEL_PICK_H
@@ -17,6 +18,7 @@
 struct tunnel_member {
 	uint64_t		number;
 	unsigned		worker;		/* its index */
+	struct adit_client	client;
 	enum adit_network	network;
 	uint8_t			weight;
 	bool			visitor_address;
@@ -29,10 +31,18 @@ struct tunnel_tried {
 	unsigned		n;
 };
 
-/* NULL: none is left. tried may be NULL. */
+struct tunnel_wish {
+	enum adit_network		 network;
+	unsigned			 worker;	/* who asks */
+	const struct tunnel_tried	*tried;		/* NULL: nothing */
+};
+
+/* Sessions of one client stand side by side. NULL: none is left. */
 const struct tunnel_member *tunnel_choose(const struct tunnel_member *const *members, unsigned n,
-					  enum adit_network network,
-					  const struct tunnel_tried *tried);
+					  const struct tunnel_wish *wish);
+
+/* False for two that are alone. */
+bool tunnel_same_client(const struct tunnel_member *a, const struct tunnel_member *b);
 
 struct tunnel_worker;
 

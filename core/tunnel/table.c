@@ -362,9 +362,15 @@ pool_copy(const struct pool *old, const struct tunnel_entry *add, const struct t
 
 	if (!p)
 		return NULL;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		if (!drop || old->members[i] != &drop->member)
 			p->members[p->n++] = old->members[i];
+		/* Sessions of one client stand side by side. */
+		if (add && tunnel_same_client(old->members[i], &add->member)) {
+			p->members[p->n++] = &add->member;
+			add = NULL;
+		}
+	}
 	if (add)
 		p->members[p->n++] = &add->member;
 	if (p->n) {
@@ -439,6 +445,7 @@ entry_new(const struct adit_member *m, unsigned worker)
 	memcpy(e->name, m->tunnel, len);
 	e->member.worker = worker;
 	e->member.network = m->network;
+	e->member.client = m->client;
 	e->member.weight = (uint8_t)m->weight;
 	e->member.visitor_address = m->visitor_address;
 	atomic_init(&e->member.usable, true);

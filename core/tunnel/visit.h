@@ -10,6 +10,7 @@
 #include <adit/tunnel.h>
 
 #include "core/tunnel/entry.h"
+#include "core/wire/hostname.h"
 
 struct adit_pump_stats;
 
@@ -47,13 +48,20 @@ void visit_log_end(const struct visit_id *id, const struct entry_shared *s, cons
 int entry_route(const struct entry_shared *s, struct adit_worker *w, const char *host,
 		char tunnel[37]);
 
+/* What is known of a visitor from his first bytes. */
+struct visit_start {
+	char			 host[HOSTNAME_MAX + 1];	/* "": not known */
+	char			 tunnel[37];			/* host's; "": none was chosen */
+	struct adit_choice	 choice;	/* of tunnel: what made him be on this worker */
+};
+
 /*
  * HTTP from here on: takes c (open, its first bytes given back) and ends by itself. s: referenced
- * for as long as needed.
+ * for as long as needed. start is a hint; what the request says counts.
  */
-void visit_http(struct entry_shared *s, struct adit_conn *c);
+void visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start);
 
-/* TLS by SNI: takes c, opens the tunnel for host and joins the two. */
-void visit_tls(struct entry_shared *s, struct adit_conn *c, const char *host);
+/* TLS by SNI: takes c, opens the tunnel for the host and joins the two. */
+void visit_tls(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start);
 
 #endif

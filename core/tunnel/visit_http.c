@@ -33,6 +33,7 @@ struct http_visit {
 	struct adit_addr	 client;	/* the visitor, as far as known and trusted */
 	uint64_t		 began;
 	struct adit_pump_stats	 total;
+	struct visit_start	 start;		/* of the first request */
 	unsigned		 requests;
 	bool			 keeps;		/* streams that are for this visitor only */
 	bool			 stopping;
@@ -47,8 +48,7 @@ struct http_request {
 	struct front		*front;		/* while the two sides are joined */
 	struct hostname		 host;
 	char			 tunnel[37];
-	uint64_t		 session;
-	bool			 visitor_address;
+	struct adit_choice	 choice;	/* who serves it */
 	bool			 reused;	/* back had been kept: it may be dead without our knowing */
 	bool			 repeated;	/* this is the second try */
 	int			 status;
@@ -89,12 +89,12 @@ request_keep_back(struct http_request *r)
 {
 	const struct kept_key key = {
 		.tunnel = r->tunnel, .host = r->host.text, .port = r->host.port,
-		.session = r->session,
-		.visitor = r->visitor_address ? r->visit->id.conn : 0,
+		.session = r->choice.session,
+		.visitor = r->choice.visitor_address ? r->visit->id.conn : 0,
 	};
 
 	if (r->visit->shared->conf.keepalive && h1_client_idle(r->back)) {
-		r->visit->keeps |= r->visitor_address;
+		r->visit->keeps |= r->choice.visitor_address;
 		kept_put(r->back, &key);
 	} else {
 		adit_mux_close(r->back, NULL);
@@ -207,25 +207,36 @@ request_done(void *arg, const struct front_result *result)
 }
 
 static int
-request_open_back(struct http_request *r, const struct adit_choice *choice, struct adit_err *e)
+request_open_back(struct http_request *r, struct adit_err *e)
 {
 	struct http_visit *v = r->visit;
 	struct adit_worker *w = adit_mux_worker(v->front);
-	struct adit_choice served = *choice;
 	struct adit_open req = {
 		.tunnel = r->tunnel, .network = ADIT_TCP, .from = v->client,
 		.host = r->host.text, .port = r->host.has_port ? r->host.port : 80,
-		.session = choice->session,
+		.session = r->choice.session,
 	};
-	struct adit_conn *c = adit_tunnel_open(w, &req, &served, e);
+	struct adit_conn *c = adit_tunnel_open(w, &req, &r->choice, e);
 
 	r->reused = false;
 	if (!c)
 		return e->code;
-	r->session = served.session;
-	r->visitor_address = served.visitor_address;
 	r->back = h1_client(c, NULL);
 	return r->back ? 0 : adit_err_set(e, -ENOMEM, "out of memory");
+}
+
+/* The first request goes where its visitor was moved to. */
+static int
+request_choose(struct http_request *r, struct adit_worker *w)
+{
+	struct visit_start *start = &r->visit->start;
+	bool chosen = strcmp(start->tunnel, r->tunnel) == 0;
+
+	*start->tunnel = '\0';
+	if (!chosen)
+		return adit_tunnel_pick(w, r->tunnel, ADIT_TCP, &r->choice);
+	r->choice = start->choice;
+	return 0;
 }
 
 static int
@@ -233,20 +244,17 @@ request_find_back(struct http_request *r, struct adit_err *e)
 {
 	struct http_visit *v = r->visit;
 	struct adit_worker *w = adit_mux_worker(v->front);
-	struct adit_choice choice = { .session = 0 };
 	struct kept_key key = { .tunnel = r->tunnel, .host = r->host.text, .port = r->host.port };
-	int err = adit_tunnel_pick(w, r->tunnel, ADIT_TCP, &choice);
+	int err = request_choose(r, w);
 
 	if (err < 0)
 		return adit_err_set(e, err, "%s", adit_strerror(err));
-	key.session = choice.session;
-	key.visitor = choice.visitor_address ? v->id.conn : 0;
+	key.session = r->choice.session;
+	key.visitor = r->choice.visitor_address ? v->id.conn : 0;
 	if (v->shared->conf.keepalive && !r->repeated)
 		r->back = kept_take(w, &key);
 	if (!r->back)
-		return request_open_back(r, &choice, e);
-	r->session = choice.session;
-	r->visitor_address = choice.visitor_address;
+		return request_open_back(r, e);
 	r->reused = true;
 	return 0;
 }
@@ -397,7 +405,7 @@ visit_event(void *owner, struct adit_mux *front, unsigned events)
 }
 
 void
-visit_http(struct entry_shared *s, struct adit_conn *c)
+visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start)
 {
 	const struct h1_conf conf = {
 		.head_timeout = HEAD_NS, .idle_timeout = IDLE_NS, .send_continue = false,
@@ -410,6 +418,7 @@ visit_http(struct entry_shared *s, struct adit_conn *c)
 		return;
 	}
 	v->began = adit_now();
+	v->start = *start;
 	visit_id_init(&v->id, c, "");
 	v->client = v->id.remote;
 	v->front = h1_server(c, &conf);

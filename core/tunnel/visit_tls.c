@@ -129,13 +129,14 @@ tls_visitor_event(void *owner, struct adit_conn *c, unsigned events)
 }
 
 void
-visit_tls(struct entry_shared *s, struct adit_conn *c, const char *host)
+visit_tls(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start)
 {
 	struct adit_worker *w = adit_conn_worker(c);
 	struct tls_visit *v = calloc(1, sizeof(*v));
 	struct adit_err e = ADIT_ERR_INIT;
 	struct adit_open req = {
-		.network = ADIT_TCP, .from = *adit_conn_remote(c), .host = host, .port = 443,
+		.network = ADIT_TCP, .from = *adit_conn_remote(c), .host = start->host, .port = 443,
+		.session = start->choice.session,
 	};
 
 	if (!v) {
@@ -144,11 +145,11 @@ visit_tls(struct entry_shared *s, struct adit_conn *c, const char *host)
 	}
 	v->shared = entry_shared_get(s);
 	v->visitor = c;
-	visit_id_init(&v->id, c, host);
+	visit_id_init(&v->id, c, start->host);
 	v->activity.stop = tls_visit_stop;
 	adit_activity_begin(&v->activity, s->conf.component, w);
 	adit_conn_own(c, tls_visitor_event, v);
-	if (entry_route(s, w, host, v->tunnel) == 0) {
+	if (entry_route(s, w, start->host, v->tunnel) == 0) {
 		req.tunnel = v->tunnel;
 		v->far = adit_tunnel_open(w, &req, NULL, &e);
 	} else {

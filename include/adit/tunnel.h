@@ -30,6 +30,14 @@ struct adit_open {
 typedef struct adit_conn *adit_session_open(void *session, const struct adit_open *req,
 					    struct adit_err *e);
 
+/*
+ * Whose session it is: 16 bytes, random, that all sessions of one client's bind share, which then
+ * count as one when visitors are spread by weight. All zero: it is alone.
+ */
+struct adit_client {
+	uint8_t	id[16];
+};
+
 /* A session joining a tunnel. Strings are copied. */
 struct adit_member {
 	const char		*tunnel;
@@ -37,6 +45,7 @@ struct adit_member {
 	unsigned		 weight;	/* 0 counts as 1; ADIT_WEIGHT_EXCLUSIVE: only such are used */
 	bool			 visitor_address;	/* its side passes the visitor's address on: never reuse
 							 * one visitor's stream for another */
+	struct adit_client	 client;
 	adit_session_open	*open;
 	void			*session;	/* open's first argument; lives until adit_tunnel_leave */
 };
@@ -56,14 +65,18 @@ struct adit_choice {
 	bool		visitor_address;
 };
 
-/* Chooses a session by weight. 0, or ADIT_ENOTUNNEL. Any worker; reads the snapshot only. */
+/*
+ * Chooses a client by weight, and one of its sessions: one of w's, if there is any. 0, or
+ * ADIT_ENOTUNNEL. Any worker; reads the snapshot only.
+ */
 int adit_tunnel_pick(struct adit_worker *w, const char *tunnel, enum adit_network network,
 		     struct adit_choice *out);
 
 /*
  * Opens a conn to a session of the tunnel, trying up to 3 of them. It may still be opening (a
  * session of another worker); it fails with ADIT_ENOTUNNEL when none is left. NULL with e filled.
- * served (may be NULL) tells which session was taken as far as known.
+ * served (may be NULL) tells which session was taken: written now, and again when another one had
+ * to do it, so it has to stay where it is until the conn is open or closed.
  */
 struct adit_conn *adit_tunnel_open(struct adit_worker *w, const struct adit_open *req,
 				   struct adit_choice *served, struct adit_err *e);

@@ -50,9 +50,10 @@ struct world {
 static struct world *http_world;	/* of visit_http, which has no argument of ours */
 
 void
-visit_http(struct entry_shared *s, struct adit_conn *c)
+visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start)
 {
 	(void)s;
+	(void)start;
 	assert_non_null(http_world);
 	assert_null(http_world->http);
 	http_world->http = c;

@@ -95,6 +95,7 @@ fake_join(struct fake *f, const char *tunnel, enum adit_network network, unsigne
 		.tunnel = tunnel,
 		.network = network,
 		.weight = weight,
+		.client = f->client,
 		.open = fake_open,
 		.session = f,
 	};

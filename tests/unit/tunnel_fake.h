@@ -12,6 +12,7 @@
 struct fake {
 	struct adit_worker	*worker;
 	uint64_t		 number;
+	struct adit_client	 client;	/* it joins as one of its sessions */
 	int			 refuse;	/* open answers NULL with this code */
 	bool			 later;		/* open answers a conn that is not open */
 	atomic_uint		 opened;	/* calls of open */

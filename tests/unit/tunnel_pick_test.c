@@ -9,6 +9,8 @@
 
 #define DRAWS 100000
 
+static const struct tunnel_wish tcp = { .network = ADIT_TCP };
+
 static void
 count(const struct tunnel_member *members, unsigned n, unsigned *counts)
 {
@@ -19,7 +21,7 @@ count(const struct tunnel_member *members, unsigned n, unsigned *counts)
 		counts[i] = 0;
 	}
 	for (int i = 0; i < DRAWS; i++) {
-		const struct tunnel_member *m = tunnel_choose(at, n, ADIT_TCP, NULL);
+		const struct tunnel_member *m = tunnel_choose(at, n, &tcp);
 
 		assert_non_null(m);
 		counts[m - members]++;
@@ -86,16 +88,56 @@ only_what_fits_is_chosen(void **state)
 	const struct tunnel_member c = { .number = 3, .network = ADIT_TCP, .usable = true };
 	const struct tunnel_member *all[] = { &a, &b, &c };
 	struct tunnel_tried tried = { .n = 0 };
+	const struct tunnel_wish tcp_else = { .network = ADIT_TCP, .tried = &tried };
+	const struct tunnel_wish udp_else = { .network = ADIT_UDP, .tried = &tried };
+	const struct tunnel_wish unix_else = { .network = ADIT_UNIX, .tried = &tried };
 
 	(void)state;
-	assert_null(tunnel_choose(NULL, 0, ADIT_TCP, NULL));
-	assert_null(tunnel_choose(all, 2, ADIT_TCP, NULL));
-	assert_ptr_equal(tunnel_choose(all, 3, ADIT_TCP, &tried), &c);
-	assert_ptr_equal(tunnel_choose(all, 3, ADIT_UDP, &tried), &a);
-	assert_null(tunnel_choose(all, 3, ADIT_UNIX, &tried));
+	assert_null(tunnel_choose(NULL, 0, &tcp));
+	assert_null(tunnel_choose(all, 2, &tcp));
+	assert_ptr_equal(tunnel_choose(all, 3, &tcp_else), &c);
+	assert_ptr_equal(tunnel_choose(all, 3, &udp_else), &a);
+	assert_null(tunnel_choose(all, 3, &unix_else));
 	tried.numbers[tried.n++] = 3;
-	assert_null(tunnel_choose(all, 3, ADIT_TCP, &tried));
-	assert_ptr_equal(tunnel_choose(all, 3, ADIT_UDP, &tried), &a);
+	assert_null(tunnel_choose(all, 3, &tcp_else));
+	assert_ptr_equal(tunnel_choose(all, 3, &udp_else), &a);
+}
+
+#define CLIENT(n) { .id = { (n) } }
+
+/* Three sessions of one client weigh as much as one of another. */
+static void
+sessions_of_one_client_count_once(void **state)
+{
+	const struct tunnel_member members[] = {
+		{ .number = 1, .weight = 2, .client = CLIENT(7), .worker = 1, .usable = true },
+		{ .number = 2, .weight = 2, .client = CLIENT(7), .worker = 2, .usable = true },
+		{ .number = 3, .weight = 2, .client = CLIENT(7), .worker = 3, .usable = true },
+		{ .number = 4, .weight = 2, .client = CLIENT(8), .worker = 1, .usable = true },
+		{ .number = 5, .weight = 2, .worker = 1, .usable = true },
+		{ .number = 6, .weight = 2, .worker = 1, .usable = true },
+	};
+
+	(void)state;
+	expect_shares(members, 6, (const double[]){ 1, 1, 1, 3, 3, 3 });
+}
+
+static void
+session_of_the_same_worker_is_preferred(void **state)
+{
+	struct tunnel_member members[] = {
+		{ .number = 1, .client = CLIENT(7), .worker = 1, .usable = true },
+		{ .number = 2, .client = CLIENT(7), .worker = 0, .usable = true },
+		{ .number = 3, .client = CLIENT(7), .worker = 0, .usable = true },
+		{ .number = 4, .client = CLIENT(8), .worker = 1, .usable = true },
+	};
+
+	(void)state;
+	expect_shares(members, 4, (const double[]){ 0, 1, 1, 2 });
+	members[1].usable = false;
+	expect_shares(members, 4, (const double[]){ 0, 0, 1, 1 });
+	members[2].network = ADIT_UDP;
+	expect_shares(members, 4, (const double[]){ 1, 0, 0, 1 });
 }
 
 int
@@ -105,6 +147,8 @@ main(void)
 		cmocka_unit_test(weights_are_shares),
 		cmocka_unit_test(exclusive_ones_stand_alone),
 		cmocka_unit_test(only_what_fits_is_chosen),
+		cmocka_unit_test(sessions_of_one_client_count_once),
+		cmocka_unit_test(session_of_the_same_worker_is_preferred),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

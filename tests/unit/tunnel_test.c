@@ -77,6 +77,32 @@ sessions_join_and_leave(void **state)
 	loop_turn(l, 4);
 }
 
+/* Also where others joined in between; each draw is fair, so the bounds hold but once in 10^9 runs. */
+static void
+sessions_of_one_client_are_one(void **state)
+{
+	struct loop *l = *state;
+	struct fake many[9], alone = { .worker = l->worker };
+	unsigned n = 0;
+
+	fake_join(&alone, NAME, ADIT_TCP, 0);
+	for (int i = 0; i < 9; i++) {
+		many[i] = (struct fake){ .worker = l->worker, .client = { .id = { i == 4 ? 2 : 1 } } };
+		fake_join(&many[i], NAME, ADIT_TCP, 0);
+	}
+	for (int i = 0; i < 3000; i++) {
+		struct adit_choice choice;
+
+		assert_int_equal(adit_tunnel_pick(l->worker, NAME, ADIT_TCP, &choice), 0);
+		n += choice.session == alone.number;
+	}
+	assert_in_range(n, 850, 1150);
+	for (int i = 0; i < 9; i++)
+		fake_leave(&many[i]);
+	fake_leave(&alone);
+	loop_turn(l, 4);
+}
+
 static void
 names_have_a_limit(void **state)
 {
@@ -250,15 +276,17 @@ a_failed_opening_moves_on(void **state)
 {
 	struct loop *l = *state;
 	struct fake a = { .worker = l->worker, .later = true }, b = a, *first, *second;
+	struct adit_choice served;
 	struct adit_conn *c;
 
 	fake_join(&a, NAME, ADIT_TCP, 0);
 	fake_join(&b, NAME, ADIT_TCP, 0);
-	c = adit_tunnel_open(l->worker, &request, NULL, NULL);
+	c = adit_tunnel_open(l->worker, &request, &served, NULL);
 	loop_turn(l, 4);
 	first = a.waiting ? &a : &b;
 	second = a.waiting ? &b : &a;
 	assert_null(second->waiting);
+	assert_int_equal(served.session, first->number);
 	fake_decide(first, -ETIMEDOUT);
 	loop_turn(l, 8);
 	assert_false(adit_conn_is_open(c));
@@ -267,6 +295,7 @@ a_failed_opening_moves_on(void **state)
 	fake_decide(second, 0);
 	loop_turn(l, 8);
 	expect_echo(l, c);
+	assert_int_equal(served.session, second->number);
 	adit_conn_close(c, 0);
 
 	/* Both fail, or the target itself is refused. */
@@ -308,6 +337,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOOP_TEST(sessions_join_and_leave),
+		LOOP_TEST(sessions_of_one_client_are_one),
 		LOOP_TEST(names_have_a_limit),
 		LOOP_TEST(many_tunnels),
 		LOOP_TEST(an_open_conn_is_handed_out_as_it_is),

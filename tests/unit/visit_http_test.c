@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "core/conn/opening.h"
+#include "core/tunnel/kept.h"
 #include "tests/unit/visit_stage.h"
 
 #define ABOUT(host)                                                                                \
@@ -276,6 +277,30 @@ each_request_goes_by_its_own_host(void **state)
 	stage_expect(t, stream(t, 0), GOT("/again", "a.example"));
 	stage_say(t, stream(t, 0), OK(1, "a"));
 	stage_expect(t, v, OK(1, "a"));
+}
+
+/* Who was chosen when the visitor came serves his first request; each later one is a new choice. */
+static void
+the_first_request_goes_to_who_was_chosen(void **state)
+{
+	struct stage *t = *state;
+	struct wire_end *v;
+
+	stage_join_exclusive(t);
+	stage_choose_a(t);
+	v = stage_visitor(t, NULL);
+	exchange(t, v, 0);
+	assert_int_equal(t->streams[0].tunnel, 'A');
+	exchange(t, v, 1);
+	assert_int_equal(t->streams[1].tunnel, 'B');
+
+	/* He has left meanwhile; or it was another host's after all. */
+	stage_leave(t);
+	kept_drop(t->loop->worker, 0);
+	exchange(t, stage_visitor(t, NULL), 2);
+	assert_int_equal(t->streams[2].tunnel, 'B');
+	stage_say(t, stage_visitor(t, NULL), GET("/", "c.example"));
+	assert_int_equal(t->streams[3].tunnel, 'C');
 }
 
 static void
@@ -1003,6 +1028,7 @@ main(void)
 		TEST(an_expectation_that_fails),
 		TEST(a_head_request_has_no_body_in_its_response),
 		TEST(each_request_goes_by_its_own_host),
+		TEST(the_first_request_goes_to_who_was_chosen),
 		TEST(pipelined_requests_are_answered_in_order),
 		TEST(an_absolute_target_counts),
 		TEST(hosts_that_lead_nowhere),

@@ -55,17 +55,21 @@ member_open(void *session, const struct adit_open *req, struct adit_err *e)
 }
 
 static void
+member_join_as(struct stage_member *m, struct adit_member member)
+{
+	member.network = ADIT_TCP;
+	member.open = member_open;
+	member.session = m;
+	m->number = adit_tunnel_join(m->stage->loop->worker, &member);
+	assert_int_not_equal(m->number, 0);
+}
+
+static void
 member_join(struct stage_member *m, const char *tunnel, bool visitor_address)
 {
-	m->number =
-		adit_tunnel_join(m->stage->loop->worker, &(struct adit_member){
-								 .tunnel = tunnel,
-								 .network = ADIT_TCP,
-								 .visitor_address = visitor_address,
-								 .open = member_open,
-								 .session = m,
-							 });
-	assert_int_not_equal(m->number, 0);
+	member_join_as(m, (struct adit_member){
+		.tunnel = tunnel, .visitor_address = visitor_address,
+	});
 }
 
 void
@@ -79,6 +83,19 @@ void
 stage_join(struct stage *t)
 {
 	member_join(&t->a, A, false);
+}
+
+void
+stage_join_exclusive(struct stage *t)
+{
+	member_join_as(&t->b, (struct adit_member){ .tunnel = A, .weight = ADIT_WEIGHT_EXCLUSIVE });
+}
+
+void
+stage_choose_a(struct stage *t)
+{
+	strcpy(t->start.tunnel, A);
+	t->start.choice.session = t->a.number;
 }
 
 void
@@ -128,6 +145,7 @@ stage_setup(void **state)
 		.keepalive = true,
 	};
 	t->a = (struct stage_member){ .stage = t, .tunnel = 'A' };
+	t->b = (struct stage_member){ .stage = t, .tunnel = 'B' };
 	t->c = (struct stage_member){ .stage = t, .tunnel = 'C' };
 	member_join(&t->a, A, false);
 	member_join(&t->c, C, false);
@@ -152,6 +170,7 @@ stage_teardown(void **state)
 	assert_int_equal(t->activities.n, 0);
 	kept_drop(t->loop->worker, 0);
 	stage_leave(t);
+	adit_tunnel_leave(t->loop->worker, t->b.number);
 	adit_tunnel_leave(t->loop->worker, t->c.number);
 	loop_free(t->loop);
 	assert_int_equal(t->shared.refs, 1);
@@ -175,7 +194,7 @@ stage_visitor(struct stage *t, const char *ip)
 	assert_int_equal(adit_addr_parse(ip ? ip : "192.0.2.1", 1000, &remote), 0);
 	far = wire_end_init(end, t->loop);
 	adit_conn_set_remote(far, &remote);
-	visit_http(&t->shared, far);
+	visit_http(&t->shared, far, &t->start);
 	return end;
 }
 

@@ -40,7 +40,8 @@ struct stage {
 	struct activities	 activities;
 	struct adit_component	 component;
 	struct entry_shared	 shared;
-	struct stage_member	 a, c;
+	struct stage_member	 a, b, c;	/* b has not joined */
+	struct visit_start	 start;		/* of the next visitors */
 	bool			 later;		/* streams are not open when they are given */
 	int			 refuse;	/* opens fail with this code */
 	struct adit_conn	*waiting;	/* the last stream that was given later */
@@ -61,6 +62,12 @@ void stage_visitor_address(struct stage *t);
 /* The session of tunnel A leaves, or joins again. */
 void stage_leave(struct stage *t);
 void stage_join(struct stage *t);
+
+/* b joins tunnel A, beside a, and is the only one to be chosen: its weight is 255. */
+void stage_join_exclusive(struct stage *t);
+
+/* The next visitors come with a's session chosen for them. */
+void stage_choose_a(struct stage *t);
 
 /* A visitor, served by HTTP. ip NULL: 192.0.2.1. */
 struct wire_end *stage_visitor(struct stage *t, const char *ip);
