@@ -303,8 +303,8 @@ def test_configuration_page_has_every_flag(world: World):
 def test_unit_starts_what_exists(world: World, folder: Path):
     """The unit's command lines with the configuration of an example."""
     shutil.copy(folder / "tunnel-server.yaml", folder / "adit.yaml")
-    unit = (ROOT / "packaging" / "adit.service").read_text()
-    lines = re.findall(r"^Exec(?:StartPre|Start)=/usr/bin/adit (.*)$", unit, re.M)
+    unit = (ROOT / "packaging" / "adit.service.in").read_text()
+    lines = re.findall(r"^Exec(?:StartPre|Start)=@CMAKE_INSTALL_FULL_BINDIR@/adit (.*)$", unit, re.M)
     assert len(lines) == 2
     for line in lines:
         daemon = run(world, *checked(line.split()))
