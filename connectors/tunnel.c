@@ -170,6 +170,8 @@ tunnel_bind(struct adit_connector *n, struct adit_conn *lower, const struct adit
 		return NULL;
 	}
 	m.tunnel.weight = (uint8_t)t->weight;
+	if (address->visitor_address)
+		m.tunnel.hints = RELAY_TUNNEL_SHOWS_VISITOR;
 	conf.request = &m;
 	mux = relay_bind(lower, &conf);
 	explicit_bzero(&m, sizeof(m));

@@ -202,6 +202,12 @@ forward_init(struct adit_handler *h, struct adit_err *e)
 	return 0;
 }
 
+static bool
+forward_shows_visitor(const struct adit_handler *h)
+{
+	return ((const struct forward_handler *)(const void *)h)->proxy_protocol > 0;
+}
+
 #define FORWARD_HANDLER(symbol, type, text) \
 	const struct adit_handler_ops symbol = { \
 		.base = { \
@@ -215,6 +221,7 @@ forward_init(struct adit_handler *h, struct adit_err *e)
 		}, \
 		.handle = forward_handle, \
 		.init = forward_init, \
+		.shows_visitor = forward_shows_visitor, \
 	}
 
 FORWARD_HANDLER(handler_tcp, "tcp", "joins connections with the forwarder's nodes");

@@ -258,7 +258,9 @@ chain_reach(struct chain *c, struct adit_worker *w, const struct adit_addr *visi
 
 	for (size_t i = 1; conn && i < c->n; i++) {
 		struct node *next = hop_pick(&c->hops[i], visitor);
-		const struct adit_target to = { ADIT_TCP, next->host, next->port };
+		const struct adit_target to = {
+			.network = ADIT_TCP, .host = next->host, .port = next->port,
+		};
 		struct adit_connector *via = n->connector.base;
 
 		conn = via->ops->connect(via, conn, &to, visitor, e);

@@ -521,14 +521,29 @@ adit_listener_can_bind(const struct adit_listener *l, struct adit_err *e)
 	return 0;
 }
 
+/*
+ * Whether it matters to a target of ours, or to the choice of it, which visitor a conn is of. A
+ * chain's connectors may tell their nodes.
+ */
+static bool
+service_shows_visitor(const struct service *s)
+{
+	const struct adit_handler *h = s->handler.base;
+
+	return (h->ops->shows_visitor && h->ops->shows_visitor(h)) || s->handler_chain ||
+	       (s->conf->forwarder && s->selector.strategy == SELECT_HASH);
+}
+
 struct adit_mux *
 adit_listener_bind(struct adit_listener *l, struct adit_worker *w, const struct adit_target *address,
 		   struct adit_err *e)
 {
 	struct service *s = l->component->service;
+	struct adit_target asked = *address;
 
+	asked.visitor_address = service_shows_visitor(s);
 	if (s->listener_chain)
-		return chain_bind(s->listener_chain, w, address, e);
+		return chain_bind(s->listener_chain, w, &asked, e);
 	adit_err_set(e, ADIT_EUNSUPPORTED, "listener %s without a chain is not available in this build",
 		     l->ops->base.name);
 	return NULL;

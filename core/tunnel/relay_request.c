@@ -136,6 +136,7 @@ request_bind(struct request *r)
 		.connector = adit_uuid_random(),
 		.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP,
 		.weight = r->message.tunnel.weight,
+		.visitor_address = r->message.tunnel.hints & RELAY_TUNNEL_SHOWS_VISITOR,
 		.smux = r->conf->smux,
 	};
 	struct relay_msg answer;

@@ -76,6 +76,7 @@ read_tunnel(struct wire_reader *r, struct relay_msg *m, const char **why)
 		return wire_malformed(why, "TUNNEL shorter than 20 bytes");
 	memcpy(m->tunnel.id.b, p, sizeof(m->tunnel.id.b));
 	m->tunnel.flags = p[16];
+	m->tunnel.hints = p[17];
 	m->tunnel.weight = p[19];
 	m->has_tunnel = true;
 	return 0;
@@ -236,7 +237,8 @@ write_tunnel(struct wire_writer *w, const struct relay_tunnel *t)
 
 	wire_put(w, t->id.b, sizeof(t->id.b));
 	wire_put8(w, t->flags);
-	wire_put16(w, 0);
+	wire_put8(w, t->hints);
+	wire_put8(w, 0);
 	wire_put8(w, t->weight);
 	end_feature(w, begin);
 }

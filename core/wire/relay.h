@@ -10,13 +10,13 @@
  *
  *	01 USERAUTH	ULEN(1) UNAME PLEN(1) PASSWD
  *	02 ADDR		ATYP(1) HOST PORT(2)		may come several times; the order counts
- *	03 TUNNEL	ID(16) FLAG(1) RSV(2) WEIGHT(1)
+ *	03 TUNNEL	ID(16) FLAG(1) HINTS(1) RSV(1) WEIGHT(1)
  *	04 NETWORK	NETWORK(2)
  *	05 METADATA	N(2), N times KLEN(2) KEY VLEN(2) VALUE
  *
  * Of a feature that is repeated, ADDR apart, the last one counts; a type we do not know is
  * skipped, as gost does since 3.3. Text with a NUL in it is malformed, so every text is a C
- * string too. No I/O, no allocation; any thread.
+ * string too. HINTS is ours: to a gost it is reserved, which sends 0 and ignores what comes. No I/O, no allocation; any thread.
  */
 #ifndef WIRE_RELAY_H
 #define WIRE_RELAY_H
@@ -71,6 +71,14 @@ enum relay_tunnel_flags {
 	RELAY_TUNNEL_PRIVATE = 0x80,	/* in a request; gost never sends it */
 };
 
+enum relay_tunnel_hints {		/* of a BIND request */
+	/*
+	 * What a stream leads to depends on the visitor that its head shows: the client passes the
+	 * address on, or chooses by it. A server must not use the stream for another visitor.
+	 */
+	RELAY_TUNNEL_SHOWS_VISITOR = 0x01,
+};
+
 struct relay_auth {
 	uint8_t	user_len, pass_len;
 	char	user[256], pass[256];	/* terminated; the password is a secret */
@@ -79,6 +87,7 @@ struct relay_auth {
 struct relay_tunnel {
 	struct adit_uuid	id;	/* of the tunnel; in a response, of the connector */
 	uint8_t			flags;	/* enum relay_tunnel_flags */
+	uint8_t			hints;	/* enum relay_tunnel_hints; others are to be ignored */
 	uint8_t			weight;	/* 0 counts as 1; 255 excludes all lower ones */
 };
 

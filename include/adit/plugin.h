@@ -103,6 +103,8 @@ struct adit_target {
 	enum adit_network	 network;
 	const char		*host;		/* a name or a literal; for ADIT_UNIX a path */
 	uint16_t		 port;
+	bool			 visitor_address;	/* of a bind: what becomes of a conn depends on who it
+							 * is of: it must not serve one visitor after another */
 };
 
 /* ---- layers ---------------------------------------------------------------------- */
@@ -201,6 +203,8 @@ struct adit_handler_ops {
 	/* Drain: no new work on w; sessions are told; what is open goes on until the limit. */
 	void	(*stop)(struct adit_handler *h, struct adit_worker *w);
 	void	(*close)(struct adit_handler *h);
+	/* Whether it passes the remote address of a conn on, as in a PROXY header. NULL: it does not. */
+	bool	(*shows_visitor)(const struct adit_handler *h);
 };
 
 struct adit_handler {				/* first member of every instance */

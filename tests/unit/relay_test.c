@@ -67,8 +67,8 @@ tell_tunnel(struct story *s, const struct relay_tunnel *t)
 	for (size_t i = 0; i < 16; i++)
 		p += sprintf(p, "%s%02x", i >= 4 && i <= 10 && i % 2 == 0 ? "-" : "",
 			t->id.b[i]);
-	tell(s, "feature TUNNEL len=20: id=%s flag=0x%02x rsv=0000 weight=%d", id, t->flags,
-		t->weight);
+	tell(s, "feature TUNNEL len=20: id=%s flag=0x%02x rsv=%02x00 weight=%d", id, t->flags,
+		t->hints, t->weight);
 }
 
 static void
@@ -324,6 +324,27 @@ the_last_of_a_repeated_feature_counts(void **state)
 	assert_int_equal(relay_size(&m), -EINVAL);	/* four addresses are not kept */
 }
 
+/* The byte after the flags is ours; the one after it nobody's. */
+static void
+hints_stand_in_what_gost_reserves(void **state)
+{
+	struct relay_msg m = {
+		.code = RELAY_BIND, .has_tunnel = true,
+		.tunnel = { .hints = RELAY_TUNNEL_SHOWS_VISITOR, .weight = 7 },
+	}, again;
+	uint8_t bytes[64];
+
+	(void)state;
+	assert_int_equal(relay_encode(&m, bytes, sizeof(bytes)), 27);
+	assert_memory_equal(bytes + 7 + 16, "\0\x01\0\x07", 4);
+	bytes[7 + 17] = 0x81;		/* one that we do not know */
+	bytes[7 + 18] = 0xff;
+	assert_int_equal(relay_decode(bytes, 27, &again, NULL), 27);
+	assert_true(again.tunnel.hints & RELAY_TUNNEL_SHOWS_VISITOR);
+	assert_int_equal(again.tunnel.flags, 0);
+	assert_int_equal(again.tunnel.weight, 7);
+}
+
 static void
 metadata_is_bounded(void **state)
 {
@@ -471,6 +492,7 @@ main(void)
 		cmocka_unit_test(what_gost_drops_silently_is_malformed),
 		cmocka_unit_test(malformed_features_are_refused),
 		cmocka_unit_test(the_last_of_a_repeated_feature_counts),
+		cmocka_unit_test(hints_stand_in_what_gost_reserves),
 		cmocka_unit_test(metadata_is_bounded),
 		cmocka_unit_test(metadata_is_encoded),
 		cmocka_unit_test(the_wildcard_bug_of_gost_is_mended),

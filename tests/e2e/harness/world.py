@@ -120,11 +120,12 @@ class World:
             "-F", f"tunnel+{transport}://{user and user + '@'}{at(server)}?{query}",
             program=self.pair.client, name=self._name("client"))
         if registered:
-            self._wait_registered(daemon)
+            self.wait_registered(daemon)
         return daemon
 
-    def _wait_registered(self, client: Daemon) -> None:
-        """A gost server answers a client before it counts it in, and says at level debug when it has."""
+    def wait_registered(self, client: Daemon) -> None:
+        """Returns once the server has taken it: a gost answers a client before it counts it in, and says at
+        level debug when it has."""
         connector = client.log.wait(REGISTERED).msg.partition("connector=")[2].partition(",")[0]
         if self.pair.server == "gost":
             counted = rf"connector={connector}, .* established$"
