@@ -14,7 +14,6 @@
 #include "core/service/selector.h"
 
 #define HOPS_MAX 16
-#define NODES_MAX 256
 
 /* A node of a hop. Its two components are what its instances stand on. */
 struct node {
@@ -66,8 +65,8 @@ chain_free(struct chain *c)
 }
 
 static int
-node_init(struct node *n, const struct node_conf *conf, const struct registry *r, struct adit_log *log,
-	  struct adit_err *e)
+node_init(struct node *n, const struct node_conf *conf, const struct registry *r,
+	  struct adit_log *log, struct adit_err *e)
 {
 	int err;
 
@@ -76,9 +75,10 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 	    conf->http || conf->tls || conf->probe || conf->network ||
 	    tree_get(conf->node, "interface") || tree_get(conf->node, "sockopts") ||
 	    tree_get(conf->node, "netns"))
-		return adit_err_set(e, ADIT_EUNSUPPORTED, "bypass, resolver, hosts, filter, matcher, http, tls, "
-				    "probe, network, interface, sockopts and netns of a hop's node are not "
-				    "available in this build");
+		return adit_err_set(e, ADIT_EUNSUPPORTED,
+				    "bypass, resolver, hosts, filter, matcher, http, tls, probe, "
+				    "network, interface, sockopts and netns of a hop's node are "
+				    "not available in this build");
 	component_init(&n->dialer_place, conf->name, log, NULL);
 	component_init(&n->connector_place, conf->name, log, NULL);
 	if (*conf->addr && adit_hostport_split(conf->addr, n->host, sizeof(n->host), &n->port) < 0)
@@ -89,7 +89,8 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 	if (!err)
 		err = instance_init(&n->dialer, r, conf->dialer, &n->dialer_place, NULL, e);
 	if (!err)
-		err = instance_init(&n->connector, r, conf->connector, &n->connector_place, NULL, e);
+		err = instance_init(&n->connector, r, conf->connector, &n->connector_place, NULL,
+				    e);
 	return err;
 }
 
@@ -100,9 +101,10 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, s
 	if (conf->ref)
 		conf = conf->ref;
 	h->conf = conf;
-	if (conf->bypasses.n || conf->resolver || conf->hosts || tree_get(conf->node, "interface") ||
-	    tree_get(conf->node, "sockopts"))
-		return adit_err_set(e, ADIT_EUNSUPPORTED, "hop %s: bypass, resolver, hosts, interface and "
+	if (conf->bypasses.n || conf->resolver || conf->hosts ||
+	    tree_get(conf->node, "interface") || tree_get(conf->node, "sockopts"))
+		return adit_err_set(e, ADIT_EUNSUPPORTED,
+				    "hop %s: bypass, resolver, hosts, interface and "
 				    "sockopts are not available in this build",
 				    conf->name ? conf->name : "");
 	if (conf->plugin || conf->loader.file || conf->loader.redis || conf->loader.http)
@@ -110,9 +112,9 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, s
 				    "hop %s: nodes from elsewhere are not available in this build",
 				    conf->name ? conf->name : "");
 	selector_init(&h->selector, conf->selector);
-	if (!conf->nodes.n || conf->nodes.n > NODES_MAX)
+	if (!conf->nodes.n || conf->nodes.n > SELECTOR_MAX)
 		return adit_err_set(e, ADIT_ECONFIG, "hop %s: needs 1 to %d nodes",
-				    conf->name ? conf->name : "", NODES_MAX);
+				    conf->name ? conf->name : "", SELECTOR_MAX);
 	h->nodes = calloc(conf->nodes.n, sizeof(*h->nodes));
 	if (!h->nodes)
 		return adit_err_set(e, -ENOMEM, "out of memory");
@@ -195,15 +197,12 @@ chain_stop(struct chain *c, struct adit_worker *w)
 static struct node *
 hop_pick(struct hop *h, const struct adit_addr *visitor)
 {
-	struct candidate v[NODES_MAX];
+	struct candidate v[SELECTOR_MAX];
 	const struct candidate *c;
-	uint64_t hash = 0;
 
 	for (size_t i = 0; i < h->n; i++)
 		v[i] = (struct candidate){ &h->nodes[i].state, h->nodes[i].conf, i };
-	for (size_t i = 0; visitor && i < sizeof(visitor->ip); i++)
-		hash = hash * 31 + visitor->ip[i];
-	c = selector_pick(&h->selector, v, h->n, hash, adit_now());
+	c = selector_pick(&h->selector, v, h->n, selector_hash(visitor), adit_now());
 	return &h->nodes[c->index];
 }
 
@@ -250,8 +249,8 @@ node_dial(struct chain *c, struct node *n, struct adit_worker *w, struct adit_co
 
 /* Through all hops up to the last node: its connector is the caller's to ask. */
 static struct adit_conn *
-chain_reach(struct chain *c, struct adit_worker *w, const struct adit_addr *visitor, struct node **last,
-	    struct adit_err *e)
+chain_reach(struct chain *c, struct adit_worker *w, const struct adit_addr *visitor,
+	    struct node **last, struct adit_err *e)
 {
 	struct node *n = hop_pick(&c->hops[0], visitor);
 	struct adit_conn *conn = node_dial(c, n, w, NULL, e);
@@ -316,7 +315,8 @@ chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 }
 
 struct adit_mux *
-chain_bind(struct chain *c, struct adit_worker *w, const struct adit_target *address, struct adit_err *e)
+chain_bind(struct chain *c, struct adit_worker *w, const struct adit_target *address,
+	   struct adit_err *e)
 {
 	struct adit_connector *via;
 	struct adit_conn *conn;

@@ -3,7 +3,16 @@
 #include "core/service/selector.h"
 
 #define FAIL_TIMEOUT ADIT_SECONDS(10)
-#define CANDIDATES_MAX 256
+
+uint64_t
+selector_hash(const struct adit_addr *who)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = 0; who && i < sizeof(who->ip); i++)
+		hash = hash * 31 + who->ip[i];
+	return hash;
+}
 
 void
 selector_init(struct selector *s, const struct selector_conf *conf)
@@ -23,7 +32,6 @@ is_marked(const struct selector *s, const struct candidate *c, uint64_t now)
 {
 	unsigned max = c->conf->max_fails > 0 ? (unsigned)c->conf->max_fails : s->max_fails;
 	uint64_t timeout = c->conf->fail_timeout ? c->conf->fail_timeout : s->fail_timeout;
-
 	uint64_t failed_at;
 
 	if (atomic_load_explicit(&c->state->fails, memory_order_acquire) < max)
@@ -42,7 +50,7 @@ select_from(const struct selector *s, const struct candidate *v, size_t n, unsig
 {
 	size_t found = 0;
 
-	for (size_t i = 0; i < n && found < CANDIDATES_MAX; i++) {
+	for (size_t i = 0; i < n && found < SELECTOR_MAX; i++) {
 		if ((which & WELL) && is_marked(s, &v[i], now))
 			continue;
 		if ((which & PRIMARY) && v[i].conf->backup)
@@ -104,7 +112,7 @@ const struct candidate *
 selector_pick(struct selector *s, const struct candidate *v, size_t n, uint64_t hash, uint64_t now)
 {
 	static const unsigned tries[] = { WELL | PRIMARY, WELL, PRIMARY, 0 };
-	const struct candidate *from[CANDIDATES_MAX];
+	const struct candidate *from[SELECTOR_MAX];
 	size_t found = 0;
 
 	for (size_t i = 0; !found && i < sizeof(tries) / sizeof(*tries); i++)

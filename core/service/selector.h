@@ -10,7 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <adit/addr.h>
+
 #include "core/config/model.h"
+
+#define SELECTOR_MAX 256	/* candidates at once: nodes of a hop, of a forwarder */
 
 struct node_state {
 	atomic_uint		 fails;		/* in a row */
@@ -31,12 +35,15 @@ struct candidate {
 	size_t			 index;		/* the caller's */
 };
 
+/* What who asks is to the strategy `hash`: of the address alone. NULL: 0. */
+uint64_t selector_hash(const struct adit_addr *who);
+
 /* conf NULL: round robin, one failure marks for 10 s. */
 void selector_init(struct selector *s, const struct selector_conf *conf);
 
 /*
  * One of the n candidates: those that are marked as failed are left out unless all are, backups
- * unless nothing else is left. hash is who asks, for the strategy of that name. NULL if n is 0.
+ * unless nothing else is left. hash is selector_hash of who asks. NULL if n is 0.
  */
 const struct candidate *selector_pick(struct selector *s, const struct candidate *v, size_t n,
 				      uint64_t hash, uint64_t now);

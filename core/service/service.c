@@ -9,14 +9,12 @@
 #include "core/conn/tls.h"
 #include "core/service/auth.h"
 #include "core/service/component.h"
-#include "core/service/filter.h"
+#include "core/service/forwarder.h"
 #include "core/service/instance.h"
-#include "core/service/selector.h"
 #include "core/service/service.h"
 
 /* For the handshakes of a listener's layers. */
 #define HANDSHAKE_MS 6000
-#define NODES_MAX 256
 
 /*
  * Freed when neither the daemon nor anything that began with one of its components holds it any
@@ -28,11 +26,12 @@ struct service {
 	struct config			*config;	/* referenced */
 	struct adit_component		 listener_place, handler_place;
 	struct instance			 listener, handler;
-	struct chain			*listener_chain, *handler_chain;	/* referenced, or NULL */
+	struct chain			*listener_chain;	/* referenced, or NULL; so is the next */
+	struct chain			*handler_chain;
 	struct activities		 activities;
-	struct adit_ingress		**ingresses;	/* in the configuration's order, ended by NULL; referenced */
-	struct selector			 selector;
-	struct node_state		*node_states;	/* of the forwarder's nodes */
+	struct adit_ingress		**ingresses;	/* in the configuration's order, ended by NULL;
+							 * referenced */
+	struct forwarder		 forwarder;
 	bool				 opened_listener, opened_handler;
 };
 
@@ -47,7 +46,7 @@ service_free(struct service *s)
 	component_fini(&s->handler_place);
 	chain_put(s->listener_chain);
 	chain_put(s->handler_chain);
-	free(s->node_states);
+	forwarder_fini(&s->forwarder);
 	for (size_t i = 0; s->ingresses && s->ingresses[i]; i++)
 		adit_component_put(s->ingresses[i]->component);
 	free(s->ingresses);
@@ -103,7 +102,8 @@ service_refuse_unsupported(const struct service_conf *c, struct adit_err *e)
 		{ c->netns || c->netns_out, "metadata.netns" },
 		{ c->pre_up || c->post_up || c->pre_down || c->post_down, "metadata hooks" },
 		{ c->forwarder && (c->forwarder->hop || c->forwarder->hop_group), "forwarder.hop" },
-		{ tree_get(c->node, "interface") || tree_get(c->node, "sockopts"), "interface, sockopts" },
+		{ tree_get(c->node, "interface") || tree_get(c->node, "sockopts"),
+		  "interface, sockopts" },
 		{ tree_get(c->metadata, "dialTimeout"), "metadata.dialTimeout" },
 		{ tree_get(c->handler->metadata, "skipauth"), "handler.metadata.skipauth" },
 		{ c->handler->limiter, "handler.limiter" },
@@ -111,45 +111,15 @@ service_refuse_unsupported(const struct service_conf *c, struct adit_err *e)
 		{ c->handler->retries > 0, "handler.retries" },
 		{ c->loggers.n, "logger" },		{ c->ignore_chain, "metadata.ignoreChain" },
 		{ c->listener->auth || c->listener->authers.n, "listener.auth" },
-		{ (c->handler->auth || c->handler->authers.n) && strcmp(c->handler->type, "tunnel") != 0,
-		  "handler.auth of this handler" },
+		{ (c->handler->auth || c->handler->authers.n) &&
+		  strcmp(c->handler->type, "tunnel") != 0, "handler.auth of this handler" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (rows[i].used)
-			return adit_err_set(e, ADIT_EUNSUPPORTED, "%s is not available in this build",
-					    rows[i].what);
-	return 0;
-}
-
-static int
-service_refuse_nodes(const struct node_list *nodes, struct adit_err *e)
-{
-	for (size_t i = 0; i < nodes->n; i++) {
-		const struct node_conf *n = &nodes->v[i];
-
-		if (n->matcher || n->http || n->tls || n->probe || n->bypasses.n)
 			return adit_err_set(e, ADIT_EUNSUPPORTED,
-					    "node %s: matcher, http, tls, probe and bypass are not "
-					    "available in this build", n->name);
-	}
-	if (nodes->n > NODES_MAX)
-		return adit_err_set(e, ADIT_ECONFIG, "more than %d nodes", NODES_MAX);
+					    "%s is not available in this build", rows[i].what);
 	return 0;
-}
-
-static int
-service_make_forwarder(struct service *s, struct adit_err *e)
-{
-	const struct forwarder_conf *f = s->conf->forwarder;
-
-	if (!f)
-		return 0;
-	selector_init(&s->selector, f->selector);
-	s->node_states = calloc(f->nodes.n + 1, sizeof(*s->node_states));
-	if (!s->node_states)
-		return adit_err_set(e, -ENOMEM, "out of memory");
-	return service_refuse_nodes(&f->nodes, e);
 }
 
 static int
@@ -195,7 +165,7 @@ service_make(struct service *s, const struct service_world *world, struct adit_e
 		adit_component_get(s->ingresses[i]->component);
 	}
 	if (!err)
-		err = service_make_forwarder(s, e);
+		err = forwarder_init(&s->forwarder, c->forwarder, e);
 	if (!err)
 		err = service_make_auth(s, &s->handler_place, c->handler, e);
 	if (!err)
@@ -205,7 +175,8 @@ service_make(struct service *s, const struct service_world *world, struct adit_e
 	if (!err)
 		err = component_configure(&s->handler_place, c->handler, world->config->tls, e);
 	if (!err)
-		err = instance_init(&s->handler, world->registry, c->handler, &s->handler_place, NULL, e);
+		err = instance_init(&s->handler, world->registry, c->handler, &s->handler_place,
+				    NULL, e);
 	if (!err)
 		err = instance_init(&s->listener, world->registry, c->listener, &s->listener_place,
 				    c->addr, e);
@@ -301,9 +272,6 @@ component_ingress(const struct adit_component *p, const char *name)
 struct service_call {
 	struct service	*service;
 	int		 errs[ADIT_WORKERS_MAX];
-	struct adit_err	*e;
-	unsigned	 failed;	/* worker + 1 whose text e has */
-	int		 why;
 };
 
 static void
@@ -322,7 +290,8 @@ service_start_on(struct adit_worker *w, void *arg)
 	call->errs[index] = err;
 	if (err)
 		adit_log(adit_worker_log(w), ADIT_LOG_ERROR,
-			 ADIT_FIELDS(ADIT_STR("kind", "service"), ADIT_STR("service", s->conf->name)),
+			 ADIT_FIELDS(ADIT_STR("kind", "service"),
+				     ADIT_STR("service", s->conf->name)),
 			 "worker %u: %s", index, e.text);
 }
 
@@ -460,7 +429,10 @@ arrival_event(void *owner, struct adit_conn *c, unsigned events)
 	arrival_end(a);
 }
 
-/* While draining nobody new is let in; but a stream of a session is a visitor whom we promised to serve. */
+/*
+ * While draining nobody new is let in; but a stream of a session is a visitor whom we promised to
+ * serve.
+ */
 static void
 arrival_stop(struct adit_activity *activity, int why)
 {
@@ -514,7 +486,8 @@ adit_listener_can_bind(const struct adit_listener *l, struct adit_err *e)
 	const struct service *s = l->component->service;
 
 	if (!s->listener_chain)
-		return adit_err_set(e, ADIT_ECONFIG, "listener %s needs a chain (-F)", l->ops->base.name);
+		return adit_err_set(e, ADIT_ECONFIG, "listener %s needs a chain (-F)",
+				    l->ops->base.name);
 	if (!chain_binds(s->listener_chain))
 		return adit_err_set(e, ADIT_ECONFIG, "chain %s: its last connector cannot bind",
 				    chain_name(s->listener_chain));
@@ -531,12 +504,12 @@ service_shows_visitor(const struct service *s)
 	const struct adit_handler *h = s->handler.base;
 
 	return (h->ops->shows_visitor && h->ops->shows_visitor(h)) || s->handler_chain ||
-	       (s->conf->forwarder && s->selector.strategy == SELECT_HASH);
+	       (s->forwarder.conf && s->forwarder.selector.strategy == SELECT_HASH);
 }
 
 struct adit_mux *
-adit_listener_bind(struct adit_listener *l, struct adit_worker *w, const struct adit_target *address,
-		   struct adit_err *e)
+adit_listener_bind(struct adit_listener *l, struct adit_worker *w,
+		   const struct adit_target *address, struct adit_err *e)
 {
 	struct service *s = l->component->service;
 	struct adit_target asked = *address;
@@ -544,7 +517,8 @@ adit_listener_bind(struct adit_listener *l, struct adit_worker *w, const struct 
 	asked.visitor_address = service_shows_visitor(s);
 	if (s->listener_chain)
 		return chain_bind(s->listener_chain, w, &asked, e);
-	adit_err_set(e, ADIT_EUNSUPPORTED, "listener %s without a chain is not available in this build",
+	adit_err_set(e, ADIT_EUNSUPPORTED,
+		     "listener %s without a chain is not available in this build",
 		     l->ops->base.name);
 	return NULL;
 }
@@ -587,56 +561,22 @@ target_watch(struct service *s, struct node_state *state, struct adit_conn *c)
 	conn_watch_open(c, target_report, r);
 }
 
-/* The nodes that are for the visitor; those already tried are left out by their marks. */
-static const struct node_conf *
-forward_pick(struct service *s, const struct adit_conn *visitor, unsigned attempt, size_t *index)
-{
-	const struct node_list *nodes = &s->conf->forwarder->nodes;
-	const struct filter_request req = { .host = adit_conn_asked(visitor, NULL) };
-	struct candidate v[NODES_MAX];
-	const struct candidate *c;
-	size_t indexes[NODES_MAX], n = filter_nodes(nodes, &req, indexes);
-	uint64_t hash = 0;
-
-	if (!n || attempt >= n)
-		return NULL;
-	for (size_t i = 0; i < n; i++)
-		v[i] = (struct candidate){ &s->node_states[indexes[i]], &nodes->v[indexes[i]], indexes[i] };
-	for (size_t i = 0; i < 16; i++)
-		hash = hash * 31 + adit_conn_remote(visitor)->ip[i];
-	c = selector_pick(&s->selector, v, n, hash, adit_now());
-	*index = c->index;
-	return c->conf;
-}
-
 struct adit_conn *
-adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt, struct adit_err *e)
+adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
+	     struct adit_err *e)
 {
 	struct service *s = h->component->service;
-	const struct node_conf *n = NULL;
-	struct adit_target to = { .network = ADIT_TCP };
+	struct forward_target to;
+	struct node_state *state = forwarder_pick(&s->forwarder, visitor, attempt, &to, e);
 	struct adit_conn *c;
-	char host[256];
-	size_t index = 0;
 
-	if (s->conf->forwarder)
-		n = forward_pick(s, visitor, attempt, &index);
-	if (!n) {
-		adit_err_set(e, ADIT_ENOROUTE, "node not available");
+	if (!state)
 		return NULL;
-	}
-	to.host = host;
-	if (n->network && strcmp(n->network, "unix") == 0) {
-		to.network = ADIT_UNIX;
-		to.host = n->addr;
-	} else if (adit_hostport_split(n->addr, host, sizeof(host), &to.port) < 0) {
-		adit_err_set(e, ADIT_ECONFIG, "node %s: not host:port: %s", n->name, n->addr);
-		return NULL;
-	}
-	c = chain_dial(s->handler_chain, adit_conn_worker(visitor), &to, adit_conn_remote(visitor), e);
+	c = chain_dial(s->handler_chain, adit_conn_worker(visitor), &to.target,
+		       adit_conn_remote(visitor), e);
 	if (c)
-		target_watch(s, &s->node_states[index], c);
+		target_watch(s, state, c);
 	else
-		node_state_report(&s->node_states[index], e->code, adit_now());
+		node_state_report(state, e->code, adit_now());
 	return c;
 }
