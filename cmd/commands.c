@@ -20,8 +20,8 @@ kinds_name(void *arg, enum adit_kind kind, size_t i)
 	const struct adit_plugin *p;
 
 	for (size_t at = 0; (p = registry_at(r, at)); at++) {
-		bool fits = p->kind == kind ||
-			    (p->kind == ADIT_STACK && (kind == ADIT_LISTENER || kind == ADIT_DIALER));
+		bool stacks = kind == ADIT_LISTENER || kind == ADIT_DIALER;
+		bool fits = p->kind == kind || (p->kind == ADIT_STACK && stacks);
 
 		if (fits && i-- == 0)
 			return p->name;
@@ -56,7 +56,8 @@ static int
 print_config(const struct config *config, const char *format)
 {
 	size_t len;
-	char *text = tree_emit(config->node, strcmp(format, "json") == 0 ? TREE_JSON : TREE_YAML, &len);
+	enum tree_format as = strcmp(format, "json") == 0 ? TREE_JSON : TREE_YAML;
+	char *text = tree_emit(config->node, as, &len);
 
 	if (!text) {
 		fprintf(stderr, "adit: out of memory\n");
@@ -211,7 +212,8 @@ help_print(struct registry *r, const char *kind_word, const char *name)
 	const struct adit_opt *rows;
 
 	if (kind_from(kind_word, &kind) < 0) {
-		fprintf(stderr, "adit: no kind %s: listener, handler, connector, dialer, layer, ingress\n",
+		fprintf(stderr,
+			"adit: no kind %s: listener, handler, connector, dialer, layer, ingress\n",
 			kind_word);
 		return 2;
 	}
@@ -245,7 +247,8 @@ help_run(int argc, char **argv)
 }
 
 static const struct command commands[] = {
-	{ "check", "FILE ... | -C SOURCE | -L URL ... [-F URL ...]", "check a configuration and start nothing", check_run },
+	{ "check", "FILE ... | -C SOURCE | -L URL ... [-F URL ...]",
+	  "check a configuration and start nothing", check_run },
 	{ "list", "", "list the plugins", list_run },
 	{ "help", "[KIND NAME]", "what a plugin is and which options it takes", help_run },
 };

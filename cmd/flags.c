@@ -26,10 +26,14 @@ struct list {
 
 #define AT(f) offsetof(struct flags, f)
 static const struct flag flags[] = {
-	{ "L", FLAG_LIST, AT(args.services), "URL", "a service: handler+listener://[user:pass@]host:port[/target][?options]" },
-	{ "F", FLAG_LIST, AT(args.nodes), "URL", "a hop of the chain: connector+dialer://[user:pass@]host:port[?options]" },
-	{ "C", FLAG_LIST, AT(args.sources), "SOURCE", "configuration: a file, - for standard input, or {...}" },
-	{ "O", FLAG_TEXT, AT(output), "FORMAT", "print the merged configuration (yaml or json) and exit" },
+	{ "L", FLAG_LIST, AT(args.services), "URL",
+	  "a service: handler+listener://[user:pass@]host:port[/target][?options]" },
+	{ "F", FLAG_LIST, AT(args.nodes), "URL",
+	  "a hop of the chain: connector+dialer://[user:pass@]host:port[?options]" },
+	{ "C", FLAG_LIST, AT(args.sources), "SOURCE",
+	  "configuration: a file, - for standard input, or {...}" },
+	{ "O", FLAG_TEXT, AT(output), "FORMAT",
+	  "print the merged configuration (yaml or json) and exit" },
 	{ "D", FLAG_BOOL, AT(args.debug), NULL, "log level debug" },
 	{ "DD", FLAG_BOOL, AT(args.trace), NULL, "log level trace" },
 	{ "R", FLAG_DURATION, AT(reload), "DURATION", "reload the configuration this often" },
@@ -37,8 +41,10 @@ static const struct flag flags[] = {
 	{ "api", FLAG_TEXT, AT(args.api), "ADDR", "address of the web API" },
 	{ "metrics", FLAG_TEXT, AT(args.metrics), "ADDR", "address of the metrics" },
 	{ "workers", FLAG_COUNT, AT(workers), "N", "worker threads; one per core when not given" },
-	{ "drain", FLAG_DURATION, AT(drain), "DURATION", "limit for open connections at the stop (10s)" },
-	{ "state-dir", FLAG_TEXT, AT(state_dir), "DIR", "where keys and certificates of our own are kept" },
+	{ "drain", FLAG_DURATION, AT(drain), "DURATION",
+	  "limit for open connections at the stop (10s)" },
+	{ "state-dir", FLAG_TEXT, AT(state_dir), "DIR",
+	  "where keys and certificates of our own are kept" },
 	{ "h", FLAG_BOOL, AT(help), NULL, NULL },
 	{ "help", FLAG_BOOL, AT(help), NULL, "this text" },
 };
@@ -58,7 +64,8 @@ flags_usage(FILE *out)
 
 		if (!flags[i].help)
 			continue;
-		snprintf(left, sizeof(left), "-%s %s", flags[i].name, flags[i].value ? flags[i].value : "");
+		snprintf(left, sizeof(left), "-%s %s", flags[i].name,
+			 flags[i].value ? flags[i].value : "");
 		fprintf(out, "  %-22s %s\n", left, flags[i].help);
 	}
 	fprintf(out, "\ncommands:\n");
@@ -164,7 +171,8 @@ flags_read_one(struct flags *f, int argc, char **argv, int *i)
 		value = argv[++*i];
 	}
 	if (flag_set(f, flag, value) < 0) {
-		fprintf(stderr, "adit: invalid value \"%s\" for flag -%s\n", value ? value : "", flag->name);
+		fprintf(stderr, "adit: invalid value \"%s\" for flag -%s\n", value ? value : "",
+			flag->name);
 		return 2;
 	}
 	return 0;

@@ -94,7 +94,8 @@ tunnel_request(struct tunnel_connector *t, uint8_t cmd, const struct adit_target
 	m->addr[1] = (struct wire_addr){ .type = WIRE_ADDR_NAME };
 	if (tunnel_set_auth(t, m) < 0 ||
 	    (host_len && wire_addr_parse(to->host, host_len, &m->addr[1]) < 0))
-		return adit_err_set(e, -EINVAL, "\"%s\" or the credentials do not fit into a request",
+		return adit_err_set(e, -EINVAL,
+				    "\"%s\" or the credentials do not fit into a request",
 				    to->host);
 	m->addr[1].port = to->port;
 	m->tunnel.id = t->id;

@@ -251,7 +251,8 @@ quic_dial(struct adit_dialer *d, const struct adit_dial *req, struct adit_err *e
 
 	if (req->via) {
 		adit_conn_close(req->via, ADIT_EUNSUPPORTED);
-		adit_err_set(e, ADIT_EUNSUPPORTED, "quic through another hop is not available in this build");
+		adit_err_set(e, ADIT_EUNSUPPORTED,
+			     "quic through another hop is not available in this build");
 		return NULL;
 	}
 	place = quic_place(quic_of(d), req->worker);

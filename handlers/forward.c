@@ -24,10 +24,10 @@ struct forward_handler {
 static const struct adit_opt forward_opts[] = {
 	{ .name = "idleTimeout", .type = ADIT_OPT_DURATION, .offset = AT(idle_timeout),
 	  .help = "ends a connection that is silent for so long; 0: never" },
-	{ .name = "proxyProtocol", .type = ADIT_OPT_INT, .offset = AT(proxy_protocol), .min = 0, .max = 2,
-	  .help = "version of the PROXY header sent to the target; 0: none" },
-	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(read_timeout), .def = "15s",
-	  .help = "limit for the head of a sniffed request and of its answer" },
+	{ .name = "proxyProtocol", .type = ADIT_OPT_INT, .offset = AT(proxy_protocol),
+	  .min = 0, .max = 2, .help = "version of the PROXY header sent to the target; 0: none" },
+	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(read_timeout),
+	  .def = "15s", .help = "limit for the head of a sniffed request and of its answer" },
 	{ .name = "sniffing", .type = ADIT_OPT_BOOL, .offset = AT(sniffing),
 	  .help = "look at the first bytes for a host name and protocol" },
 	{ .name = "sniffing.timeout", .type = ADIT_OPT_DURATION, .offset = AT(sniffing_timeout),
@@ -82,7 +82,8 @@ forwarding_done(void *arg, const struct adit_pump_stats *stats)
 			     ADIT_STR("host", f->asked), ADIT_UINT("inputBytes", stats->bytes[0]),
 			     ADIT_UINT("outputBytes", stats->bytes[1]),
 			     ADIT_DURATION("duration", stats->duration),
-			     ADIT_STR("endedBy", sides[stats->side + 1]), ADIT_STR("how", stats->how)),
+			     ADIT_STR("endedBy", sides[stats->side + 1]),
+			     ADIT_STR("how", stats->how)),
 		 "%s >-< target", remote);
 	forwarding_free(f);
 }
@@ -127,8 +128,8 @@ forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 {
 	struct forwarding *f = owner;
 	const struct adit_pump_opts opts = {
-		.size = sizeof(opts), .idle = f->handler->idle_timeout, .half_closed = HALF_CLOSED_NS,
-		.final = ADIT_PUMP_FINAL_B,
+		.size = sizeof(opts), .idle = f->handler->idle_timeout,
+		.half_closed = HALF_CLOSED_NS, .final = ADIT_PUMP_FINAL_B,
 	};
 	int err = adit_conn_err(far);
 
@@ -198,7 +199,8 @@ forward_init(struct adit_handler *h, struct adit_err *e)
 	struct forward_handler *f = adit_container_of(h, struct forward_handler, base);
 
 	if (f->sniffing)
-		return adit_err_set(e, ADIT_EUNSUPPORTED, "sniffing is not available in this build");
+		return adit_err_set(e, ADIT_EUNSUPPORTED,
+				    "sniffing is not available in this build");
 	return 0;
 }
 

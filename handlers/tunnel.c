@@ -31,16 +31,16 @@ struct tunnel_handler {
 	struct adit_strings	 trusted;
 	char			*ingress_name, *inline_rules, *sd, *sample_rate;
 	struct mux_opts		 mux;
-	struct relay_request_conf requests;		/* partly filled by the options */
+	struct relay_request_conf requests;	/* partly filled by the options */
 
-	struct adit_ingress	*ingress;		/* borrowed from the configuration, or NULL */
-	struct rules		*rules;			/* of inline_rules, owned */
-	char			 node[37];		/* this server's id, for loops */
+	struct adit_ingress	*ingress;	/* borrowed from the configuration, or NULL */
+	struct rules		*rules;		/* of inline_rules, owned */
+	char			 node[37];	/* this server's id, for loops */
 	struct tunnel_entrypoint {
 		struct tunnel_handler	*handler;
 		const char		*addr;
-		struct adit_ingress	*ingress;	/* of its own, or the handler's; NULL: rules */
-		struct entry		*entry;		/* while open; owned */
+		struct adit_ingress	*ingress; /* its own, or the handler's; NULL: rules */
+		struct entry		*entry;	/* while open; owned */
 	}			 entries[ENTRIES_MAX];
 	size_t			 n_entries;
 };
@@ -55,17 +55,18 @@ static const struct adit_opt tunnel_opts[] = {
 	  .given = AT(requests.has_public_id),
 	  .help = "visitors with this tunnel id count as a public entry point" },
 	{ .name = "entrypoint.proxyProtocol", .type = ADIT_OPT_INT, .offset = AT(proxy_protocol),
-	  .min = 0, .max = 2, .help = "take a PROXY header (version 1 or 2) in front, if there is one" },
-	{ .name = "entrypoint.keepalive", .type = ADIT_OPT_BOOL, .offset = AT(keepalive), .def = "true",
-	  .help = "keep idle streams to clients and use them for later requests" },
+	  .min = 0, .max = 2,
+	  .help = "take a PROXY header (version 1 or 2) in front, if there is one" },
+	{ .name = "entrypoint.keepalive", .type = ADIT_OPT_BOOL, .offset = AT(keepalive),
+	  .def = "true", .help = "keep idle streams to clients and use them for later requests" },
 	{ .name = "entrypoint.compression", .type = ADIT_OPT_BOOL, .offset = AT(compression),
 	  .help = "accepted for gost's sake; bodies are passed on as they are" },
 	{ .name = "entrypoint.readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(entry_timeout),
 	  .def = "15s", .help = "limit for the first bytes of a target's answer" },
 	{ .name = "entrypoint.trustedProxies", .type = ADIT_OPT_LIST, .offset = AT(trusted),
 	  .help = "addresses and networks whose word about the client's address is taken" },
-	{ .name = "ingress", .type = ADIT_OPT_NAME, .offset = AT(ingress_name), .refers = "ingresses",
-	  .help = "rules: which host belongs to which tunnel" },
+	{ .name = "ingress", .type = ADIT_OPT_NAME, .offset = AT(ingress_name),
+	  .refers = "ingresses", .help = "rules: which host belongs to which tunnel" },
 	{ .name = "tunnel", .type = ADIT_OPT_STRING, .offset = AT(inline_rules),
 	  .help = "rules as host:id,host:id; used when no ingress is named" },
 	{ .name = "tunnel.direct", .type = ADIT_OPT_BOOL, .offset = AT(requests.direct),
@@ -74,12 +75,12 @@ static const struct adit_opt tunnel_opts[] = {
 	  .help = "accepted for gost's sake; dead sessions are removed at once" },
 	{ .name = "sd", .type = ADIT_OPT_NAME, .offset = AT(sd), .refers = "sds",
 	  .help = "shares tunnels with other servers" },
-	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(requests.read_timeout), .def = "10s",
-	  .help = "limit for a connection's request" },
+	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(requests.read_timeout),
+	  .def = "10s", .help = "limit for a connection's request" },
 	{ .name = "sniffing.websocket", .type = ADIT_OPT_BOOL, .offset = AT(sniff_websocket),
 	  .help = "recording of WebSocket frames" },
-	{ .name = "sniffing.websocket.sampleRate", .type = ADIT_OPT_STRING, .offset = AT(sample_rate),
-	  .help = "frames recorded per second" },
+	{ .name = "sniffing.websocket.sampleRate", .type = ADIT_OPT_STRING,
+	  .offset = AT(sample_rate), .help = "frames recorded per second" },
 	MUX_OPTS(struct tunnel_handler, mux),
 	ADIT_OPT_END,
 };
@@ -153,14 +154,16 @@ tunnel_read_entry(struct tunnel_handler *t, const struct adit_tree *item, struct
 		const char *key = tree_text(tree_key(item, i));
 
 		if (strcasecmp(key, "addr") != 0 && strcasecmp(key, "ingress") != 0)
-			return adit_err_set(e, ADIT_ECONFIG, "entrypoints: unknown key \"%s\"", key);
+			return adit_err_set(e, ADIT_ECONFIG, "entrypoints: unknown key \"%s\"",
+					    key);
 	}
 	if (adit_hostport_split(addr, host, sizeof(host), &port) < 0)
 		return adit_err_set(e, ADIT_ECONFIG, "entrypoints: not an address: \"%s\"", addr);
 	if (name) {
 		ingress = component_ingress(t->base.component, tree_text(name));
 		if (!ingress)
-			return adit_err_set(e, ADIT_ECONFIG, "entrypoints: there is no ingress \"%s\"",
+			return adit_err_set(e, ADIT_ECONFIG,
+					    "entrypoints: there is no ingress \"%s\"",
 					    tree_text(name));
 	}
 	return tunnel_add_entry(t, addr, ingress, e);

@@ -77,7 +77,8 @@ auth_split_line(char *line, char **password)
 
 /* 1, 0 at the end, or a failure. A long line is none of several: their ends would be users. */
 static int
-auth_next_line(FILE *f, const char *path, unsigned *number, char line[LINE_MAX_LEN], struct adit_err *e)
+auth_next_line(FILE *f, const char *path, unsigned *number, char line[LINE_MAX_LEN],
+	       struct adit_err *e)
 {
 	if (!fgets(line, LINE_MAX_LEN, f))
 		return 0;
@@ -125,9 +126,8 @@ auth_set_add_auther(struct auth_set *s, const struct auther_conf *a, struct adit
 	int err = 0;
 
 	if (a->plugin || a->loader.redis || a->loader.http)
-		return adit_err_set(e, ADIT_EUNSUPPORTED,
-				    "auther %s: plugin, redis and http are not available in this build",
-				    a->name);
+		return adit_err_set(e, ADIT_EUNSUPPORTED, "auther %s: plugin, redis and http "
+				    "are not available in this build", a->name);
 	for (size_t i = 0; !err && i < a->auths.n; i++)
 		err = auth_set_add_conf(s, &a->auths.v[i], e);
 	if (!err && a->loader.file)

@@ -18,12 +18,13 @@ struct config;
  * everybody may pass. NULL with e filled: a file that cannot be read, an auther of a kind this
  * build has not.
  */
-struct auth_set *auth_set_new(const struct config *config, const struct component_conf *c, struct adit_err *e);
+struct auth_set *auth_set_new(const struct config *config, const struct component_conf *c,
+			      struct adit_err *e);
 void auth_set_free(struct auth_set *s);
 
 /* 0 or ADIT_EUNAUTH. user NULL: none were given. s NULL: 0. */
-int auth_set_check(const struct auth_set *s, const char *user, size_t user_len, const char *password,
-		   size_t password_len);
+int auth_set_check(const struct auth_set *s, const char *user, size_t user_len,
+		   const char *password, size_t password_len);
 
 /*
  * Reads "user[ password]" from the first line of a file: what a client presents. Both malloc'ed. 0

@@ -246,7 +246,8 @@ daemon_reload(struct daemon *d, bool by_itself)
 	if (!err)
 		err = daemon_configure_log(d, config, &e);
 	if (err)
-		adit_log(d->log, ADIT_LOG_ERROR, NULL, "config not reloaded, nothing has changed%s%s",
+		adit_log(d->log, ADIT_LOG_ERROR, NULL,
+			 "config not reloaded, nothing has changed%s%s",
 			 *e.text ? ": " : "", e.text);
 	else
 		adit_log(d->log, by_itself ? ADIT_LOG_DEBUG : ADIT_LOG_INFO, NULL, "%s",

@@ -87,7 +87,8 @@ old_ingress(const struct generation *old, const char *name)
 }
 
 static struct service *
-old_service(const struct generation *g, const struct generation *old, const struct service_conf *conf)
+old_service(const struct generation *g, const struct generation *old,
+	    const struct service_conf *conf)
 {
 	for (size_t i = 0; old && i < old->config->services.n; i++) {
 		struct service *s = old->services[i];
@@ -155,8 +156,8 @@ generation_make_services(struct generation *g, const struct generation *old,
 }
 
 struct generation *
-generation_new(struct config *config, const struct generation *old, const struct service_world *world,
-	       struct adit_err *e)
+generation_new(struct config *config, const struct generation *old,
+	       const struct service_world *world, struct adit_err *e)
 {
 	struct generation *g = calloc(1, sizeof(*g));
 	struct service_world mine = *world;

@@ -25,8 +25,8 @@ held_destroyed(struct adit_component *p)
 }
 
 static int
-held_init(struct held_ingress *h, const struct ingress_conf *conf, const struct service_world *world,
-	  struct adit_err *e)
+held_init(struct held_ingress *h, const struct ingress_conf *conf,
+	  const struct service_world *world, struct adit_err *e)
 {
 	const struct adit_plugin *p = registry_find(world->registry, ADIT_INGRESS, "rules");
 	struct ingress_table *table;
@@ -43,8 +43,8 @@ held_init(struct held_ingress *h, const struct ingress_conf *conf, const struct 
 }
 
 struct adit_ingress *
-ingress_new(struct config *config, const struct ingress_conf *conf, const struct service_world *world,
-	    struct adit_err *e)
+ingress_new(struct config *config, const struct ingress_conf *conf,
+	    const struct service_world *world, struct adit_err *e)
 {
 	struct held_ingress *h = calloc(1, sizeof(*h));
 

@@ -211,7 +211,8 @@ instance_fini(struct instance *i)
 }
 
 struct adit_conn *
-instance_client(const struct instance *i, struct adit_conn *lower, const char *host, struct adit_err *e)
+instance_client(const struct instance *i, struct adit_conn *lower, const char *host,
+		struct adit_err *e)
 {
 	for (size_t n = 0; lower && n < i->n_layers; n++)
 		lower = i->layers[n]->ops->client(i->layers[n], lower, host, e);

@@ -29,9 +29,10 @@ int instance_init(struct instance *i, const struct registry *r, const struct com
 void instance_fini(struct instance *i);		/* any thread; i may be all zero */
 
 /* Puts the layers over lower, which is owned from now on. NULL with e filled. */
-struct adit_conn *instance_client(const struct instance *i, struct adit_conn *lower, const char *host,
+struct adit_conn *instance_client(const struct instance *i, struct adit_conn *lower,
+				  const char *host, struct adit_err *e);
+struct adit_conn *instance_server(const struct instance *i, struct adit_conn *lower,
 				  struct adit_err *e);
-struct adit_conn *instance_server(const struct instance *i, struct adit_conn *lower, struct adit_err *e);
 
 /*
  * Fills p's tls and credentials to present from c; default_tls (or NULL) has the certificate for

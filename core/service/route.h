@@ -19,8 +19,8 @@ struct worker_group;
  * NULL with e filled: a plugin is not available, refuses its options. config is referenced. Main
  * thread.
  */
-struct chain *chain_new(struct config *config, const struct chain_conf *conf, const struct registry *r,
-			struct adit_log *log, struct adit_err *e);
+struct chain *chain_new(struct config *config, const struct chain_conf *conf,
+			const struct registry *r, struct adit_log *log, struct adit_err *e);
 struct chain *chain_get(struct chain *c);
 void chain_put(struct chain *c);		/* any thread; NULL is fine */
 const char *chain_name(const struct chain *c);
@@ -39,7 +39,7 @@ struct adit_conn *chain_dial(struct chain *c, struct adit_worker *w, const struc
 			     const struct adit_addr *visitor, struct adit_err *e);
 
 /* Through all hops, and the last one binds address. NULL with e filled. On w. */
-struct adit_mux *chain_bind(struct chain *c, struct adit_worker *w, const struct adit_target *address,
-			    struct adit_err *e);
+struct adit_mux *chain_bind(struct chain *c, struct adit_worker *w,
+			    const struct adit_target *address, struct adit_err *e);
 
 #endif

@@ -77,7 +77,8 @@ secret_from_state(struct adit_log *log, uint8_t out[SECRET_LEN])
 	if (err == -ENOENT)
 		err = secret_create(path, out);
 	if (err)
-		adit_log(log, ADIT_LOG_WARN, NULL, "%s: %s: QUIC sessions will not survive a restart", path,
+		adit_log(log, ADIT_LOG_WARN, NULL,
+			 "%s: %s: QUIC sessions will not survive a restart", path,
 			 adit_strerror(err));
 	return err;
 }

@@ -181,7 +181,8 @@ request_pumped(void *arg, const struct adit_pump_stats *stats)
 			     ADIT_STR("tunnel", tunnel), ADIT_UINT("inputBytes", stats->bytes[0]),
 			     ADIT_UINT("outputBytes", stats->bytes[1]),
 			     ADIT_DURATION("duration", stats->duration),
-			     ADIT_STR("endedBy", sides[stats->side + 1]), ADIT_STR("how", stats->how)),
+			     ADIT_STR("endedBy", sides[stats->side + 1]),
+			     ADIT_STR("how", stats->how)),
 		 "visitor >< tunnel");
 	request_free(r);
 }

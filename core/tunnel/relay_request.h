@@ -19,9 +19,9 @@ struct relay_request_conf {
 	void			*arg;
 
 	bool			 has_public_id;
-	struct adit_uuid	 public_id;	/* who gives it is routed as at a public entry point */
-	bool			 direct;	/* visitors reach the tunnel they name, without a rule */
-	bool			 names;		/* a client is answered with the host name it asked for */
+	struct adit_uuid	 public_id;	/* whose visitors come as to an entry point */
+	bool			 direct;	/* visitors need no rule for the tunnel they name */
+	bool			 names;		/* answer a client with the host name it asked for */
 	uint64_t		 read_timeout;	/* ns, for the whole request; 0: no limit */
 	struct smux_conf	 smux;		/* of the sessions of clients */
 };
