@@ -1,0 +1,30 @@
+/*
+ * What the programs of the benchmark share: TCP sockets of 127.0.0.1. They are tools: what fails
+ * ends the program with a message.
+ */
+#ifndef ADIT_BENCH_SOCKETS_H
+#define ADIT_BENCH_SOCKETS_H
+
+#include <stdint.h>
+
+/* A port or a count from the command line. */
+long sockets_number(const char *text, long most);
+
+/* Listens; the socket does not block. */
+int sockets_listen(long port);
+
+/* The next connection, which blocks, or -1: none now. */
+int sockets_accept(int listener);
+
+/* Connects, waiting for it. Returns a socket that blocks, or -1: nobody listens. */
+int sockets_connect(long port);
+
+void sockets_nonblocking(int fd);
+
+/* Adds fd to an epoll set; what comes back as data is of the caller's choice. */
+void sockets_watch(int epoll, int fd, uint32_t events, void *data);
+
+/* No SIGPIPE, and as many descriptors as we may have. */
+void sockets_prepare(void);
+
+#endif
