@@ -20,24 +20,43 @@
 #define PAUSE_REFUSED ADIT_SECONDS(5)	/* the credentials will not be right in a moment */
 #define SOON ADIT_SECONDS(60)
 
+/* Sessions of one bind, if its connector wants several: each on another worker, as far as they go. */
+#define SESSIONS_MAX 16u
+
+/* One of them; it belongs to its worker. */
+struct rtcp_part {
+	struct rtcp_bind	*bind;		/* NULL while it is not wanted */
+	bool			 stopped;
+};
+
 struct rtcp_listener {
 	struct adit_listener	 base;
 	char			 host[256];
 	uint16_t		 port;
 	enum adit_network	 network;
-	unsigned		 worker;	/* the one that binds */
-	struct rtcp_bind	*bind;		/* that worker's */
+	unsigned		 worker;	/* of the first session */
+	struct adit_client	 client;
+	struct rtcp_part	 parts[SESSIONS_MAX];
 };
 
 struct rtcp_bind {
 	struct adit_activity	 activity;
 	struct rtcp_listener	*listener;
+	unsigned		 index;		/* of its part; the first decides how many there are */
 	struct adit_worker	*worker;
 	struct adit_mux		*mux;		/* owned; NULL while pausing */
 	struct adit_timer	*retry;
 	uint64_t		 pause;		/* the next one, before jitter */
 	uint64_t		 lost;		/* since when there is no session; 0: there is one */
+	unsigned		 siblings;	/* as the session says */
 	bool			 draining;
+};
+
+/* Makes a part on its worker. */
+struct rtcp_wake {
+	struct adit_message	 message;
+	struct rtcp_listener	*listener;	/* its component is referenced */
+	unsigned		 index;
 };
 
 static struct rtcp_listener *
@@ -84,12 +103,36 @@ rtcp_pause(struct rtcp_bind *b, int err, const char *text)
 static void
 rtcp_end(struct rtcp_bind *b, int why)
 {
-	if (b->listener->bind == b)
-		b->listener->bind = NULL;
+	b->listener->parts[b->index].bind = NULL;
 	adit_mux_close(b->mux, &(struct adit_reason){ .err = why });
 	adit_timer_free(b->retry);
 	adit_activity_end(&b->activity);
 	free(b);
+}
+
+static unsigned
+part_worker(const struct rtcp_listener *l, unsigned index, const struct adit_worker *w)
+{
+	return (l->worker + index) % adit_worker_count(w);
+}
+
+static void rtcp_wake_siblings(struct rtcp_bind *b);
+
+/*
+ * The session is open. The first one says how many are wanted, each time anew: the server may be
+ * another by now. One that is not wanted any more goes.
+ */
+static bool
+rtcp_opened(struct rtcp_bind *b, struct adit_mux *m)
+{
+	b->lost = 0;
+	b->siblings = adit_mux_siblings(m);
+	if (b->index == 0)
+		rtcp_wake_siblings(b);
+	if (b->index < b->siblings)
+		return true;
+	rtcp_end(b, 0);
+	return false;
 }
 
 static void
@@ -99,12 +142,11 @@ rtcp_event(void *owner, struct adit_mux *m, unsigned events)
 	const struct adit_reason *why = adit_mux_reason(m);
 	struct adit_conn *c;
 
-	(void)events;
 	while ((c = adit_mux_accept(m)))
 		adit_accept(&b->listener->base, c);
 	if (!why->err) {
-		b->lost = 0;
-		adit_mux_want(m, ADIT_READ);
+		if (!(events & ADIT_OPEN) || rtcp_opened(b, m))
+			adit_mux_want(m, ADIT_READ);
 		return;
 	}
 	b->mux = NULL;
@@ -120,7 +162,9 @@ rtcp_bind_now(void *arg)
 {
 	struct rtcp_bind *b = arg;
 	struct rtcp_listener *l = b->listener;
-	const struct adit_target address = { .network = l->network, .host = l->host, .port = l->port };
+	const struct adit_target address = {
+		.network = l->network, .host = l->host, .port = l->port, .client = l->client,
+	};
 	struct adit_err e = ADIT_ERR_INIT;
 
 	b->mux = adit_listener_bind(&l->base, b->worker, &address, &e);
@@ -156,6 +200,7 @@ rtcp_init(struct adit_listener *l, struct adit_err *e)
 
 	r->network = strcmp(l->ops->base.name, "rudp") == 0 ? ADIT_UDP : ADIT_TCP;
 	r->worker = next++;		/* main thread only: services are spread over the workers */
+	adit_random(&r->client, sizeof(r->client));
 	if (adit_hostport_split(l->addr, r->host, sizeof(r->host), &r->port) < 0)
 		return adit_err_set(e, ADIT_ECONFIG, "not an address: %s", l->addr);
 	return adit_listener_can_bind(l, e);
@@ -169,29 +214,78 @@ rtcp_open(struct adit_listener *l, struct adit_err *e)
 	return 0;			/* nothing to bind here */
 }
 
+/* Begins a part, on its worker. 0 or -ENOMEM. */
 static int
-rtcp_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
+rtcp_begin(struct rtcp_listener *l, unsigned index, struct adit_worker *w)
 {
-	struct rtcp_listener *r = rtcp_of(l);
-	struct rtcp_bind *b;
+	struct rtcp_bind *b = calloc(1, sizeof(*b));
 
-	if (adit_worker_index(w) != r->worker % adit_worker_count(w))
-		return 0;
-	b = calloc(1, sizeof(*b));
 	if (b)
 		b->retry = adit_timer_new(w, rtcp_bind_now, b);
 	if (!b || !b->retry) {
 		free(b);
-		return adit_err_set(e, -ENOMEM, "out of memory");
+		return -ENOMEM;
 	}
-	b->listener = r;
+	b->listener = l;
+	b->index = index;
 	b->worker = w;
 	b->lost = adit_now();
 	b->pause = PAUSE_FIRST;
 	b->activity.stop = rtcp_stop_activity;
-	adit_activity_begin(&b->activity, l->component, w);
-	r->bind = b;
+	adit_activity_begin(&b->activity, l->base.component, w);
+	l->parts[index].bind = b;
 	rtcp_bind_now(b);
+	return 0;
+}
+
+static void
+wake_discard(struct adit_message *m)
+{
+	struct rtcp_wake *wake = adit_container_of(m, struct rtcp_wake, message);
+
+	adit_component_put(wake->listener->base.component);
+	free(wake);
+}
+
+/* Without memory there is one session less, until the first is open again. */
+static void
+wake_arrive(struct adit_message *m, struct adit_worker *w)
+{
+	struct rtcp_wake *wake = adit_container_of(m, struct rtcp_wake, message);
+	struct rtcp_part *part = &wake->listener->parts[wake->index];
+
+	if (!part->bind && !part->stopped)
+		rtcp_begin(wake->listener, wake->index, w);
+	wake_discard(m);
+}
+
+static void
+rtcp_wake_siblings(struct rtcp_bind *b)
+{
+	struct rtcp_listener *l = b->listener;
+
+	for (unsigned i = 1; i < b->siblings && i < SESSIONS_MAX; i++) {
+		struct rtcp_wake *wake = calloc(1, sizeof(*wake));
+
+		if (!wake)
+			return;
+		*wake = (struct rtcp_wake){
+			.message = { .run = wake_arrive, .discard = wake_discard },
+			.listener = l, .index = i,
+		};
+		adit_component_get(l->base.component);
+		adit_worker_post(adit_worker_at(b->worker, part_worker(l, i, b->worker)),
+				 &wake->message);
+	}
+}
+
+static int
+rtcp_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
+{
+	struct rtcp_listener *r = rtcp_of(l);
+
+	if (adit_worker_index(w) == part_worker(r, 0, w) && rtcp_begin(r, 0, w) < 0)
+		return adit_err_set(e, -ENOMEM, "out of memory");
 	return 0;
 }
 
@@ -200,9 +294,13 @@ rtcp_stop(struct adit_listener *l, struct adit_worker *w)
 {
 	struct rtcp_listener *r = rtcp_of(l);
 
-	/* The field is that worker's alone. */
-	if (adit_worker_index(w) == r->worker % adit_worker_count(w) && r->bind)
-		rtcp_stop_activity(&r->bind->activity, 0);
+	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+		if (adit_worker_index(w) != part_worker(r, i, w))
+			continue;
+		r->parts[i].stopped = true;
+		if (r->parts[i].bind)
+			rtcp_stop_activity(&r->parts[i].bind->activity, 0);
+	}
 }
 
 static void

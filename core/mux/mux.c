@@ -162,6 +162,14 @@ adit_mux_drained(const struct adit_mux *m)
 	return past >= DRAIN_NS;
 }
 
+unsigned
+adit_mux_siblings(const struct adit_mux *m)
+{
+	unsigned n = HAS(m, siblings) ? m->ops->siblings(m) : 1;
+
+	return n ? n : 1;
+}
+
 void
 adit_mux_close(struct adit_mux *m, const struct adit_reason *why)
 {

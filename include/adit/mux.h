@@ -56,6 +56,9 @@ struct adit_mux_ops {
 	 */
 	bool		 (*drained)(const struct adit_mux *m);
 
+	/* optional: adit_mux_siblings of a session that a connector's bind made */
+	unsigned	 (*siblings)(const struct adit_mux *m);
+
 	/* optional: adit_mux_streams, where others count them */
 	unsigned	 (*streams)(const struct adit_mux *m);
 
@@ -94,6 +97,12 @@ bool adit_mux_draining(const struct adit_mux *m);
  * from time to time: it is no event.
  */
 bool adit_mux_drained(const struct adit_mux *m);
+
+/*
+ * How many sessions of the same bind, this one included, serve it better than one: as configured
+ * and as far as the peer gains by them. Known once m is open; at least 1.
+ */
+unsigned adit_mux_siblings(const struct adit_mux *m);
 
 /* Ends m, as adit_conn_close does a conn. why may be NULL: politely. m may be NULL. */
 void adit_mux_close(struct adit_mux *m, const struct adit_reason *why);

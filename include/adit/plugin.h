@@ -99,12 +99,21 @@ void adit_activity_end(struct adit_activity *a);	/* also before begin, or twice 
 
 enum adit_network { ADIT_TCP, ADIT_UDP, ADIT_UNIX };
 
+/*
+ * Whose session it is: 16 bytes, random, that all sessions of one client's bind share, which then
+ * count as one when visitors are spread by weight. All zero: it is alone.
+ */
+struct adit_client {
+	uint8_t	id[16];
+};
+
 struct adit_target {
 	enum adit_network	 network;
 	const char		*host;		/* a name or a literal; for ADIT_UNIX a path */
 	uint16_t		 port;
 	bool			 visitor_address;	/* of a bind: what becomes of a conn depends on who it
 							 * is of: it must not serve one visitor after another */
+	struct adit_client	 client;	/* to bind: whose session it will be; all zero: alone */
 };
 
 /* ---- layers ---------------------------------------------------------------------- */

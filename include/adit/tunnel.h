@@ -30,14 +30,6 @@ struct adit_open {
 typedef struct adit_conn *adit_session_open(void *session, const struct adit_open *req,
 					    struct adit_err *e);
 
-/*
- * Whose session it is: 16 bytes, random, that all sessions of one client's bind share, which then
- * count as one when visitors are spread by weight. All zero: it is alone.
- */
-struct adit_client {
-	uint8_t	id[16];
-};
-
 /* A session joining a tunnel. Strings are copied. */
 struct adit_member {
 	const char		*tunnel;

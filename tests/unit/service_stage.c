@@ -98,7 +98,7 @@ service_stage_setup(void **state)
 	t->loop = loop_new();
 	t->registry = registry_new();
 	t->sockets = listen_book_new(1);
-	t->workers = workers_start(&(struct worker_conf){ .workers = 1 }, &e);
+	t->workers = workers_start(&(struct worker_conf){ .workers = 3 }, &e);
 	if (!t->registry || !t->sockets || !t->workers || builtin_register(t->registry, &e) < 0 ||
 	    registry_add(t->registry, &listener_pair.base, &e) < 0)
 		fail_msg("%s", e.text);

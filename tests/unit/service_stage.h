@@ -15,7 +15,7 @@ struct service_stage {
 	struct loop		*loop;
 	struct registry		*registry;
 	struct listen_book	*sockets;
-	struct worker_group	*workers;	/* one, idle: who waits for a turn of each */
+	struct worker_group	*workers;	/* three threads; not the loop's worker */
 	struct generation	*now;		/* or NULL; freed at the end */
 	struct adit_err		 e;		/* why the last load failed */
 };
