@@ -39,6 +39,7 @@ char *adit_addr_format(const struct adit_addr *a, char out[ADIT_ADDR_TEXT]);
 /* Same, without the port and without brackets. */
 char *adit_addr_format_ip(const struct adit_addr *a, char out[ADIT_ADDR_TEXT]);
 
+/* Whether family, port, address and scope are the same. */
 bool adit_addr_equal(const struct adit_addr *a, const struct adit_addr *b);
 
 /*

@@ -36,7 +36,7 @@ enum adit_event {
 };
 
 enum adit_conn_flag {
-	ADIT_CONN_DGRAM = 1,	/* one read or write is one datagram; may be empty; there is no end */
+	ADIT_CONN_DGRAM = 1,	/* a read or write is one datagram, perhaps empty; has no end */
 	ADIT_CONN_SECURE = 2,	/* encrypted and, as far as configured, authenticated on the way */
 	ADIT_CONN_EXCHANGE = 4,	/* the first member of a struct adit_exchange */
 	ADIT_CONN_UNI = 8,	/* one direction only */
@@ -46,7 +46,7 @@ struct adit_conn;
 
 /* What a kind of conn implements. Called through the wrappers below only. */
 struct adit_conn_ops {
-	size_t		 size;		/* of this table: what lies beyond an older one's end is NULL */
+	size_t		 size;		/* of this table: what lies beyond its end is NULL */
 	const char	*name;		/* "tcp", "tls", ...: for the log */
 
 	/*
@@ -62,8 +62,10 @@ struct adit_conn_ops {
 	 */
 	ssize_t		(*writev)(struct adit_conn *c, const struct iovec *iov, int n);
 
-	/* Sends the end after all that was taken. Returns 0, a failure, or -ENOTSUP: no half-close in
-	 * this protocol. Called once; never -EAGAIN (keep a flag and do it when flushed). */
+	/*
+	 * Sends the end after all that was taken. Returns 0, a failure, or -ENOTSUP: no half-close
+	 * in this protocol. Called once; never -EAGAIN (keep a flag and do it when flushed).
+	 */
 	int		(*shutdown)(struct adit_conn *c);
 
 	/*
@@ -85,8 +87,10 @@ struct adit_conn_ops {
 	 */
 	void		(*want)(struct adit_conn *c);
 
-	/* The descriptor whose bytes in that direction (ADIT_READ or _WRITE) are exactly ours, now and
-	 * from now on, or -1. */
+	/*
+	 * The descriptor whose bytes in that direction (ADIT_READ or _WRITE) are exactly ours, now
+	 * and from now on, or -1.
+	 */
 	int		(*splice_fd)(struct adit_conn *c, unsigned dir);
 
 	/*
@@ -97,8 +101,9 @@ struct adit_conn_ops {
 	void		(*attach)(struct adit_conn *c, struct adit_worker *to);
 
 	/*
-	 * Closed, and still held: the worker ends, and nothing would go on. Give up what the holds are for
-	 * and release them, now. Without it free is called in spite of the holds, after all that have it.
+	 * Closed, and still held: the worker ends, and nothing would go on. Give up what the holds
+	 * are for and release them, now. Without it free is called in spite of the holds, after all
+	 * that have it.
 	 */
 	void		(*cut)(struct adit_conn *c);
 };
@@ -146,13 +151,22 @@ int adit_conn_unread(struct adit_conn *c, const void *buf, size_t len);
 /* Fails c with -ETIMEDOUT ms milliseconds from now; 0: no limit. Replaces the one before. */
 void adit_conn_deadline(struct adit_conn *c, unsigned ms);
 
+/* Whether the whole stack below is open and nothing has failed. */
 bool adit_conn_is_open(const struct adit_conn *c);
+
 int adit_conn_err(const struct adit_conn *c);		/* 0, or why it failed */
-unsigned adit_conn_flags(const struct adit_conn *c);
+unsigned adit_conn_flags(const struct adit_conn *c);	/* of enum adit_conn_flag */
 uint64_t adit_conn_id(const struct adit_conn *c);	/* for the log; unique in the process */
+
+/* The worker c belongs to: never NULL, and the calling thread's. */
 struct adit_worker *adit_conn_worker(const struct adit_conn *c);
+
+/*
+ * The addresses of both ends, c's for its life; family 0 where it has none. remote says who: the
+ * visitor, through a tunnel too.
+ */
 const struct adit_addr *adit_conn_local(const struct adit_conn *c);
-const struct adit_addr *adit_conn_remote(const struct adit_conn *c);	/* who: the visitor, through a tunnel too */
+const struct adit_addr *adit_conn_remote(const struct adit_conn *c);
 
 /*
  * The name and port the other end asked for (SNI, CONNECT, a tunnel's stream head), or NULL. Owned
@@ -160,8 +174,10 @@ const struct adit_addr *adit_conn_remote(const struct adit_conn *c);	/* who: the
  */
 const char *adit_conn_asked(const struct adit_conn *c, uint16_t *port);
 
-/* The protocol's own word for the failure (HTTP/2, HTTP/3, QUIC application code), received or, set
- * before close, to be sent; 0: none. */
+/*
+ * The protocol's own word for the failure (HTTP/2, HTTP/3, QUIC application code), received or, set
+ * before close, to be sent; 0: none.
+ */
 uint64_t adit_conn_code(const struct adit_conn *c);
 void adit_conn_set_code(struct adit_conn *c, uint64_t code);
 
@@ -190,7 +206,8 @@ const char *adit_conn_service(const struct adit_conn *c);
  * A zeroed instance of size bytes whose first member is a struct adit_conn; not open yet. NULL if
  * out of memory. Freed by the worker after close: ops->free, then the memory.
  */
-void *adit_conn_new(struct adit_worker *w, const struct adit_conn_ops *ops, size_t size, unsigned flags);
+void *adit_conn_new(struct adit_worker *w, const struct adit_conn_ops *ops, size_t size,
+		    unsigned flags);
 
 /*
  * Adds to what is worth trying. May be wrong upwards, never downwards: an operation that answers
@@ -205,10 +222,11 @@ void adit_conn_fail(struct adit_conn *c, int err);
 
 unsigned adit_conn_wanted(const struct adit_conn *c);	/* what the owner wants now */
 
+/* What adit_conn_local, _remote, _asked and _flags tell from now on. Copied; 0 or -ENOMEM. */
 void adit_conn_set_local(struct adit_conn *c, const struct adit_addr *a);
 void adit_conn_set_remote(struct adit_conn *c, const struct adit_addr *a);
-int adit_conn_set_asked(struct adit_conn *c, const char *host, uint16_t port);	/* copies; 0 or -ENOMEM */
-void adit_conn_add_flags(struct adit_conn *c, unsigned flags);
+int adit_conn_set_asked(struct adit_conn *c, const char *host, uint16_t port);
+void adit_conn_add_flags(struct adit_conn *c, unsigned flags);	/* keeps those there are */
 
 /* Keep the instance after close until adit_conn_release (to flush, to linger). Pairs may nest. */
 void adit_conn_hold(struct adit_conn *c);

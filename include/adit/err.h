@@ -18,7 +18,7 @@ extern "C" {
 /* What errno has no word for. The numbers are part of the ABI. */
 enum adit_error {
 	ADIT_ETLS = -4097,	/* TLS: handshake or record failed, or the peer sent an alert */
-	ADIT_ETRUNCATED = -4098,/* the stream ended without its protocol's own end (TLS without close_notify) */
+	ADIT_ETRUNCATED = -4098,/* an end without the protocol's own (TLS without close_notify) */
 	ADIT_EREFUSED = -4099,	/* the peer's answer was a refusal without a better word */
 	ADIT_EUNAUTH = -4100,	/* credentials missing or wrong */
 	ADIT_EFORBIDDEN = -4101,/* known, and not allowed */

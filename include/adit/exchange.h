@@ -36,9 +36,9 @@ struct adit_field {
  */
 struct adit_fields;
 
-struct adit_fields *adit_fields_new(void);
-struct adit_fields *adit_fields_copy(const struct adit_fields *f);
-void adit_fields_free(struct adit_fields *f);
+struct adit_fields *adit_fields_new(void);			/* empty; NULL: out of memory */
+struct adit_fields *adit_fields_copy(const struct adit_fields *f);	/* NULL: out of memory */
+void adit_fields_free(struct adit_fields *f);			/* NULL is fine */
 
 /* Which of the control data (RFC 9110, 6.2) to get or set. */
 enum adit_control {
@@ -51,28 +51,38 @@ enum adit_control {
 	ADIT_CONTROLS,
 };
 
-/* Set: 0, or -ENOMEM, or -EINVAL for bytes that no HTTP version may carry there (CR, LF, NUL, blanks in method ...).
- * text may be NULL: removes it. Get: empty text (s NULL) when absent. */
-int adit_fields_set_control(struct adit_fields *f, enum adit_control which, const char *s, size_t len);
+/*
+ * Set: 0, or -ENOMEM, or -EINVAL for bytes that no HTTP version may carry there (CR, LF, NUL,
+ * blanks in method ...). s may be NULL: removes it. Get: the text, f's until that is changed; empty
+ * (s NULL) when absent.
+ */
+int adit_fields_set_control(struct adit_fields *f, enum adit_control which, const char *s,
+			    size_t len);
 struct adit_text adit_fields_control(const struct adit_fields *f, enum adit_control which);
-void adit_fields_set_status(struct adit_fields *f, int status);	/* 100..999; 0: a request or trailers */
+
+/* The status, 100..999; 0: a request or trailers. */
+void adit_fields_set_status(struct adit_fields *f, int status);
 int adit_fields_status(const struct adit_fields *f);
-void adit_fields_set_version(struct adit_fields *f, int version);	/* 10, 11, 20, 30 */
-int adit_fields_version(const struct adit_fields *f);			/* it arrived with; 0: unknown */
+
+/* The version of HTTP it arrived with: 10, 11, 20, 30; 0: unknown. */
+void adit_fields_set_version(struct adit_fields *f, int version);
+int adit_fields_version(const struct adit_fields *f);
 
 /*
- * 0, -ENOMEM, -EINVAL (not a token; a value with CR, LF or NUL) or -E2BIG (beyond the limit of 64
- * KiB, 256 fields).
+ * Adds a field behind the others; set replaces all of that name. 0, -ENOMEM, -EINVAL (not a token;
+ * a value with CR, LF or NUL) or -E2BIG (beyond the limit of 64 KiB, 256 fields).
  */
 int adit_fields_add(struct adit_fields *f, struct adit_text name, struct adit_text value);
-int adit_fields_set(struct adit_fields *f, const char *name, const char *value);	/* replaces all of that name */
+int adit_fields_set(struct adit_fields *f, const char *name, const char *value);
 unsigned adit_fields_remove(struct adit_fields *f, const char *name);	/* how many there were */
 
-/* The first value of that name, or NULL text. */
+/* The first value of that name, or NULL text; f's until it is changed. */
 struct adit_text adit_fields_get(const struct adit_fields *f, const char *name);
 
 /* Whether any field of that name has word as an element of its comma list, without case. */
 bool adit_fields_has(const struct adit_fields *f, const char *name, const char *word);
+
+/* How many fields there are, and each of them in order; NULL beyond the last. */
 size_t adit_fields_count(const struct adit_fields *f);
 const struct adit_field *adit_fields_at(const struct adit_fields *f, size_t i);
 
@@ -89,20 +99,27 @@ struct adit_exchange_ops {
 	 * Sends a request, interim or final response. Taken whole (0), -EAGAIN, or a failure.
 	 * Copies f.
 	 */
-	int		(*send_head)(struct adit_exchange *x, const struct adit_fields *f, unsigned flags);
+	int		(*send_head)(struct adit_exchange *x, const struct adit_fields *f,
+				     unsigned flags);
 
-	/* The next head that arrived, or (after the body's end) the trailers; owned by x until the next call
-	 * or close. NULL: none yet. */
+	/*
+	 * The next head that arrived, or (after the body's end) the trailers; owned by x until the
+	 * next call or close. NULL: none yet.
+	 */
 	const struct adit_fields *(*head)(struct adit_exchange *x);
 
 	/* Sends trailers, before shutdown; 0, -EAGAIN, -ENOTSUP (this message cannot carry any). */
 	int		(*trailers)(struct adit_exchange *x, const struct adit_fields *f);
 };
 
-struct adit_exchange {			/* first member of every kind; ops points into an exchange_ops */
-	struct adit_conn body;
+struct adit_exchange {			/* first member of every kind */
+	struct adit_conn body;		/* its ops are the first member of an adit_exchange_ops */
 };
 
+/*
+ * As the operations above, on x's worker. Before x is open send_head and trailers answer -EAGAIN;
+ * after it failed, why. flags: of enum adit_head_flag.
+ */
 int adit_exchange_send_head(struct adit_exchange *x, const struct adit_fields *f, unsigned flags);
 const struct adit_fields *adit_exchange_head(struct adit_exchange *x);
 int adit_exchange_trailers(struct adit_exchange *x, const struct adit_fields *f);

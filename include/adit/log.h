@@ -14,8 +14,13 @@ extern "C" {
 #endif
 
 enum adit_log_level {
-	ADIT_LOG_TRACE, ADIT_LOG_DEBUG, ADIT_LOG_INFO, ADIT_LOG_WARN, ADIT_LOG_ERROR, ADIT_LOG_FATAL,
-	ADIT_LOG_NONE,
+	ADIT_LOG_TRACE,
+	ADIT_LOG_DEBUG,		/* an event each */
+	ADIT_LOG_INFO,		/* a service starts or stops, a connection has ended */
+	ADIT_LOG_WARN,		/* something does not work as asked */
+	ADIT_LOG_ERROR,		/* somebody has to act */
+	ADIT_LOG_FATAL,		/* the process ends */
+	ADIT_LOG_NONE,		/* as a log's level: nothing is written */
 };
 
 struct adit_log;

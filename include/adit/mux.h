@@ -20,9 +20,10 @@ struct adit_reason {
 
 struct adit_mux;
 
+/* What a kind of session implements. Called through the wrappers below only, on its worker. */
 struct adit_mux_ops {
-	size_t		 size;
-	const char	*name;
+	size_t		 size;		/* of this table: what lies beyond its end is NULL */
+	const char	*name;		/* "smux", "quic", ...: for the log */
 
 	/*
 	 * Opens a conn: kind is 0 (a stream), ADIT_CONN_DGRAM, ADIT_CONN_UNI or ADIT_CONN_EXCHANGE.
@@ -45,9 +46,11 @@ struct adit_mux_ops {
 
 	/* The owner's last word: all its conns fail (with why->err, or -ECONNRESET if 0). */
 	void		 (*close)(struct adit_mux *m, const struct adit_reason *why);
+
+	/* Frees what the instance owns (not the instance), once no caller is on the stack. */
 	void		 (*free)(struct adit_mux *m);
 
-	/* optional: what the owner wants changed */
+	/* optional: what the owner wants has changed */
 	void		 (*want)(struct adit_mux *m);
 
 	/*
@@ -82,14 +85,20 @@ typedef void adit_mux_cb(void *owner, struct adit_mux *m, unsigned events);
 
 /* ---- for owners ------------------------------------------------------------- */
 
+/* As adit_conn_own and adit_conn_want. */
 void adit_mux_own(struct adit_mux *m, adit_mux_cb *cb, void *owner);
 void adit_mux_want(struct adit_mux *m, unsigned events);
+
+/*
+ * As the operations above. While m drains, and after it ended, open fails and there is no room;
+ * probe does nothing after the end, drain nothing the second time.
+ */
 struct adit_conn *adit_mux_open(struct adit_mux *m, unsigned kind, struct adit_err *e);
 struct adit_conn *adit_mux_accept(struct adit_mux *m);
 unsigned adit_mux_room(const struct adit_mux *m, unsigned kind);
 void adit_mux_probe(struct adit_mux *m);
 void adit_mux_drain(struct adit_mux *m);
-bool adit_mux_draining(const struct adit_mux *m);
+bool adit_mux_draining(const struct adit_mux *m);	/* adit_mux_drain was called */
 
 /*
  * Whether m, which drains, can be closed without a loss: nothing is open, and what the peer may
@@ -107,26 +116,34 @@ unsigned adit_mux_siblings(const struct adit_mux *m);
 /* Ends m, as adit_conn_close does a conn. why may be NULL: politely. m may be NULL. */
 void adit_mux_close(struct adit_mux *m, const struct adit_reason *why);
 
+/* Whether the handshake is done and m has not ended. */
 bool adit_mux_is_open(const struct adit_mux *m);
-int adit_mux_err(const struct adit_mux *m);			/* 0 while it lives */
-const struct adit_reason *adit_mux_reason(const struct adit_mux *m);	/* why it ended, as the peer said */
-uint64_t adit_mux_heard(const struct adit_mux *m);		/* adit_now() of the last byte from the peer */
-unsigned adit_mux_streams(const struct adit_mux *m);		/* conns of it that are not closed */
-uint64_t adit_mux_id(const struct adit_mux *m);
+
+int adit_mux_err(const struct adit_mux *m);		/* 0 while it lives */
+const struct adit_reason *adit_mux_reason(const struct adit_mux *m);	/* why it ended; m's */
+uint64_t adit_mux_heard(const struct adit_mux *m);	/* adit_now() of the peer's last byte */
+unsigned adit_mux_streams(const struct adit_mux *m);	/* conns of it that are not closed */
+uint64_t adit_mux_id(const struct adit_mux *m);		/* for the log; unique in the process */
+
+/* As their namesakes in conn.h. */
 struct adit_worker *adit_mux_worker(const struct adit_mux *m);
 const struct adit_addr *adit_mux_local(const struct adit_mux *m);
 const struct adit_addr *adit_mux_remote(const struct adit_mux *m);
 
 /* ---- for implementers ------------------------------------------------------- */
 
+/* As adit_conn_new and adit_conn_ready; what was said too much is taken back by unready. */
 void *adit_mux_new(struct adit_worker *w, const struct adit_mux_ops *ops, size_t size);
 void adit_mux_ready(struct adit_mux *m, unsigned events);
 void adit_mux_unready(struct adit_mux *m, unsigned events);	/* nothing to accept, no room */
 
 /* Latches the end (err < 0; the first stays; text is copied) and wakes the owner. */
 void adit_mux_fail(struct adit_mux *m, const struct adit_reason *why);
-void adit_mux_hear(struct adit_mux *m, uint64_t now);
-void adit_mux_count(struct adit_mux *m, int change);		/* of adit_mux_streams */
+
+void adit_mux_hear(struct adit_mux *m, uint64_t now);	/* the peer is alive: adit_mux_heard */
+void adit_mux_count(struct adit_mux *m, int change);	/* of adit_mux_streams */
+
+/* As their namesakes in conn.h. */
 void adit_mux_set_local(struct adit_mux *m, const struct adit_addr *a);
 void adit_mux_set_remote(struct adit_mux *m, const struct adit_addr *a);
 void adit_mux_hold(struct adit_mux *m);

@@ -20,15 +20,15 @@ enum adit_opt_type {
 	ADIT_OPT_BOOL,		/* bool: true false 1 0 t f T F (gost's set), or an integer */
 	ADIT_OPT_INT,		/* int64_t within min..max */
 	ADIT_OPT_DURATION,	/* uint64_t, nanoseconds: "1m30s"; a bare number is seconds */
-	ADIT_OPT_SIZE,		/* uint64_t, bytes: "64KB" (powers of 1024) or a bare number of bytes */
+	ADIT_OPT_SIZE,		/* uint64_t, bytes: "64KB" (powers of 1024) or a bare number */
 	ADIT_OPT_STRING,	/* char *, owned by the instance, NULL when absent */
 	ADIT_OPT_LIST,		/* struct adit_strings: a YAML list or one text with commas */
 	ADIT_OPT_MAP,		/* struct adit_pairs: a YAML map of scalars */
 	ADIT_OPT_ADDR,		/* char *: host:port or :port, checked (port 0..65535) */
-	ADIT_OPT_UUID,		/* struct adit_uuid; dashes, braces and urn:uuid: as gost takes them */
+	ADIT_OPT_UUID,		/* struct adit_uuid; with dashes, braces, urn:uuid: as in gost */
 	ADIT_OPT_ENUM,		/* int: index into values */
 	ADIT_OPT_NAME,		/* char *: the name of another object; refers says of which kind */
-	ADIT_OPT_TREE,		/* const struct adit_tree *: the raw node, borrowed from the configuration */
+	ADIT_OPT_TREE,		/* const struct adit_tree *: the configuration's node, borrowed */
 };
 
 enum adit_opt_flags {
@@ -38,21 +38,21 @@ enum adit_opt_flags {
 
 struct adit_uuid { uint8_t b[16]; };		/* in text order */
 struct adit_strings { size_t n; char **v; };
-struct adit_pairs { size_t n; char **name; char **value; };	/* order kept; names in the file's case */
+struct adit_pairs { size_t n; char **name; char **value; };	/* in the file's order and case */
 struct adit_tree;				/* core/config/tree.h; opaque to plugins */
 
 struct adit_opt {
 	const char		*name;		/* as documented; compared without case */
-	const char *const	*aliases;	/* NULL-terminated, or NULL; the first one present wins */
+	const char *const	*aliases;	/* NULL-terminated, or NULL; the first there wins */
 	enum adit_opt_type	 type;
 	size_t			 offset;	/* of the field in the instance */
 	const char		*def;		/* as text, or NULL: zero */
-	int64_t			 min, max;	/* ADIT_OPT_INT, _DURATION (ns), _SIZE; both 0: any >= 0 */
+	int64_t			 min, max;	/* _INT, _DURATION (ns), _SIZE; both 0: any >= 0 */
 	const char *const	*values;	/* ADIT_OPT_ENUM: NULL-terminated words */
 	const char		*refers;	/* ADIT_OPT_NAME: "ingresses", "authers", ... */
-	unsigned		 flags;
+	unsigned		 flags;		/* of enum adit_opt_flags */
 	const char		*help;		/* one line */
-	size_t			 given;		/* offset of a bool that is set when the key was present; 0: none */
+	size_t			 given;		/* offset of a bool, set by a key; 0: none */
 };
 #define ADIT_OPT_END { .name = NULL }
 

@@ -22,13 +22,19 @@ extern "C" {
 #define ADIT_ABI 1
 
 enum adit_kind {
-	ADIT_LISTENER, ADIT_HANDLER, ADIT_DIALER, ADIT_CONNECTOR, ADIT_LAYER, ADIT_INGRESS, ADIT_STACK,
+	ADIT_LISTENER,
+	ADIT_HANDLER,
+	ADIT_DIALER,
+	ADIT_CONNECTOR,
+	ADIT_LAYER,
+	ADIT_INGRESS,
+	ADIT_STACK,
 	ADIT_KINDS,
 };
 
 struct adit_plugin {
 	uint32_t		 abi;		/* ADIT_ABI, checked before anything else is read */
-	uint32_t		 size;		/* of the whole table: what lies beyond it is NULL */
+	uint32_t		 size;		/* of the whole table: what lies beyond is NULL */
 	enum adit_kind		 kind;
 	const char		*name;		/* what `type:` and URL schemes call it */
 	const char		*help;		/* one line */
@@ -43,9 +49,12 @@ struct adit_plugin {
  */
 struct adit_component;
 
+/* Takes and drops a reference: what outlives the call it was given p in holds one. */
 void adit_component_get(struct adit_component *p);
 void adit_component_put(struct adit_component *p);
-const char *adit_component_name(const struct adit_component *p);	/* the service's or node's */
+
+/* The name of the service or node, and where to log; p's. */
+const char *adit_component_name(const struct adit_component *p);
 struct adit_log *adit_component_log(const struct adit_component *p);
 
 /*
@@ -92,8 +101,10 @@ struct adit_activity {
 	struct adit_component	*component;			/* core's, below too; referenced */
 	struct adit_activity	*next, **prev;
 };
+
+/* Counts a, whose stop is set, from now on; end does so no more, also before begin, or twice. */
 void adit_activity_begin(struct adit_activity *a, struct adit_component *p, struct adit_worker *w);
-void adit_activity_end(struct adit_activity *a);	/* also before begin, or twice */
+void adit_activity_end(struct adit_activity *a);
 
 /* ---- where to ------------------------------------------------------------------ */
 
@@ -111,9 +122,10 @@ struct adit_target {
 	enum adit_network	 network;
 	const char		*host;		/* a name or a literal; for ADIT_UNIX a path */
 	uint16_t		 port;
-	bool			 visitor_address;	/* of a bind: what becomes of a conn depends on who it
-							 * is of: it must not serve one visitor after another */
-	struct adit_client	 client;	/* to bind: whose session it will be; all zero: alone */
+	bool			 visitor_address;	/* of a bind: what becomes of a conn depends
+							 * on who it is of: it must not serve one
+							 * visitor after another */
+	struct adit_client	 client;	/* to bind: whose session it will be; zero: alone */
 };
 
 /* ---- layers ---------------------------------------------------------------------- */
@@ -123,11 +135,14 @@ struct adit_layer;
 struct adit_layer_ops {
 	struct adit_plugin base;
 
-	/* A conn over lower, which it owns from now on, also on failure (NULL, e filled). lower may still be
-	 * opening. host: the name that was dialed, for what the layer verifies or sends. */
+	/*
+	 * A conn over lower, which it owns from now on, also on failure (NULL, e filled). lower may
+	 * still be opening. host: the name that was dialed, for what the layer verifies or sends.
+	 */
 	struct adit_conn *(*client)(struct adit_layer *l, struct adit_conn *lower, const char *host,
 				    struct adit_err *e);
-	struct adit_conn *(*server)(struct adit_layer *l, struct adit_conn *lower, struct adit_err *e);
+	struct adit_conn *(*server)(struct adit_layer *l, struct adit_conn *lower,
+				    struct adit_err *e);
 
 	/* optional */
 	int	(*init)(struct adit_layer *l, struct adit_err *e);
@@ -137,8 +152,9 @@ struct adit_layer_ops {
 struct adit_layer {				/* first member of every instance */
 	const struct adit_layer_ops	*ops;
 	struct adit_component		*component;
-	bool				 server;	/* whether server or client will be called; set
-							 * before init, which may fail for one and not the other */
+	bool				 server;	/* whether server or client will be called;
+							 * set before init, which may fail for one
+							 * and not the other */
 };
 
 /*
@@ -148,7 +164,7 @@ struct adit_layer {				/* first member of every instance */
  */
 struct adit_stack {
 	struct adit_plugin	 base;		/* instance 0, opts NULL */
-	const char		*over;		/* a listener and dialer of streams: "tcp", "unix" */
+	const char		*over;		/* a listener and dialer of streams, as "tcp" */
 	const char		*layers[4];	/* from below to above; ended by NULL */
 	const char		*mux;		/* NULL, or the session at the end */
 };
@@ -160,16 +176,19 @@ struct adit_listener;
 struct adit_listener_ops {
 	struct adit_plugin base;
 
-	/* Makes it ready to accept (binds sockets) without accepting yet. Main thread. */
+	/*
+	 * Makes it ready to accept (binds sockets) without accepting yet. 0, or a failure with e
+	 * filled, here and below. Main thread.
+	 */
 	int	(*open)(struct adit_listener *l, struct adit_err *e);
 	/* Accepts on that worker, handing each conn to adit_accept. */
 	int	(*start)(struct adit_listener *l, struct adit_worker *w, struct adit_err *e);
 	/* Accepts no more there; what was accepted goes on. */
 	void	(*stop)(struct adit_listener *l, struct adit_worker *w);
-	/* After stop on all workers. */
+	/* After stop on all workers. Main thread. */
 	void	(*close)(struct adit_listener *l);
 
-	/* optional */
+	/* optional; fini also after a failed init */
 	int	(*init)(struct adit_listener *l, struct adit_err *e);
 	void	(*fini)(struct adit_listener *l);
 	/*
@@ -212,7 +231,7 @@ struct adit_handler_ops {
 	/* Drain: no new work on w; sessions are told; what is open goes on until the limit. */
 	void	(*stop)(struct adit_handler *h, struct adit_worker *w);
 	void	(*close)(struct adit_handler *h);
-	/* Whether it passes the remote address of a conn on, as in a PROXY header. NULL: it does not. */
+	/* Whether it passes a conn's remote address on, as in a PROXY header. NULL: no. */
 	bool	(*shows_visitor)(const struct adit_handler *h);
 };
 
@@ -230,7 +249,10 @@ struct adit_handler {				/* first member of every instance */
 struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
 			       struct adit_err *e);
 
-/* Opens a conn to a target of the handler's own choice, through its chain. */
+/*
+ * Opens a conn to a target of the handler's own choice, through its chain. It may still be opening;
+ * NULL with e filled. On w.
+ */
 struct adit_conn *adit_handler_dial(struct adit_handler *h, struct adit_worker *w,
 				    const struct adit_target *to, struct adit_err *e);
 
@@ -238,21 +260,24 @@ struct adit_conn *adit_handler_dial(struct adit_handler *h, struct adit_worker *
 
 struct adit_dialer;
 
+/* What a dialer is asked for; borrowed for the call. */
 struct adit_dial {
-	struct adit_worker	*worker;
+	struct adit_worker	*worker;	/* the calling one */
 	const char		*host;		/* of the node's address; a name or a literal */
 	uint16_t		 port;
-	struct adit_conn	*via;		/* what the hops before opened to that address, owned by the
-						 * dialer from now on (also on failure); NULL: dial it */
+	struct adit_conn	*via;		/* what the hops before opened to that address, the
+						 * dialer's from now on (also on failure); NULL:
+						 * dial it */
 };
 
 struct adit_dialer_ops {
 	struct adit_plugin base;
 
 	/* A conn that is still opening, or NULL with e filled. */
-	struct adit_conn *(*dial)(struct adit_dialer *d, const struct adit_dial *req, struct adit_err *e);
+	struct adit_conn *(*dial)(struct adit_dialer *d, const struct adit_dial *req,
+				  struct adit_err *e);
 
-	/* optional */
+	/* optional, as for listeners */
 	int	(*init)(struct adit_dialer *d, struct adit_err *e);
 	void	(*fini)(struct adit_dialer *d);
 	/* What it keeps on that worker (sessions) is let go; its conns go on. */
@@ -271,18 +296,24 @@ struct adit_connector;
 struct adit_connector_ops {
 	struct adit_plugin base;
 
-	/* Asks the node behind lower (owned from now on, perhaps still opening) to reach to. The conn returned
-	 * is open when the node agreed. visitor: who it is for, or NULL. */
+	/*
+	 * Asks the node behind lower (owned from now on, also on failure; perhaps still opening) to
+	 * reach to. The conn returned is open when the node agreed; NULL with e filled. visitor:
+	 * who it is for, or NULL.
+	 */
 	struct adit_conn *(*connect)(struct adit_connector *n, struct adit_conn *lower,
 				     const struct adit_target *to, const struct adit_addr *visitor,
 				     struct adit_err *e);
 
-	/* Asks the node to send us what arrives at address; NULL (ops) where the protocol cannot. The mux is
-	 * open when the node agreed; its conns carry remote and asked. NULL with e filled on failure. */
+	/*
+	 * Asks the node to send us what arrives at address; NULL (ops) where the protocol cannot.
+	 * The mux is open when the node agreed; its conns carry remote and asked. NULL with e
+	 * filled on failure.
+	 */
 	struct adit_mux *(*bind)(struct adit_connector *n, struct adit_conn *lower,
 				 const struct adit_target *address, struct adit_err *e);
 
-	/* optional */
+	/* optional, as for listeners */
 	int	(*init)(struct adit_connector *n, struct adit_err *e);
 	void	(*fini)(struct adit_connector *n);
 };
@@ -292,7 +323,10 @@ struct adit_connector {				/* first member of every instance */
 	struct adit_component		*component;
 };
 
-/* Binds address through the listener's chain: dials its nodes, then the last connector's bind. */
+/*
+ * Binds address through the listener's chain: dials its nodes, then the last connector's bind. NULL
+ * with e filled. On w.
+ */
 struct adit_mux *adit_listener_bind(struct adit_listener *l, struct adit_worker *w,
 				    const struct adit_target *address, struct adit_err *e);
 
@@ -305,6 +339,7 @@ int adit_listener_can_bind(const struct adit_listener *l, struct adit_err *e);
 
 struct adit_ingress;
 
+/* Where a host name leads. */
 struct adit_rule {
 	struct adit_uuid	tunnel;
 	bool			private_;	/* not for public entry points */
@@ -313,12 +348,14 @@ struct adit_rule {
 struct adit_ingress_ops {
 	struct adit_plugin base;
 
-	/* The rule for host (normalised: lower case, no port, no trailing dot). 0, or ADIT_ENOROUTE. On any
-	 * worker, at the same time. */
+	/*
+	 * The rule for host (normalised: lower case, no port, no trailing dot). 0, or
+	 * ADIT_ENOROUTE. On any worker, at the same time.
+	 */
 	int	(*lookup)(struct adit_ingress *i, struct adit_worker *w, const char *host,
 			  struct adit_rule *out);
 
-	/* optional */
+	/* optional, as for listeners */
 	int	(*init)(struct adit_ingress *i, struct adit_err *e);
 	void	(*fini)(struct adit_ingress *i);
 };

@@ -23,7 +23,7 @@ struct adit_open {
 	struct adit_addr	 from;		/* the visitor; family 0: unknown */
 	const char		*host;		/* what the visitor asked for; "" if nothing */
 	uint16_t		 port;
-	uint64_t		 session;	/* a number from adit_tunnel_pick, tried first; 0: none */
+	uint64_t		 session;	/* of adit_tunnel_pick, tried first; 0: none */
 };
 
 /* How a session opens a conn for a visitor; runs on the session's worker. */
@@ -34,12 +34,13 @@ typedef struct adit_conn *adit_session_open(void *session, const struct adit_ope
 struct adit_member {
 	const char		*tunnel;
 	enum adit_network	 network;
-	unsigned		 weight;	/* 0 counts as 1; ADIT_WEIGHT_EXCLUSIVE: only such are used */
-	bool			 visitor_address;	/* its side passes the visitor's address on: never reuse
-							 * one visitor's stream for another */
+	unsigned		 weight;	/* 0: as 1; ADIT_WEIGHT_EXCLUSIVE: such alone */
+	bool			 visitor_address;	/* its side passes the visitor's address on:
+							 * never reuse one visitor's stream for
+							 * another */
 	struct adit_client	 client;
 	adit_session_open	*open;
-	void			*session;	/* open's first argument; lives until adit_tunnel_leave */
+	void			*session;	/* open's; lives until adit_tunnel_leave */
 };
 
 /* Joins, on the session's worker. Returns its number (never 0), or 0: out of memory or a limit. */
@@ -51,10 +52,11 @@ void adit_tunnel_leave(struct adit_worker *w, uint64_t number);
 /* A session in trouble (not answering) is out of rotation until it is well again. Same worker. */
 void adit_tunnel_set_usable(struct adit_worker *w, uint64_t number, bool usable);
 
+/* A session that was chosen. */
 struct adit_choice {
-	uint64_t	session;
+	uint64_t	session;	/* its number */
 	unsigned	worker;		/* index of the one it belongs to */
-	bool		visitor_address;
+	bool		visitor_address;	/* as its member's */
 };
 
 /*

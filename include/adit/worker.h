@@ -32,6 +32,7 @@ unsigned adit_worker_count(const struct adit_worker *w);
 /* The worker with that index in the same process part, for adit_worker_post. */
 struct adit_worker *adit_worker_at(const struct adit_worker *w, unsigned index);
 
+/* The log of the process part; NULL: nothing is logged. Any thread. */
 struct adit_log *adit_worker_log(const struct adit_worker *w);
 
 /* Monotonic time in nanoseconds, read from the clock. Any thread. */
@@ -70,6 +71,8 @@ struct adit_job {
 	struct adit_message	 message;
 	bool			 cancelled;
 };
+
+/* Queues j, core's until done. 0, or -EAGAIN or ADIT_ESTOPPED: it is not run. On w. */
 int adit_job_run(struct adit_worker *w, struct adit_job *j);
 
 /* A timer of one worker. */
