@@ -26,7 +26,7 @@ const struct command *command_at(unsigned i);
 
 /* What the daemon's flags say. */
 struct flags {
-	struct config_args	 args;		/* its lists are the parser's, freed by flags_fini */
+	struct config_args	 args;		/* lists: the parser's, freed by flags_fini */
 	const char		*output;	/* -O: "yaml" or "json"; NULL: run */
 	bool			 version, help;
 	uint64_t		 reload;	/* -R, ns */

@@ -33,7 +33,7 @@ struct quic_listener {
 /* One worker's endpoint. */
 struct quic_port {
 	struct quic_listener	*listener;
-	struct adit_component	*component;	/* referenced: the endpoint may live longer than its service */
+	struct adit_component	*component;	/* referenced: the endpoint may outlive it */
 	struct quic_endpoint	*endpoint;
 	unsigned		 sessions;
 	bool			 stopped;

@@ -20,7 +20,7 @@
 #define PAUSE_REFUSED ADIT_SECONDS(5)	/* the credentials will not be right in a moment */
 #define SOON ADIT_SECONDS(60)
 
-/* Sessions of one bind, if its connector wants several: each on another worker, as far as they go. */
+/* Sessions of one bind, if its connector wants several: each on another worker, while there are. */
 #define SESSIONS_MAX 16u
 
 /* One of them; it belongs to its worker. */
@@ -42,12 +42,12 @@ struct rtcp_listener {
 struct rtcp_bind {
 	struct adit_activity	 activity;
 	struct rtcp_listener	*listener;
-	unsigned		 index;		/* of its part; the first decides how many there are */
+	unsigned		 index;		/* of its part; the first decides how many */
 	struct adit_worker	*worker;
 	struct adit_mux		*mux;		/* owned; NULL while pausing */
 	struct adit_timer	*retry;
 	uint64_t		 pause;		/* the next one, before jitter */
-	uint64_t		 lost;		/* since when there is no session; 0: there is one */
+	uint64_t		 lost;		/* since when there is none; 0: there is one */
 	unsigned		 siblings;	/* as the session says */
 	bool			 draining;
 };
@@ -73,7 +73,8 @@ rtcp_log(struct rtcp_bind *b, enum adit_log_level level, int err, const char *te
 	adit_log(adit_component_log(p), level,
 		 ADIT_FIELDS(ADIT_STR("kind", "listener"), ADIT_STR("listener", "rtcp"),
 			     ADIT_STR("service", adit_component_name(p))),
-		 "accept: %s%s%s, retrying in %llums", adit_strerror(err), text && *text ? ": " : "",
+		 "accept: %s%s%s, retrying in %llums", adit_strerror(err),
+		 text && *text ? ": " : "",
 		 text ? text : "", (unsigned long long)(pause / ADIT_MS(1)));
 }
 

@@ -131,8 +131,10 @@ pair_wake(struct pair_side *s)
 	s->waking = true;
 	p->refs++;
 	s->wake = (struct adit_message){ .run = pair_woken, .discard = pair_wake_discarded };
-	/* The receiver takes the lock in its own turn: posting under it cannot deadlock, except when its
-	 * worker has ended and discard runs here. */
+	/*
+	 * The receiver takes the lock in its own turn: posting under it cannot deadlock, except
+	 * when its worker has ended and discard runs here.
+	 */
 	pair_unlock(p);
 	adit_worker_post(s->worker, &s->wake);
 	pair_lock(p);

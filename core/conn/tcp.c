@@ -92,7 +92,7 @@ tcp_linger_timeout(void *arg)
 static void
 tcp_linger_read(struct tcp *t)
 {
-	char dropped[4096];	/* not the worker's scratch: who closes us may be in the middle of it */
+	char dropped[4096];	/* not the worker's scratch: who closes us may be using it */
 	ssize_t n;
 
 	do {

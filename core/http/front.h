@@ -25,8 +25,9 @@ struct front_opts {
 	uint64_t	head_timeout;	/* ns from the request's head to the final one of the
 					 * response, while no body is moving either; 0: none */
 	uint64_t	idle;		/* as adit_pump_opts */
-	uint64_t	half_closed;	/* the same, after an upgrade; and what a request may be silent
-					 * that goes on behind its response. A response may be */
+	uint64_t	half_closed;	/* the same, after an upgrade; and how long a request that
+					 * goes on behind its response may be silent. A response
+					 * may be for ever */
 
 	/*
 	 * optional: the response's head (interim ones too), about to be sent to near: to be edited.

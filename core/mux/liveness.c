@@ -53,8 +53,8 @@ liveness_look(void *arg)
 }
 
 struct liveness *
-liveness_start(struct adit_mux *m, bool (*answers)(const struct adit_mux *m), void (*dead)(void *arg),
-	       void *arg)
+liveness_start(struct adit_mux *m, bool (*answers)(const struct adit_mux *m),
+	       void (*dead)(void *arg), void *arg)
 {
 	struct liveness *l = calloc(1, sizeof(*l));
 

@@ -9,7 +9,7 @@
 
 #include "core/runtime/worker.h"
 
-/* For how long a peer may open more after a drain: one that cannot be told, one that does not answer. */
+/* For how long a peer may open more after a drain: one that cannot be told, or does not answer. */
 #define DRAIN_NS ADIT_MS(200)
 #define DRAIN_MAX_NS ADIT_SECONDS(3)
 
@@ -102,7 +102,8 @@ adit_mux_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
 
 	if (core->reason.err) {
 		adit_err_set(e, core->reason.err, "session ended: %s",
-			     core->reason.text ? core->reason.text : adit_strerror(core->reason.err));
+			     core->reason.text ? core->reason.text
+					       : adit_strerror(core->reason.err));
 		return NULL;
 	}
 	if (core->draining) {

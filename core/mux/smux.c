@@ -540,7 +540,7 @@ smux_probe(struct adit_mux *base)
 		smux_want(m);
 }
 
-/* There is no GOAWAY: new streams of a gost get a FIN. An adit's answer comes after its last SYN. */
+/* There is no GOAWAY: new streams of a gost get a FIN. An adit answers after its last SYN. */
 static void
 smux_drain(struct adit_mux *base)
 {

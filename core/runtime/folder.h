@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 /*
- * Makes every folder that leads to the file path, those that are missing with mode. 0, or -errno. Any thread; blocks, so not
- * where a worker turns.
+ * Makes every folder that leads to the file path, those that are missing with mode. 0, or -errno.
+ * Any thread; blocks, so not where a worker turns.
  */
 int folder_make_for(const char *path, mode_t mode);
 

@@ -39,7 +39,7 @@ struct adit_worker {
 	bool			 turn_set, in_turn;
 	struct io		*run_first, **run_last;
 	unsigned		 run_now;	/* how many at its head are of this turn */
-	struct io		*running;	/* whose cb is being called; NULL once it has moved */
+	struct io		*running;	/* whose cb is called; NULL once it moved */
 	struct io		*graves;
 	TAILQ_HEAD(lingering_ios, io) lingering;	/* closed but held */
 
@@ -658,7 +658,8 @@ workers_start(const struct worker_conf *conf, struct adit_err *e)
 	if (!g)
 		return NULL;
 	for (unsigned i = 0; i < g->n; i++) {
-		int err = pthread_create(&g->workers[i].thread, NULL, worker_thread, &g->workers[i]);
+		struct adit_worker *w = &g->workers[i];
+		int err = pthread_create(&w->thread, NULL, worker_thread, w);
 		char name[16] = "adit/";
 
 		if (err) {

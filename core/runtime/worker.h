@@ -57,7 +57,8 @@ void workers_call(struct worker_group *g, void (*fn)(struct adit_worker *w, void
  * A worker on a loop that somebody else runs (libadit, unit tests): a group of one, no thread, no
  * signal handler. base stays the caller's.
  */
-struct adit_worker *worker_attach(struct event_base *base, struct adit_log *log, struct adit_err *e);
+struct adit_worker *worker_attach(struct event_base *base, struct adit_log *log,
+				  struct adit_err *e);
 void worker_detach(struct adit_worker *w);
 
 /* For modules with descriptors of their own. */
@@ -70,7 +71,15 @@ struct job_pool *worker_jobs(const struct adit_worker *w);
  * fini (may be NULL) runs in worker_detach/workers_stop, on the value; the slot is empty by then,
  * and if it is filled again meanwhile, fini runs again.
  */
-enum worker_slot { SLOT_RESOLVER, SLOT_TUNNELS, SLOT_PIPES, SLOT_UDP, SLOT_DIALS, SLOT_FRONTS, SLOTS };
+enum worker_slot {
+	SLOT_RESOLVER,
+	SLOT_TUNNELS,
+	SLOT_PIPES,
+	SLOT_UDP,
+	SLOT_DIALS,
+	SLOT_FRONTS,
+	SLOTS,
+};
 void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *));
 
 /*

@@ -30,11 +30,13 @@ struct adit_component {
 	struct adit_log			*log;
 	struct adit_tls_conf		 tls;
 	const char			*user, *password;	/* to present; NULL: none */
-	char				*owned_user, *owned_password;	/* of a file: freed with it */
-	_Atomic(struct auth_set *)	 auth;		/* to check; owned; NULL: anybody; replaced at a reload */
+	char				*owned_user;	/* of a file: freed with p, as is: */
+	char				*owned_password;
+	_Atomic(struct auth_set *)	 auth;		/* to check; owned; NULL: anybody; a
+							 * reload may replace it */
 	struct service			*service;	/* of listeners and handlers */
 	struct activities		*activities;	/* the service's; NULL: not counted */
-	struct listen_book		*sockets;	/* the process's; NULL where there is none */
+	struct listen_book		*sockets;	/* the process's; NULL: there are none */
 	void				(*destroy)(struct adit_component *p);
 };
 

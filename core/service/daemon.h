@@ -11,10 +11,10 @@
 struct daemon_conf {
 	const struct registry		*registry;
 	const struct config_kinds	*kinds;
-	struct config_args		 args;		/* where the configuration comes from, read again at reload */
+	struct config_args		 args;		/* the configuration; read at reloads too */
 	unsigned			 workers;	/* 0: one per core */
 	uint64_t			 drain;		/* ns for what goes on to end by itself */
-	uint64_t			 reload;	/* ns between two reloads by themselves (-R); 0: none */
+	uint64_t			 reload;	/* ns between two by themselves; 0: none */
 };
 
 /*

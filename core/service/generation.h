@@ -11,7 +11,8 @@
 struct generation {
 	struct config		*config;	/* referenced */
 	struct chain		**chains;	/* as many as config has, referenced */
-	struct adit_ingress	**ingresses;	/* the same; one of a name that was there before is the same object */
+	struct adit_ingress	**ingresses;	/* the same; one whose name was there before is
+						 * the object that was there */
 	struct ingress_table	**tables;	/* other rules for those, until the commit; owned */
 	struct service		**services;	/* the same */
 	bool			*taken;		/* which services are old's */

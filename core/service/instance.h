@@ -14,7 +14,7 @@
 
 struct instance {
 	const struct adit_plugin	*plugin;
-	void				*base;		/* a struct adit_listener, _handler, ...; owned */
+	void				*base;		/* a struct adit_listener, ...; owned */
 	struct adit_layer		*layers[LAYERS_MAX];	/* from below to above; owned */
 	size_t				 n_layers;
 };

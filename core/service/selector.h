@@ -31,7 +31,7 @@ struct selector {
 /* One that may be chosen. */
 struct candidate {
 	struct node_state	*state;
-	const struct node_conf	*conf;		/* weight, backup, its own maxFails and failTimeout */
+	const struct node_conf	*conf;		/* weight, backup, own maxFails and failTimeout */
 	size_t			 index;		/* the caller's */
 };
 

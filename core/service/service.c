@@ -26,11 +26,11 @@ struct service {
 	struct config			*config;	/* referenced */
 	struct adit_component		 listener_place, handler_place;
 	struct instance			 listener, handler;
-	struct chain			*listener_chain;	/* referenced, or NULL; so is the next */
+	struct chain			*listener_chain;	/* NULL, or referenced, as is: */
 	struct chain			*handler_chain;
 	struct activities		 activities;
-	struct adit_ingress		**ingresses;	/* in the configuration's order, ended by NULL;
-							 * referenced */
+	struct adit_ingress		**ingresses;	/* referenced, in the configuration's order,
+							 * ended by NULL */
 	struct forwarder		 forwarder;
 	bool				 opened_listener, opened_handler;
 };

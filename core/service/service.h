@@ -20,7 +20,7 @@ struct worker_group;
 struct service_world {
 	const struct registry	*registry;
 	struct listen_book	*sockets;	/* NULL: nothing is opened, for a check */
-	struct adit_worker	*home;		/* where what is nobody's own runs: files that are watched */
+	struct adit_worker	*home;		/* for what is nobody's: files that are watched */
 	struct adit_log		*log;
 	struct config		*config;
 	struct chain		**chains;	/* in the order of config->chains */

@@ -100,7 +100,8 @@ newcomer_stop(struct adit_activity *a, int why)
 
 /* ---- to the worker of the session that is to serve it, where nothing has to cross threads ---- */
 
-typedef void visit_begin(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start);
+typedef void visit_begin(struct entry_shared *s, struct adit_conn *c,
+			 const struct visit_start *start);
 
 struct arrival {
 	struct entry_shared	*shared;

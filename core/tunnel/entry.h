@@ -21,18 +21,18 @@ struct entry_conf {
 					  struct adit_rule *out);
 	void			*arg;
 
-	uint64_t		 read_timeout;	/* ns, for the first bytes of the far side's answer */
-	bool			 keepalive;	/* keep idle streams to clients and use them again */
+	uint64_t		 read_timeout;	/* ns, for the first bytes of an answer */
+	bool			 keepalive;	/* keep idle streams to clients for later */
 	bool			 proxy_protocol;/* take a PROXY header in front, if there is one */
-	struct adit_strings	 trusted;	/* addresses (a.b.c.d, a.b.c.d/n, v6) whose word about the
-						 * client's address is taken; borrowed */
+	struct adit_strings	 trusted;	/* addresses (a.b.c.d, a.b.c.d/n, v6) whose word
+						 * about the client's is taken; borrowed */
 };
 
 /* Binds. NULL with e filled. Main thread; conf is copied. */
 struct entry *entry_open(const struct entry_conf *conf, struct adit_err *e);
 int entry_start(struct entry *n, struct adit_worker *w, struct adit_err *e);	/* on w */
 void entry_stop(struct entry *n, struct adit_worker *w);			/* on w */
-void entry_close(struct entry *n);		/* main thread; visits keep what they need themselves */
+void entry_close(struct entry *n);		/* main thread; visits keep what they need */
 
 /* Where it really listens. */
 const struct adit_addr *entry_addr(const struct entry *n);

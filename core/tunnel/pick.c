@@ -48,7 +48,7 @@ tunnel_same_client(const struct tunnel_member *a, const struct tunnel_member *b)
 	       memcmp(&a->client, &alone, sizeof(alone)) != 0;
 }
 
-/* One of the client's sessions that begin at members[*i], which is moved behind the last of them. */
+/* One of the client's sessions that begin at members[*i], which is moved behind the last one. */
 static const struct tunnel_member *
 choose_of_client(const struct tunnel_member *const *members, unsigned n, unsigned *i,
 		 const struct tunnel_wish *wish, uint64_t *chance)
@@ -75,7 +75,8 @@ choose_of_client(const struct tunnel_member *const *members, unsigned n, unsigne
  * only one; the first exclusive one starts the choice anew.
  */
 const struct tunnel_member *
-tunnel_choose(const struct tunnel_member *const *members, unsigned n, const struct tunnel_wish *wish)
+tunnel_choose(const struct tunnel_member *const *members, unsigned n,
+	      const struct tunnel_wish *wish)
 {
 	const struct tunnel_member *chosen = NULL, *m;
 	bool exclusive = false;

@@ -30,7 +30,8 @@ struct relay_bind {
 	struct adit_mux		*session;	/* from then on; both owned */
 	struct liveness		*liveness;	/* of the session */
 	struct smux_conf	 smux;
-	void			(*bound)(void *arg, struct adit_mux *m, const struct relay_msg *answer);
+	void			(*bound)(void *arg, struct adit_mux *m,
+					 const struct relay_msg *answer);
 	void			*arg;
 	struct bind_list	 waiting, ready;
 };
@@ -39,6 +40,12 @@ static struct relay_bind *
 bind_of(struct adit_mux *m)
 {
 	return adit_container_of(m, struct relay_bind, base);
+}
+
+static const struct relay_bind *
+bind_of_const(const struct adit_mux *m)
+{
+	return (const void *)((const char *)m - offsetof(struct relay_bind, base));
 }
 
 static void
@@ -98,7 +105,8 @@ bind_session_event(void *owner, struct adit_mux *session, unsigned events)
 
 	if (events & ADIT_OPEN) {
 		adit_mux_want(session, ADIT_READ);
-		adit_mux_probe(session);	/* an adit answers, and half-close is possible; a gost ignores it */
+		/* An adit answers, and half-close is possible; a gost ignores it. */
+		adit_mux_probe(session);
 	}
 	adit_mux_hear(&b->base, adit_mux_heard(session));
 	while ((c = adit_mux_accept(session)))
@@ -233,7 +241,7 @@ bind_drain(struct adit_mux *m)
 static bool
 bind_drained(const struct adit_mux *m)
 {
-	const struct relay_bind *b = (const void *)((const char *)m - offsetof(struct relay_bind, base));
+	const struct relay_bind *b = bind_of_const(m);
 
 	return !b->session || adit_mux_drained(b->session);
 }
@@ -256,7 +264,7 @@ bind_close(struct adit_mux *m, const struct adit_reason *why)
 static unsigned
 bind_streams(const struct adit_mux *m)
 {
-	const struct relay_bind *b = (const void *)((const char *)m - offsetof(struct relay_bind, base));
+	const struct relay_bind *b = bind_of_const(m);
 
 	return b->session ? adit_mux_streams(b->session) : 0;
 }

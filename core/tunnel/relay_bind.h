@@ -19,7 +19,8 @@ struct relay_bind_conf {
 	unsigned		 answer_ms;	/* limit for lower to open and the answer to come */
 
 	/* Called once when the node agreed: for the log. Optional. */
-	void			(*bound)(void *arg, struct adit_mux *m, const struct relay_msg *answer);
+	void			(*bound)(void *arg, struct adit_mux *m,
+					 const struct relay_msg *answer);
 	void			*arg;
 };
 

@@ -24,7 +24,8 @@ reader_reserve(struct relay_reader *r, size_t need)
 }
 
 int
-relay_reader_read(struct relay_reader *r, struct adit_conn *c, struct relay_msg *out, const char **why)
+relay_reader_read(struct relay_reader *r, struct adit_conn *c, struct relay_msg *out,
+		  const char **why)
 {
 	for (;;) {
 		size_t need = relay_need(r->buf, r->len);
@@ -135,7 +136,8 @@ static int
 relay_flush(struct relay_conn *r)
 {
 	while (r->out) {
-		ssize_t n = adit_conn_write(r->lower, r->out + r->out_sent, r->out_len - r->out_sent);
+		ssize_t n = adit_conn_write(r->lower, r->out + r->out_sent,
+					    r->out_len - r->out_sent);
 
 		if (n < 0)
 			return (int)n;
@@ -319,8 +321,8 @@ static const struct adit_conn_ops relay_ops = {
 };
 
 struct adit_conn *
-relay_conn(struct adit_conn *lower, const struct relay_msg *request, unsigned ms, relay_head_cb *head,
-	   void *arg)
+relay_conn(struct adit_conn *lower, const struct relay_msg *request, unsigned ms,
+	   relay_head_cb *head, void *arg)
 {
 	struct relay_conn *r = adit_conn_new(adit_conn_worker(lower), &relay_ops, sizeof(*r), 0);
 

@@ -6,7 +6,8 @@ int
 mux_opts_conf(const struct mux_opts *o, bool client, struct smux_conf *out, struct adit_err *e)
 {
 	if (o->type != 0)
-		return adit_err_set(e, ADIT_EUNSUPPORTED, "mux.type yamux is not available in this build");
+		return adit_err_set(e, ADIT_EUNSUPPORTED,
+				    "mux.type yamux is not available in this build");
 	*out = smux_conf_default(client, (unsigned)o->version);
 	out->keepalive = o->keepalive_disabled ? 0 : o->keepalive_interval;
 	out->timeout = o->keepalive_disabled ? 0 : o->keepalive_timeout;

@@ -21,22 +21,32 @@ struct mux_opts {
 extern const char *const mux_types[];
 
 #define MUX_OPTS(T, f) \
-	{ "mux.type", NULL, ADIT_OPT_ENUM, offsetof(T, f.type), "smux", 0, 0, mux_types, NULL, 0, \
-	  "session protocol over a bind; both sides must agree", 0 }, \
-	{ "mux.version", NULL, ADIT_OPT_INT, offsetof(T, f.version), "2", 1, 2, NULL, NULL, 0, \
-	  "smux version; both sides must agree", 0 }, \
-	{ "mux.keepaliveDisabled", NULL, ADIT_OPT_BOOL, offsetof(T, f.keepalive_disabled), "false", \
-	  0, 0, NULL, NULL, 0, "send no keepalive and never give a silent peer up", 0 }, \
-	{ "mux.keepaliveInterval", NULL, ADIT_OPT_DURATION, offsetof(T, f.keepalive_interval), "10s", \
-	  0, 0, NULL, NULL, 0, "time between two keepalive frames", 0 }, \
-	{ "mux.keepaliveTimeout", NULL, ADIT_OPT_DURATION, offsetof(T, f.keepalive_timeout), "30s", \
-	  0, 0, NULL, NULL, 0, "silence after which the peer counts as dead", 0 }, \
-	{ "mux.maxFrameSize", NULL, ADIT_OPT_INT, offsetof(T, f.max_frame_size), "32768", 1, 65535, \
-	  NULL, NULL, 0, "most payload bytes in a frame that is sent", 0 }, \
-	{ "mux.maxReceiveBuffer", NULL, ADIT_OPT_INT, offsetof(T, f.max_receive_buffer), "4194304", \
-	  65536, 1 << 30, NULL, NULL, 0, "unread bytes of all streams of a session", 0 }, \
-	{ "mux.maxStreamBuffer", NULL, ADIT_OPT_INT, offsetof(T, f.max_stream_buffer), "1048576", \
-	  4096, 1 << 30, NULL, NULL, 0, "window of a stream", 0 }
+	{ .name = "mux.type", .type = ADIT_OPT_ENUM, .offset = offsetof(T, f.type), \
+	  .def = "smux", .values = mux_types, \
+	  .help = "session protocol over a bind; both sides must agree" }, \
+	{ .name = "mux.version", .type = ADIT_OPT_INT, .offset = offsetof(T, f.version), \
+	  .def = "2", .min = 1, .max = 2, \
+	  .help = "smux version; both sides must agree" }, \
+	{ .name = "mux.keepaliveDisabled", .type = ADIT_OPT_BOOL, \
+	  .offset = offsetof(T, f.keepalive_disabled), .def = "false", \
+	  .help = "send no keepalive and never give a silent peer up" }, \
+	{ .name = "mux.keepaliveInterval", .type = ADIT_OPT_DURATION, \
+	  .offset = offsetof(T, f.keepalive_interval), .def = "10s", \
+	  .help = "time between two keepalive frames" }, \
+	{ .name = "mux.keepaliveTimeout", .type = ADIT_OPT_DURATION, \
+	  .offset = offsetof(T, f.keepalive_timeout), .def = "30s", \
+	  .help = "silence after which the peer counts as dead" }, \
+	{ .name = "mux.maxFrameSize", .type = ADIT_OPT_INT, \
+	  .offset = offsetof(T, f.max_frame_size), .def = "32768", .min = 1, .max = 65535, \
+	  .help = "most payload bytes in a frame that is sent" }, \
+	{ .name = "mux.maxReceiveBuffer", .type = ADIT_OPT_INT, \
+	  .offset = offsetof(T, f.max_receive_buffer), .def = "4194304", .min = 65536, \
+	  .max = 1 << 30, \
+	  .help = "unread bytes of all streams of a session" }, \
+	{ .name = "mux.maxStreamBuffer", .type = ADIT_OPT_INT, \
+	  .offset = offsetof(T, f.max_stream_buffer), .def = "1048576", .min = 4096, \
+	  .max = 1 << 30, \
+	  .help = "window of a stream" }
 
 /*
  * Checks the options against each other and turns them into the session's. 0 or ADIT_ECONFIG with e

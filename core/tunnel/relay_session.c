@@ -121,7 +121,8 @@ session_event(void *owner, struct adit_mux *m, unsigned events)
 
 	if (events & ADIT_OPEN) {
 		adit_mux_want(m, ADIT_READ);
-		adit_mux_probe(m);	/* an adit answers, and half-close is possible; a gost ignores it */
+		/* An adit answers, and half-close is possible; a gost ignores it. */
+		adit_mux_probe(m);
 	}
 	/* Only we open. What a client opens is closed at once, as a gost does. */
 	while ((c = adit_mux_accept(m)))

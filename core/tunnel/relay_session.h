@@ -19,7 +19,8 @@ struct relay_session_conf {
 	unsigned		 weight;
 	bool			 visitor_address;
 	struct smux_conf	 smux;
-	const struct relay_msg	*answer;	/* to the client's request; borrowed for the call. NULL: none */
+	const struct relay_msg	*answer;	/* to the client's request, borrowed for the
+						 * call; NULL: none */
 };
 
 /*

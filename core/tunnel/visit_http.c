@@ -42,14 +42,14 @@ struct http_visit {
 /* One request and its response. */
 struct http_request {
 	struct http_visit	*visit;
-	struct adit_exchange	*near;		/* toward the visitor; owned, NULL while front has it */
+	struct adit_exchange	*near;		/* toward the visitor; owned; NULL: front has it */
 	struct adit_fields	*head;		/* what is sent on; owned */
-	struct adit_mux		*back;		/* the stream to the client as an HTTP session; owned */
+	struct adit_mux		*back;		/* the stream to the client, as a session; owned */
 	struct front		*front;		/* while the two sides are joined */
 	struct hostname		 host;
 	char			 tunnel[37];
 	struct adit_choice	 choice;	/* who serves it */
-	bool			 reused;	/* back had been kept: it may be dead without our knowing */
+	bool			 reused;	/* back had been kept, and may be dead */
 	bool			 repeated;	/* this is the second try */
 	int			 status;
 };
@@ -131,7 +131,8 @@ refuse_method(struct adit_exchange *near)
 	int err = -ENOMEM;
 
 	if (allow)
-		err = adit_fields_set(allow, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+		err = adit_fields_set(allow, "Allow",
+				      "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 	if (!err)
 		err = http_respond(near, 405, "405 Method Not Allowed", allow);
 	adit_fields_free(allow);
@@ -372,7 +373,7 @@ visit_stop(struct adit_activity *a, int why)
 	v->total.side = -1;
 	v->stopping = true;
 	if (v->request && v->request->front)
-		http_front_stop(v->request->front, why);	/* ends in its done, and then the visit */
+		http_front_stop(v->request->front, why);	/* ends the visit by its done */
 	else if (v->request)
 		request_end(v->request, why);
 	if (!v->request)

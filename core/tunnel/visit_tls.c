@@ -107,7 +107,9 @@ static void
 tls_visit_event(void *owner, struct adit_conn *far, unsigned events)
 {
 	struct tls_visit *v = owner;
-	const struct adit_pump_opts opts = { .size = sizeof(opts), .half_closed = ADIT_SECONDS(60) };
+	const struct adit_pump_opts opts = {
+		.size = sizeof(opts), .half_closed = ADIT_SECONDS(60),
+	};
 
 	(void)events;
 	if (adit_conn_err(far)) {

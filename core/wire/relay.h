@@ -16,7 +16,8 @@
  *
  * Of a feature that is repeated, ADDR apart, the last one counts; a type we do not know is
  * skipped, as gost does since 3.3. Text with a NUL in it is malformed, so every text is a C
- * string too. HINTS is ours: to a gost it is reserved, which sends 0 and ignores what comes. No I/O, no allocation; any thread.
+ * string too. HINTS is ours: to a gost it is reserved, which sends 0 and ignores what comes. No
+ * I/O, no allocation; any thread.
  */
 #ifndef WIRE_RELAY_H
 #define WIRE_RELAY_H

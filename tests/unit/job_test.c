@@ -19,7 +19,7 @@
 struct count {
 	atomic_int	entered, worked;
 	int		done, cancelled, want;
-	bool		anywhere;	/* done may come in another thread: the main one stops workers */
+	bool		anywhere;	/* done may come in the main thread, which stops workers */
 };
 
 struct job {

@@ -20,7 +20,7 @@
 
 struct world {
 	struct loop		*loop;
-	struct adit_conn	*lower, *peer;	/* a pair; lower is the relay conn's once it is made */
+	struct adit_conn	*lower, *peer;	/* a pair; lower is soon the relay conn's */
 	struct adit_conn	*conn;
 	bool			 told;
 	unsigned		 heads;		/* calls of on_head */

@@ -25,7 +25,7 @@
 static atomic_uint wanted;			/* siblings, as sessions say */
 static atomic_uint bound[WORKERS];		/* sessions that were ever made there */
 static atomic_uint living;
-static atomic_uint strangers;			/* sessions of another client than the first one's */
+static atomic_uint strangers;			/* sessions of another client than the first */
 static _Atomic(struct adit_mux *) last[WORKERS];
 static struct adit_client client;		/* written by the first bind */
 static atomic_bool have_client;
@@ -190,7 +190,10 @@ static const char config[] =
 	"  hops:\n"
 	"  - name: h\n"
 	"    nodes:\n"
-	"    - { name: n, addr: 127.0.0.1:1, connector: { type: session }, dialer: { type: nowhere } }\n";
+	"    - name: n\n"
+	"      addr: 127.0.0.1:1\n"
+	"      connector: { type: session }\n"
+	"      dialer: { type: nowhere }\n";
 
 static int
 setup(void **state)

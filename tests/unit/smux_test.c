@@ -386,7 +386,7 @@ streams_are_limited(void **state)
 	rig_end(&r);
 }
 
-/* What an adit opened before it heard of the drain is served; its answer says that no more comes. */
+/* What an adit opened before it heard of the drain is served; it answers that no more comes. */
 static void
 streams_that_cross_a_drain_are_served(void **state)
 {

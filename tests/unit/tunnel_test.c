@@ -77,7 +77,7 @@ sessions_join_and_leave(void **state)
 	loop_turn(l, 4);
 }
 
-/* Also where others joined in between; each draw is fair, so the bounds hold but once in 10^9 runs. */
+/* Also where others joined in between. Draws are fair: the bounds hold but once in 10^9 runs. */
 static void
 sessions_of_one_client_are_one(void **state)
 {
@@ -87,7 +87,9 @@ sessions_of_one_client_are_one(void **state)
 
 	fake_join(&alone, NAME, ADIT_TCP, 0);
 	for (int i = 0; i < 9; i++) {
-		many[i] = (struct fake){ .worker = l->worker, .client = { .id = { i == 4 ? 2 : 1 } } };
+		many[i] = (struct fake){
+			.worker = l->worker, .client = { .id = { i == 4 ? 2 : 1 } },
+		};
 		fake_join(&many[i], NAME, ADIT_TCP, 0);
 	}
 	for (int i = 0; i < 3000; i++) {

@@ -14,7 +14,8 @@ quic_opts_params(const struct quic_opts *o, struct quic_params *out, struct adit
 	static const enum quic_congestion congestions[] = { QUIC_CUBIC, QUIC_BBR, QUIC_RENO };
 
 	if (o->cipher_key)
-		return adit_err_set(e, ADIT_EUNSUPPORTED, "cipherKey is not available in this build");
+		return adit_err_set(e, ADIT_EUNSUPPORTED,
+				    "cipherKey is not available in this build");
 	*out = (struct quic_params){
 		.idle = o->idle,
 		.keep_alive = o->keep_alive ? o->ttl : UINT64_MAX,

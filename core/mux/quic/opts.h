@@ -21,24 +21,33 @@ extern const char *const quic_datagram_aliases[];
 extern const char *const quic_congestions[];
 
 #define QUIC_OPTS(T, f) \
-	{ "keepAlive", NULL, ADIT_OPT_BOOL, offsetof(T, f.keep_alive), "true", 0, 0, NULL, NULL, 0, \
-	  "send a PING when nothing else was sent for ttl", 0 }, \
-	{ "ttl", NULL, ADIT_OPT_DURATION, offsetof(T, f.ttl), "10s", 0, 0, NULL, NULL, 0, \
-	  "time between two keepalives", 0 }, \
-	{ "handshakeTimeout", NULL, ADIT_OPT_DURATION, offsetof(T, f.handshake), "5s", 0, 0, NULL, \
-	  NULL, 0, "limit for a handshake", 0 }, \
-	{ "maxIdleTimeout", NULL, ADIT_OPT_DURATION, offsetof(T, f.idle), "90s", 0, 0, NULL, NULL, 0, \
-	  "silence after which a session ends", 0 }, \
-	{ "maxStreams", NULL, ADIT_OPT_INT, offsetof(T, f.streams), "100", 1, 1 << 20, NULL, NULL, 0, \
-	  "streams that the peer may open at first", 0 }, \
-	{ "backlog", NULL, ADIT_OPT_INT, offsetof(T, f.backlog), "128", 1, 1 << 20, NULL, NULL, 0, \
-	  "accepted for gost's sake; streams are handed on as they come", 0 }, \
-	{ "quic.enableDatagram", quic_datagram_aliases, ADIT_OPT_BOOL, offsetof(T, f.datagrams), NULL, \
-	  0, 0, NULL, NULL, 0, "accepted for gost's sake", 0 }, \
-	{ "cipherKey", NULL, ADIT_OPT_STRING, offsetof(T, f.cipher_key), NULL, 0, 0, NULL, NULL, \
-	  ADIT_OPT_SECRET, "gost's obfuscation of packets; not available in this build", 0 }, \
-	{ "congestion", NULL, ADIT_OPT_ENUM, offsetof(T, f.congestion), "cubic", 0, 0, \
-	  quic_congestions, NULL, 0, "congestion control", 0 }
+	{ .name = "keepAlive", .type = ADIT_OPT_BOOL, .offset = offsetof(T, f.keep_alive), \
+	  .def = "true", \
+	  .help = "send a PING when nothing else was sent for ttl" }, \
+	{ .name = "ttl", .type = ADIT_OPT_DURATION, .offset = offsetof(T, f.ttl), \
+	  .def = "10s", \
+	  .help = "time between two keepalives" }, \
+	{ .name = "handshakeTimeout", .type = ADIT_OPT_DURATION, \
+	  .offset = offsetof(T, f.handshake), .def = "5s", \
+	  .help = "limit for a handshake" }, \
+	{ .name = "maxIdleTimeout", .type = ADIT_OPT_DURATION, .offset = offsetof(T, f.idle), \
+	  .def = "90s", \
+	  .help = "silence after which a session ends" }, \
+	{ .name = "maxStreams", .type = ADIT_OPT_INT, .offset = offsetof(T, f.streams), \
+	  .def = "100", .min = 1, .max = 1 << 20, \
+	  .help = "streams that the peer may open at first" }, \
+	{ .name = "backlog", .type = ADIT_OPT_INT, .offset = offsetof(T, f.backlog), \
+	  .def = "128", .min = 1, .max = 1 << 20, \
+	  .help = "accepted for gost's sake; streams are handed on as they come" }, \
+	{ .name = "quic.enableDatagram", .aliases = quic_datagram_aliases, \
+	  .type = ADIT_OPT_BOOL, .offset = offsetof(T, f.datagrams), \
+	  .help = "accepted for gost's sake" }, \
+	{ .name = "cipherKey", .type = ADIT_OPT_STRING, .offset = offsetof(T, f.cipher_key), \
+	  .flags = ADIT_OPT_SECRET, \
+	  .help = "gost's obfuscation of packets; not available in this build" }, \
+	{ .name = "congestion", .type = ADIT_OPT_ENUM, .offset = offsetof(T, f.congestion), \
+	  .def = "cubic", .values = quic_congestions, \
+	  .help = "congestion control" }
 
 /* gost's protocols, by preference: `h3` is no HTTP/3 there. */
 #define QUIC_GOST_ALPNS 2
