@@ -114,7 +114,7 @@ run(const struct flags *f)
 	} else if (config) {
 		const struct daemon_conf conf = {
 			.registry = r, .kinds = &kinds, .args = f->args, .workers = f->workers,
-			.drain = f->drain, .reload = f->reload,
+			.memory = f->memory, .drain = f->drain, .reload = f->reload,
 		};
 
 		choose_state_dir(f->state_dir);

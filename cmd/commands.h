@@ -31,6 +31,7 @@ struct flags {
 	bool			 version, help;
 	uint64_t		 reload;	/* -R, ns */
 	unsigned		 workers;	/* --workers; 0: one per core */
+	uint64_t		 memory;	/* --memory; 0: not given */
 	uint64_t		 drain;		/* --drain, ns */
 	const char		*state_dir;	/* --state-dir */
 };

@@ -8,8 +8,10 @@
 #include "cmd/commands.h"
 
 #define DRAIN_DEFAULT ADIT_SECONDS(10)
+#define MEMORY_MIN (16u << 20)
+#define MEMORY_MAX (1ull << 60)
 
-enum flag_type { FLAG_BOOL, FLAG_TEXT, FLAG_LIST, FLAG_DURATION, FLAG_COUNT };
+enum flag_type { FLAG_BOOL, FLAG_TEXT, FLAG_LIST, FLAG_DURATION, FLAG_COUNT, FLAG_SIZE };
 
 struct flag {
 	const char	*name;
@@ -41,6 +43,8 @@ static const struct flag flags[] = {
 	{ "api", FLAG_TEXT, AT(args.api), "ADDR", "address of the web API" },
 	{ "metrics", FLAG_TEXT, AT(args.metrics), "ADDR", "address of the metrics" },
 	{ "workers", FLAG_COUNT, AT(workers), "N", "worker threads; one per core when not given" },
+	{ "memory", FLAG_SIZE, AT(memory), "SIZE",
+	  "budget for buffers and sessions, as 512M; half of the machine's when not given" },
 	{ "drain", FLAG_DURATION, AT(drain), "DURATION",
 	  "limit for open connections at the stop (10s)" },
 	{ "state-dir", FLAG_TEXT, AT(state_dir), "DIR",
@@ -109,6 +113,31 @@ count_read(const char *text, unsigned *out)
 	return 0;
 }
 
+/* Bytes, or with K, M, G or T behind: in powers of 1024. At least what one worker's spare chunks need. */
+static int
+size_read(const char *text, uint64_t *out)
+{
+	static const char units[] = "KMGT";
+	unsigned shift = 0;
+	unsigned long long n;
+	const char *unit;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		end++;
+	}
+	if (*end || errno || n > MEMORY_MAX >> shift || n << shift < MEMORY_MIN)
+		return -EINVAL;
+	*out = n << shift;
+	return 0;
+}
+
 static int
 bool_read(const char *text, bool *out)
 {
@@ -143,6 +172,8 @@ flag_set(struct flags *f, const struct flag *flag, const char *value)
 		return duration_read(value, at);
 	case FLAG_COUNT:
 		return count_read(value, at);
+	case FLAG_SIZE:
+		return size_read(value, at);
 	}
 	return -EINVAL;
 }

@@ -232,6 +232,14 @@ adit_conn_write(struct adit_conn *c, const void *buf, size_t len)
 }
 
 int
+conn_refused(struct adit_conn *c, const struct queue *q)
+{
+	if (q->yielded)
+		io_starve(&c->core->io);
+	return q->yielded || q->len ? -EAGAIN : -ENOMEM;
+}
+
+int
 adit_conn_shutdown(struct adit_conn *c)
 {
 	int err = c->core->err;

@@ -39,6 +39,12 @@ struct adit_conn_core {
 void conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *arg);
 
 /*
+ * What a write to c answers whose queue took nothing: -EAGAIN, and if the queue has yielded c is
+ * writable again once there is memory; or -ENOMEM.
+ */
+int conn_refused(struct adit_conn *c, const struct queue *q);
+
+/*
  * For implementers in core: an operation that got less than it asked for knows that no more is
  * there.
  */

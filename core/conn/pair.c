@@ -184,7 +184,7 @@ pair_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		if (took)
 			pair_wake(other);
 		else
-			took = -EAGAIN;
+			took = conn_refused(c, &other->in);
 	}
 	if (took == -EAGAIN)
 		s->out_blocked = true;
@@ -254,6 +254,7 @@ pair_end_new(struct pair *p, int side, struct adit_worker *w, size_t cap)
 	end->side = side;
 	*s = (struct pair_side){ .pair = p, .end = end, .worker = w };
 	queue_init(&s->in, p->pool, cap);
+	queue_yield(&s->in);
 	p->refs++;
 	adit_conn_ready(&end->base, ADIT_OPEN | ADIT_WRITE);
 	return &end->base;
@@ -269,7 +270,7 @@ adit_conn_pair(struct adit_worker *wa, struct adit_worker *wb, size_t cap, struc
 		return -ENOMEM;
 	p->crossing = wa != wb;
 	pthread_mutex_init(&p->lock, NULL);
-	p->pool = p->crossing ? chunk_pool_new(1) : worker_chunks(wa);
+	p->pool = p->crossing ? chunk_pool_new(1, worker_memory(wa)) : worker_chunks(wa);
 	*a = p->pool ? pair_end_new(p, 0, wa, cap) : NULL;
 	*b = *a ? pair_end_new(p, 1, wb, cap) : NULL;
 	if (*b)

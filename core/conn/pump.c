@@ -9,9 +9,11 @@
 
 #include "core/conn/conn.h"
 #include "core/conn/pipes.h"
+#include "core/runtime/memory.h"
 
 #define BUDGET (256 * 1024)		/* bytes a direction moves before others have their turn */
 #define HELD_MAX 65536			/* what one read into the scratch can leave over */
+#define SHORT_READ 4096			/* while memory is short: what may be left of it to hold */
 #define SPLICE_AFTER (256 * 1024)
 #define DATAGRAM_COST 512		/* of the budget, beside its bytes */
 #define DELIVER_NS ADIT_SECONDS(30)	/* for what was read before its sender failed */
@@ -275,6 +277,8 @@ direction_copy(struct adit_pump *p, struct direction *d)
 	uint8_t *scratch = adit_worker_scratch(p->worker, &len);
 	ssize_t n, took;
 
+	if (len > SHORT_READ && memory_is_short(worker_memory(p->worker)))
+		len = SHORT_READ;
 	n = adit_conn_read(d->from, scratch, len);
 	if (n <= 0) {
 		direction_stop(p, d, (int)n);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/conn/conn.h"
+#include "core/runtime/memory.h"
 
 #define IN_CAP 65536		/* read ahead of GnuTLS */
 #define OUT_FULL 65536		/* no more records from here on */
@@ -17,6 +18,7 @@
 #define HANDSHAKE_MS 15000
 #define CLOSE_IDLE_MS 10000	/* of a polite close: while lower takes nothing */
 #define CLOSE_MS 60000		/* in all */
+#define SESSION_COST 24576	/* what GnuTLS holds for one, about: counted as memory used */
 #define IOVECS 8
 
 enum tls_state {
@@ -590,6 +592,7 @@ tls_free(struct adit_conn *c)
 	tls_session_fini(&t->session);
 	free(t->failure);
 	free(t->alpn);
+	memory_give(worker_memory(adit_conn_worker(c)), SESSION_COST);
 }
 
 static void
@@ -627,6 +630,7 @@ tls_new(struct adit_conn *lower, struct tls_creds *creds, const char *host, stru
 		adit_err_set(e, -ENOMEM, "out of memory");
 		goto fail;
 	}
+	memory_take(worker_memory(w), SESSION_COST);
 	queue_init(&t->in, worker_chunks(w), IN_CAP);
 	queue_init(&t->out, worker_chunks(w), OUT_CAP);
 	t->lower = lower;

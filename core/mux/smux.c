@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "core/mux/smux_int.h"
+#include "core/runtime/memory.h"
 
 #define RAW_CAP 131072u			/* of frames that answer the peer's */
 #define RAW_HIGH 32768u			/* beyond it the session is not read */
 #define LEAST_WINDOW 65536u
-#define V2_BUFFERS 16u			/* session buffers of memory stop a session of version 2 */
+#define SHORT_WINDOW 16384u		/* while memory is short: a chunk */
+#define WINDOW_MAX (8u << 20)		/* for a round trip of 100 ms and 600 Mbit/s */
+#define GROWN_MAX (16u << 20)		/* of all windows of a session */
 #define PROBE_ANSWER 0x80000000u
 
 /*
@@ -84,7 +87,7 @@ smux_close_drained(struct smux *m)
 
 /*
  * Whether the session must not be read now. In version 2 a stream that is not read stops itself by
- * its window, so only memory as a whole counts: chunks, however little is in them.
+ * its window, and a session that is not read does not hear what lets its own streams go on.
  */
 static bool
 smux_full(const struct smux *m)
@@ -93,9 +96,7 @@ smux_full(const struct smux *m)
 		return false;
 	if (m->n_backlog >= m->conf.backlog || m->raw.len >= RAW_HIGH)
 		return true;
-	if (m->conf.version < 2)
-		return m->unread >= m->conf.session_buffer;
-	return m->unread + m->holding * CHUNK_SIZE >= m->conf.session_buffer * V2_BUFFERS;
+	return m->conf.version < 2 && m->unread >= m->conf.session_buffer;
 }
 
 void
@@ -122,18 +123,41 @@ smux_relax(struct smux *m)
 		smux_want(m);
 }
 
-uint32_t
-smux_grant(const struct smux *m)
+static enum memory_level
+smux_memory(const struct smux *m)
 {
-	size_t least = m->conf.stream_buffer < LEAST_WINDOW ? m->conf.stream_buffer : LEAST_WINDOW;
-	size_t window = 0;
+	return memory_level(worker_memory(adit_mux_worker(&m->base)));
+}
 
-	/* Half of what is free, as on the sending side. */
-	if (m->conf.session_buffer > m->unread)
+uint32_t
+smux_grant(const struct smux *m, const struct smux_stream *s)
+{
+	size_t least = m->conf.stream_buffer, window = 0;
+	enum memory_level level = smux_memory(m);
+
+	if (least > LEAST_WINDOW)
+		least = LEAST_WINDOW;
+	if (level >= MEMORY_SHORT)
+		return (uint32_t)(least < SHORT_WINDOW ? least : SHORT_WINDOW);
+	/* Half of what is free, as on the sending side; what was grown comes on top. */
+	if (m->conf.session_buffer > m->unread) {
 		window = (m->conf.session_buffer - m->unread) / 2;
-	if (window > m->conf.stream_buffer)
-		window = m->conf.stream_buffer;
+		if (window > m->conf.stream_buffer)
+			window = m->conf.stream_buffer;
+		if (level == MEMORY_PLENTY)
+			window += s->grown;
+	}
 	return (uint32_t)(window > least ? window : least);
+}
+
+size_t
+smux_growth(const struct smux *m, const struct smux_stream *s)
+{
+	size_t more = m->conf.stream_max - m->conf.stream_buffer - s->grown;
+
+	if (smux_memory(m) != MEMORY_PLENTY || m->unread >= m->conf.session_buffer)
+		return 0;
+	return more < GROWN_MAX - m->grown ? more : GROWN_MAX - m->grown;
 }
 
 /* ---- receiving --------------------------------------------------------------------- */
@@ -154,7 +178,8 @@ receive_syn(struct smux *m, uint32_t id)
 	if (m->closing)
 		return 0;
 	/* One that hears of a drain has opened it before; another never stops. */
-	if ((adit_mux_draining(&m->base) && !m->adit) || m->streams.n >= m->conf.streams)
+	if ((adit_mux_draining(&m->base) && !m->adit) || m->streams.n >= m->conf.streams ||
+	    smux_memory(m) >= MEMORY_SHORT)
 		return smux_send_raw(m, SMUX_FIN, id);
 	s = smux_stream_new(m, id);
 	if (!s)
@@ -652,6 +677,7 @@ smux_conf_default(bool client, unsigned version)
 		.frame = SMUX_FRAME_SIZE,
 		.session_buffer = SMUX_SESSION_BUFFER,
 		.stream_buffer = SMUX_MTCP_WINDOW,
+		.stream_max = WINDOW_MAX,
 		.streams = 32768,
 		.backlog = SMUX_BACKLOG,
 	};
@@ -668,6 +694,8 @@ smux_conf_check(const struct smux_conf *conf, struct adit_err *e)
 		return adit_err_set(e, -EINVAL, "smux session buffer must be 1 to 2147483647");
 	if (!conf->stream_buffer || conf->stream_buffer > conf->session_buffer)
 		return adit_err_set(e, -EINVAL, "smux stream buffer exceeds the session's");
+	if (conf->stream_max < conf->stream_buffer || conf->stream_max > INT32_MAX)
+		return adit_err_set(e, -EINVAL, "smux windows cannot grow to less than they are");
 	if (conf->timeout && conf->timeout < conf->keepalive)
 		return adit_err_set(e, -EINVAL, "smux keepalive timeout is below its interval");
 	if (!conf->streams || !conf->backlog)

@@ -10,8 +10,10 @@
  * its window and a frame, or no UPD would ever come.
  *
  * Receiving: version 2 grants each stream a window, returned as its owner reads, and reads on
- * however little one of them reads: only a multiple of the session buffer stops it. Version 1 has
- * no windows: unread bytes beyond the session buffer stop the session.
+ * however little one of them reads: what may stand unread is the sum of the windows. These are small
+ * while much is unread or memory is short, and grow with the path: one that was used up although all
+ * that came was read is what limits. Version 1 has no windows: unread bytes beyond the session
+ * buffer stop the session.
  *
  * Ends: there is no half-close and no reset. A FIN says that nobody reads or writes there any more;
  * after one from the peer what had arrived is read, then the end, and a write fails with -EPIPE.
@@ -35,6 +37,7 @@ struct smux_conf {
 	size_t		frame;		/* most payload in a PSH we send */
 	size_t		session_buffer;	/* unread bytes of all streams; the peer's too */
 	size_t		stream_buffer;	/* the window we advertise per stream (version 2) */
+	size_t		stream_max;	/* up to which it grows while it is what limits the peer */
 	unsigned	streams;	/* most at a time; one more from the peer gets a FIN */
 	unsigned	backlog;	/* not yet accepted; then the session is not read */
 	bool		half_close;	/* use half-close once the peer is known to be an adit */

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 
 #include "core/mux/smux.h"
+#include "core/mux/window.h"
 #include "core/runtime/idmap.h"
 #include "core/runtime/queue.h"
 #include "core/runtime/worker.h"
@@ -15,6 +16,7 @@
 
 #define SMUX_TURN 262144u		/* most bytes moved each way per turn of the loop */
 #define SMUX_OUT_CAP 65536u		/* of a stream's unsent bytes; at least one frame */
+#define SMUX_OUT_BLOCKED 32768u			/* the same while its window is full */
 #define SMUX_DIRECT 8192u		/* writes below are gathered rather than passed through */
 #define SMUX_LINGER ADIT_SECONDS(30)	/* what a closed stream may take to send the rest */
 #define SMUX_SESSION_LINGER ADIT_SECONDS(5)	/* and a closed session */
@@ -56,11 +58,16 @@ struct smux_stream {
 	uint32_t		 reported;	/* read, as the last UPD said */
 	uint32_t		 granted;	/* the window it gave */
 	uint32_t		 limit;		/* most that received may become */
+	struct mux_window	 pace;		/* how fast it is read */
+	size_t			 grown;		/* what its window has beyond stream_buffer */
+	uint32_t		 edge;		/* limit, before the last UPD */
+	uint64_t		 told_at;	/* when that began to leave; 0: the peer goes beyond edge */
 
 	struct queue		 out;		/* not sent yet */
 	size_t			 planned;	/* of out, in the plan under way */
 	uint32_t		 sent, consumed;/* consumed: as the peer's last UPD said */
 	uint32_t		 window;	/* the peer's */
+	bool			 updated;	/* it has told its window */
 	uint64_t		 deadline;	/* of lingering */
 };
 
@@ -97,6 +104,8 @@ struct smux {
 	struct smux_stream	*into;		/* where it belongs; NULL: nowhere */
 	size_t			 unread;	/* bytes of all streams */
 	size_t			 holding;	/* streams that have some */
+	size_t			 grown;		/* of all streams */
+	uint64_t		 rtt;		/* as a peer showed that waited for an UPD; 0: unknown */
 	struct smux_streams	 backlog;
 	unsigned		 n_backlog;
 
@@ -128,8 +137,11 @@ void smux_want(struct smux *m);
 /* Some pressure on receiving has gone. */
 void smux_relax(struct smux *m);
 
-/* The window to grant a stream now. */
-uint32_t smux_grant(const struct smux *m);
+/* The window to grant s now. */
+uint32_t smux_grant(const struct smux *m, const struct smux_stream *s);
+
+/* How much more the window of s may grow. */
+size_t smux_growth(const struct smux *m, const struct smux_stream *s);
 
 /* Closes a session whose owner has gone when nothing is left to send. */
 void smux_close_drained(struct smux *m);
@@ -155,6 +167,9 @@ int smux_send_raw(struct smux *m, enum smux_cmd cmd, uint32_t id);
 
 /* s owes the peer that frame. */
 void smux_due(struct smux *m, struct smux_stream *s, enum smux_due due);
+
+/* How much s may queue now: little where the peer's window is what stops it. */
+size_t smux_out_cap(const struct smux *m, const struct smux_stream *s);
 
 /* Puts s where what it has to send belongs. */
 void smux_place(struct smux *m, struct smux_stream *s);

@@ -9,6 +9,8 @@
 
 #include "core/mux/smux_int.h"
 
+#define FIRST_FLIGHT 65536u		/* of a stream whose peer has not read yet: at least, */
+#define FIRST_FLIGHTS (4u << 20)	/* and all of them together */
 #define PLAN_FRAMES 32
 #define PLAN_IOV 96
 #define PLAN_LEN (SMUX_TURN / 2)
@@ -33,14 +35,35 @@ stream_inflight(const struct smux_stream *s)
 	return (uint32_t)(s->sent - s->consumed) + s->planned;
 }
 
+/*
+ * The peer's window. What every stream has before its first UPD, which comes with the first read,
+ * is not used up where many have it: each of them may turn out to be one that nobody reads.
+ */
+static size_t
+stream_window(const struct smux *m, const struct smux_stream *s)
+{
+	size_t first = FIRST_FLIGHTS / m->streams.n;
+
+	if (s->updated || first >= s->window)
+		return s->window;
+	return first > FIRST_FLIGHT ? first : FIRST_FLIGHT;
+}
+
 static size_t
 stream_window_room(const struct smux *m, const struct smux_stream *s)
 {
-	size_t inflight = stream_inflight(s);
+	size_t inflight = stream_inflight(s), window;
 
 	if (m->conf.version < 2)
 		return SIZE_MAX;
-	return s->window > inflight ? s->window - inflight : 0;
+	window = stream_window(m, s);
+	return window > inflight ? window - inflight : 0;
+}
+
+size_t
+smux_out_cap(const struct smux *m, const struct smux_stream *s)
+{
+	return stream_window_room(m, s) ? SMUX_OUT_CAP : SMUX_OUT_BLOCKED;
 }
 
 /*
@@ -272,7 +295,7 @@ plan_frame(const struct smux *m, struct plan *p, struct smux_stream *s, enum smu
 	*f = (struct smux_out){ .stream = s, .cmd = cmd };
 	f->head_len = SMUX_HEADER_LEN;
 	if (cmd == SMUX_UPD) {
-		f->upd = (struct smux_upd){ .consumed = s->read, .window = smux_grant(m) };
+		f->upd = (struct smux_upd){ .consumed = s->read, .window = smux_grant(m, s) };
 		smux_encode_upd(&f->upd, f->head + SMUX_HEADER_LEN);
 		f->head_len += SMUX_UPD_LEN;
 	}
@@ -416,8 +439,11 @@ frame_began(struct smux *m, struct smux_out *f)
 		due_clear(m, s, DUE_UPD);
 		s->reported = f->upd.consumed;
 		s->granted = f->upd.window;
-		if ((int32_t)(f->upd.consumed + f->upd.window - s->limit) > 0)
-			s->limit = f->upd.consumed + f->upd.window;
+		if ((int32_t)(f->upd.consumed + f->upd.window - s->limit) <= 0)
+			break;
+		s->edge = s->limit;
+		s->told_at = adit_now();
+		s->limit = f->upd.consumed + f->upd.window;
 		break;
 	case SMUX_FIN:
 		due_clear(m, s, DUE_FIN);
@@ -470,6 +496,7 @@ frame_after(struct smux *m, const struct smux_out *f)
 		return;
 	}
 	smux_place(m, s);
+	s->out.cap = smux_out_cap(m, s);
 	if (!s->closed && queue_room(&s->out) >= SMUX_OUT_CAP / 2)
 		adit_conn_ready(&s->base, ADIT_WRITE);
 }
@@ -580,6 +607,7 @@ smux_pass(struct smux *m, struct smux_stream *s, const struct iovec *iov, int n)
 	if (err < 0)
 		return err;
 	taken = (uint32_t)(s->sent - before);
+	s->out.cap = SMUX_OUT_CAP;
 	left = stream_begun(m, s);
 	if (left && pass_keep(s, iov, n, taken - left, left) < 0) {
 		smux_fail(m, -ENOMEM, NULL);

@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "core/conn/conn.h"
 #include "core/mux/smux_int.h"
 
 static struct smux_stream *
@@ -24,10 +25,16 @@ static void
 stream_consume(struct smux *m, struct smux_stream *s, size_t len)
 {
 	bool first = s->read == 0;
+	size_t more;
 
 	s->read += (uint32_t)len;
 	if (m->conf.version < 2 || s->in_ended || s->finished)
 		return;
+	if (mux_window_use(&s->pace, len)) {
+		more = mux_window_grow(&s->pace, m->rtt, smux_growth(m, s), adit_now());
+		s->grown += more;
+		m->grown += more;
+	}
 	if (first || s->read - s->reported >= s->granted / 2)
 		smux_due(m, s, DUE_UPD);
 }
@@ -82,9 +89,10 @@ stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		if (took)
 			return took;
 	}
+	s->out.cap = smux_out_cap(m, s);
 	took = (ssize_t)queue_addv(&s->out, iov, n);
 	if (!took)
-		return s->out.len ? -EAGAIN : -ENOMEM;
+		return conn_refused(c, &s->out);
 	smux_place(m, s);
 	smux_want(m);
 	return took;
@@ -191,7 +199,7 @@ stream_in_cap(const struct smux_conf *conf)
 {
 	if (conf->version < 2)
 		return conf->session_buffer + SMUX_TURN;
-	return conf->stream_buffer > SMUX_FIRST_WINDOW ? conf->stream_buffer : SMUX_FIRST_WINDOW;
+	return conf->stream_max > SMUX_FIRST_WINDOW ? conf->stream_max : SMUX_FIRST_WINDOW;
 }
 
 struct smux_stream *
@@ -207,6 +215,8 @@ smux_stream_new(struct smux *m, uint32_t id)
 	s->granted = s->limit = s->window = SMUX_FIRST_WINDOW;
 	queue_init(&s->in, worker_chunks(w), stream_in_cap(&m->conf));
 	queue_init(&s->out, worker_chunks(w), SMUX_OUT_CAP);
+	queue_yield(&s->out);
+	mux_window_init(&s->pace, m->conf.stream_buffer, adit_now());
 	idmap_add(&m->streams, &s->node, id);
 	adit_mux_count(&m->base, 1);
 	if (m->open)
@@ -222,6 +232,20 @@ smux_stream_opened(struct smux_stream *s)
 	adit_conn_ready(&s->base, ADIT_OPEN | ADIT_WRITE);
 }
 
+/* Bytes beyond what it could send before our last UPD: a peer that waited for it shows the way's length. */
+static void
+stream_measure(struct smux *m, struct smux_stream *s)
+{
+	uint64_t took;
+
+	if (!s->told_at || (int32_t)(s->received - s->edge) <= 0)
+		return;
+	took = adit_now() - s->told_at;
+	s->told_at = 0;
+	if (!m->rtt || took < m->rtt)
+		m->rtt = took;
+}
+
 int
 smux_stream_receive(struct smux_stream *s, const void *buf, size_t len)
 {
@@ -230,6 +254,7 @@ smux_stream_receive(struct smux_stream *s, const void *buf, size_t len)
 
 	if (s->in_ended || !len)
 		return 0;
+	stream_measure(m, s);
 	if (s->closed) {
 		stream_discard(m, s, len);
 		return 0;
@@ -278,6 +303,7 @@ smux_stream_update(struct smux_stream *s, const struct smux_upd *u)
 	m->inflight -= (uint32_t)(s->sent - s->consumed);
 	s->consumed = u->consumed;
 	s->window = u->window;
+	s->updated = true;
 	m->inflight += (uint32_t)(s->sent - s->consumed);
 	smux_place(m, s);
 	smux_unhold(m);
@@ -298,6 +324,7 @@ smux_stream_forget(struct smux_stream *s)
 	struct smux *m = s->session;
 
 	idmap_remove(&m->streams, &s->node);
+	m->grown -= s->grown;
 	stream_uncount(m, s);
 	stream_leave_backlog(m, s);
 	smux_unplace(m, s);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/runtime/memory.h"
 #include "core/runtime/queue.h"
 
 struct chunk {
@@ -16,16 +17,49 @@ struct chunk_pool {
 	struct chunk	*spare;
 	unsigned	 n_spare, keep;
 	size_t		 used;		/* chunks that queues hold */
+	struct memory	*memory;	/* borrowed; or NULL */
 };
 
 struct chunk_pool *
-chunk_pool_new(unsigned keep)
+chunk_pool_new(unsigned keep, struct memory *memory)
 {
 	struct chunk_pool *p = calloc(1, sizeof(*p));
 
-	if (p)
+	if (p) {
 		p->keep = keep;
+		p->memory = memory;
+	}
 	return p;
+}
+
+static struct chunk *
+chunk_new(struct chunk_pool *p)
+{
+	struct chunk *c = malloc(CHUNK_SIZE);
+
+	if (c && p->memory)
+		memory_take(p->memory, CHUNK_SIZE);
+	return c;
+}
+
+static void
+chunk_free(struct chunk_pool *p, struct chunk *c)
+{
+	free(c);
+	if (p->memory)
+		memory_give(p->memory, CHUNK_SIZE);
+}
+
+static void
+chunk_pool_trim(struct chunk_pool *p)
+{
+	while (p->spare) {
+		struct chunk *c = p->spare;
+
+		p->spare = c->next;
+		chunk_free(p, c);
+	}
+	p->n_spare = 0;
 }
 
 void
@@ -34,12 +68,7 @@ chunk_pool_free(struct chunk_pool *p)
 	if (!p)
 		return;
 	assert(p->used == 0);
-	while (p->spare) {
-		struct chunk *c = p->spare;
-
-		p->spare = c->next;
-		free(c);
-	}
+	chunk_pool_trim(p);
 	free(p);
 }
 
@@ -58,7 +87,7 @@ chunk_get(struct chunk_pool *p)
 		p->spare = c->next;
 		p->n_spare--;
 	} else {
-		c = malloc(CHUNK_SIZE);
+		c = chunk_new(p);
 		if (!c)
 			return NULL;
 	}
@@ -72,8 +101,13 @@ static void
 chunk_put(struct chunk_pool *p, struct chunk *c)
 {
 	p->used--;
+	if (p->memory && memory_is_short(p->memory)) {
+		chunk_free(p, c);
+		chunk_pool_trim(p);
+		return;
+	}
 	if (p->n_spare >= p->keep) {
-		free(c);
+		chunk_free(p, c);
 		return;
 	}
 	c->next = p->spare;
@@ -106,11 +140,27 @@ queue_room(const struct queue *q)
 	return q->len < q->cap ? q->cap - q->len : 0;
 }
 
+void
+queue_yield(struct queue *q)
+{
+	q->yields = true;
+}
+
+static bool
+queue_must_wait(const struct queue *q)
+{
+	const struct memory *m = q->pool->memory;
+
+	return q->yields && m && memory_level(m) >= (q->first ? MEMORY_SHORT : MEMORY_GONE);
+}
+
 static bool
 queue_grow(struct queue *q)
 {
-	struct chunk *c = chunk_get(q->pool);
+	struct chunk *c;
 
+	q->yielded = queue_must_wait(q);
+	c = q->yielded ? NULL : chunk_get(q->pool);
 	if (!c)
 		return false;
 	if (q->last)

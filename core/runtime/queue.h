@@ -1,7 +1,8 @@
 /*
  * A byte queue made of chunks from its worker's pool. Chunks never move, so bytes that may have to
  * be sent again (ngtcp2, nghttp2) can stand in it. An empty queue holds no chunk. Every queue has a
- * cap; every chunk counts towards its worker's share of the process budget.
+ * cap; every chunk counts towards the process budget (core/runtime/memory.h), and a queue that
+ * yields takes no more chunks while memory is short.
  */
 #ifndef ADIT_CORE_QUEUE_H
 #define ADIT_CORE_QUEUE_H
@@ -15,16 +16,22 @@
 
 struct chunk;
 struct chunk_pool;
+struct memory;
 
 struct queue {
 	struct chunk		*first, *last;
 	struct chunk_pool	*pool;
 	size_t			 len;	/* bytes held */
 	size_t			 cap;	/* of len */
+	bool			 yields;/* while memory is short: what it holds must be enough */
+	bool			 yielded;/* the last time that it wanted a chunk */
 };
 
-/* A pool is of one thread. keep: chunks kept for reuse. */
-struct chunk_pool *chunk_pool_new(unsigned keep);
+/*
+ * A pool is of one thread. keep: chunks kept for reuse; they count as used, and are not kept while
+ * memory is short. memory: borrowed, or NULL.
+ */
+struct chunk_pool *chunk_pool_new(unsigned keep, struct memory *memory);
 void chunk_pool_free(struct chunk_pool *p);	/* all queues must be empty */
 size_t chunk_pool_used(const struct chunk_pool *p);	/* bytes in chunks that queues hold */
 
@@ -32,8 +39,14 @@ void queue_init(struct queue *q, struct chunk_pool *pool, size_t cap);
 void queue_fini(struct queue *q);		/* gives its chunks back; may be init'ed again */
 
 /*
- * Appends as much of buf as the cap leaves room for; returns how much (less too when out of
- * memory).
+ * Lets q stay behind while memory is short: it gets its first chunk only, and none when memory is
+ * gone. For what can be refused: bytes that we would read from somebody.
+ */
+void queue_yield(struct queue *q);
+
+/*
+ * Appends as much of buf as the cap leaves room for; returns how much (less too when out of memory,
+ * or yielding).
  */
 size_t queue_add(struct queue *q, const void *buf, size_t len);
 size_t queue_addv(struct queue *q, const struct iovec *iov, int n);

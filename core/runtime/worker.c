@@ -12,7 +12,10 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include <adit/conn.h>
+
 #include "core/runtime/job.h"
+#include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 
 #define SCRATCH_SIZE 65536
@@ -21,6 +24,7 @@
 #define LINGER_LIMIT_NS ADIT_SECONDS(5)
 #define LINGER_LOOK_NS 1000000		/* how often all the workers that stop are looked at */
 #define SETTLE_ROUNDS 1000		/* of callbacks that call for each other */
+#define STARVED_LOOK_NS ADIT_MS(20)	/* how often those are looked at that wait for memory */
 #define CUT_ROUNDS 64			/* layers that stand on one another */
 
 struct slot {
@@ -41,7 +45,9 @@ struct adit_worker {
 	unsigned		 run_now;	/* how many at its head are of this turn */
 	struct io		*running;	/* whose cb is called; NULL once it moved */
 	struct io		*graves;
-	TAILQ_HEAD(lingering_ios, io) lingering;	/* closed but held */
+	TAILQ_HEAD(listed_ios, io) lingering;	/* closed but held */
+	struct listed_ios	 starving;	/* wait for memory */
+	struct event		 starved;	/* looks at them */
 
 	/* The mailbox; lock guards mail_* and ended. */
 	pthread_mutex_t		 lock;
@@ -60,6 +66,7 @@ struct worker_group {
 	bool			 ready;		/* all n workers were made */
 	struct adit_log		*log;
 	struct job_pool		*jobs;
+	struct memory		*memory;
 	struct adit_worker	*workers;
 };
 
@@ -122,14 +129,24 @@ io_linger(struct io *io, bool lingering)
 		return;
 	io->lingering = lingering;
 	if (lingering)
-		TAILQ_INSERT_TAIL(&w->lingering, io, linger);
+		TAILQ_INSERT_TAIL(&w->lingering, io, entry);
 	else
-		TAILQ_REMOVE(&w->lingering, io, linger);
+		TAILQ_REMOVE(&w->lingering, io, entry);
+}
+
+static void
+io_feed(struct io *io)
+{
+	if (!io->starving)
+		return;
+	io->starving = false;
+	TAILQ_REMOVE(&io->worker->starving, io, entry);
 }
 
 static void
 io_bury(struct io *io)
 {
+	io_feed(io);
 	io_linger(io, io->holds > 0);
 	if (io->queued || io->holds)
 		return;
@@ -263,6 +280,7 @@ io_move(struct io *io, struct adit_worker *to)
 	struct io **at = &w->run_first;
 
 	assert(!io->closed);
+	io_feed(io);
 	if (w->running == io)
 		w->running = NULL;
 	for (unsigned i = 0; io->queued && *at; i++, at = &(*at)->next) {
@@ -277,6 +295,49 @@ io_move(struct io *io, struct adit_worker *to)
 		break;
 	}
 	io->worker = to;
+}
+
+/* ---- waiting for memory ------------------------------------------------------ */
+
+static void
+worker_look_starved(struct adit_worker *w)
+{
+	static const struct timeval pause = { .tv_usec = STARVED_LOOK_NS / 1000 };
+
+	if (!event_pending(&w->starved, EV_TIMEOUT, NULL))
+		event_add(&w->starved, &pause);
+}
+
+void
+io_starve(struct io *io)
+{
+	if (io->starving || io->closed)
+		return;
+	io->starving = true;
+	TAILQ_INSERT_TAIL(&io->worker->starving, io, entry);
+	worker_look_starved(io->worker);
+}
+
+/*
+ * As many as there are chunks for, in the order in which they came. A look each time rather than a
+ * message from whoever gives memory back: none can be lost, and what gives it back stays cheap.
+ */
+static void
+worker_feed(evutil_socket_t fd, short what, void *arg)
+{
+	struct adit_worker *w = arg;
+	uint64_t used = memory_used(w->group->memory), budget = memory_budget(w->group->memory);
+	uint64_t n = used < budget ? (budget - used) / CHUNK_SIZE : 0;
+	struct io *io;
+
+	(void)fd;
+	(void)what;
+	for (; n && (io = TAILQ_FIRST(&w->starving)); n--) {
+		io_feed(io);
+		io_ready(io, ADIT_WRITE);
+	}
+	if (!TAILQ_EMPTY(&w->starving))
+		worker_look_starved(w);
 }
 
 /* ---- mailbox ---------------------------------------------------------------- */
@@ -350,6 +411,7 @@ worker_init(struct adit_worker *w, struct event_base *base, struct adit_err *e)
 
 	w->run_last = &w->run_first;
 	TAILQ_INIT(&w->lingering);
+	TAILQ_INIT(&w->starving);
 	w->mail_last = &w->mail_first;
 	w->mail_fd = -1;
 	pthread_mutex_init(&w->lock, NULL);
@@ -366,12 +428,13 @@ worker_init(struct adit_worker *w, struct event_base *base, struct adit_err *e)
 	}
 	if (!w->base)
 		return adit_err_set(e, -ENOMEM, "no event loop");
-	w->chunks = chunk_pool_new(SPARE_CHUNKS);
+	w->chunks = chunk_pool_new(SPARE_CHUNKS, w->group->memory);
 	w->scratch = malloc(SCRATCH_SIZE);
 	w->mail_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!w->chunks || !w->scratch || w->mail_fd < 0)
 		return adit_err_set(e, -ENOMEM, "no memory or descriptor for a worker");
 	event_assign(&w->turn, w->base, -1, 0, worker_turn, w);
+	event_assign(&w->starved, w->base, -1, 0, worker_feed, w);
 	event_assign(&w->mail, w->base, w->mail_fd, EV_READ | EV_PERSIST, worker_read_mail, w);
 	if (event_add(&w->mail, NULL) < 0)
 		return adit_err_set(e, -ENOMEM, "event_add failed");
@@ -504,11 +567,11 @@ worker_cut(struct adit_worker *w, bool force)
 	unsigned n = 0;
 	bool any = false;
 
-	TAILQ_FOREACH(io, &w->lingering, linger)
+	TAILQ_FOREACH(io, &w->lingering, entry)
 		n++;
 	for (; n && (io = TAILQ_FIRST(&w->lingering)); n--) {
-		TAILQ_REMOVE(&w->lingering, io, linger);
-		TAILQ_INSERT_TAIL(&w->lingering, io, linger);
+		TAILQ_REMOVE(&w->lingering, io, entry);
+		TAILQ_INSERT_TAIL(&w->lingering, io, entry);
 		if (force) {
 			io->holds = 0;
 			io_bury(io);
@@ -558,6 +621,7 @@ worker_fini(struct adit_worker *w)
 	if (event_initialized(&w->mail)) {
 		event_del(&w->turn);
 		event_del(&w->mail);
+		event_del(&w->starved);
 	}
 	if (w->mail_fd >= 0)
 		close(w->mail_fd);
@@ -595,6 +659,7 @@ group_free(struct worker_group *g)
 	for (unsigned i = 0; i < g->n; i++)
 		worker_fini(&g->workers[i]);
 	job_pool_free(g->jobs);
+	memory_free(g->memory);
 	free(g->workers);
 	free(g);
 }
@@ -615,17 +680,20 @@ group_join(struct worker_group *g, unsigned started)
 }
 
 static struct worker_group *
-group_new(unsigned n, struct adit_log *log, struct event_base *base, struct adit_err *e)
+group_new(const struct worker_conf *conf, struct event_base *base, struct adit_err *e)
 {
 	struct worker_group *g = calloc(1, sizeof(*g));
+	unsigned n = conf->workers ? conf->workers : 1;
 
 	if (g) {
 		g->jobs = job_pool_new();
+		g->memory = memory_new(conf->memory, conf->log);
 		g->workers = calloc(n, sizeof(*g->workers));
 	}
-	if (!g || !g->workers || !g->jobs) {
+	if (!g || !g->workers || !g->jobs || !g->memory) {
 		if (g) {
 			job_pool_free(g->jobs);
+			memory_free(g->memory);
 			free(g->workers);
 		}
 		free(g);
@@ -633,7 +701,7 @@ group_new(unsigned n, struct adit_log *log, struct event_base *base, struct adit
 		return NULL;
 	}
 	g->n = n;
-	g->log = log;
+	g->log = conf->log;
 	for (unsigned i = 0; i < n; i++) {
 		g->workers[i].group = g;
 		g->workers[i].index = i;
@@ -653,7 +721,7 @@ group_new(unsigned n, struct adit_log *log, struct event_base *base, struct adit
 struct worker_group *
 workers_start(const struct worker_conf *conf, struct adit_err *e)
 {
-	struct worker_group *g = group_new(conf->workers ? conf->workers : 1, conf->log, NULL, e);
+	struct worker_group *g = group_new(conf, NULL, e);
 
 	if (!g)
 		return NULL;
@@ -686,7 +754,8 @@ workers_stop(struct worker_group *g)
 struct adit_worker *
 worker_attach(struct event_base *base, struct adit_log *log, struct adit_err *e)
 {
-	struct worker_group *g = group_new(1, log, base, e);
+	const struct worker_conf conf = { .workers = 1, .log = log };
+	struct worker_group *g = group_new(&conf, base, e);
 
 	return g ? &g->workers[0] : NULL;
 }
@@ -798,6 +867,12 @@ struct job_pool *
 worker_jobs(const struct adit_worker *w)
 {
 	return w->group->jobs;
+}
+
+struct memory *
+worker_memory(const struct adit_worker *w)
+{
+	return w->group->memory;
 }
 
 struct chunk_pool *

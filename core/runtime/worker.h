@@ -21,10 +21,12 @@
 struct event_base;
 struct job_pool;
 struct evdns_base;
+struct memory;
 struct worker_group;
 
 struct worker_conf {
 	unsigned	 workers;	/* threads; at least 1 */
+	uint64_t	 memory;	/* budget of them all; 0: half of the machine's */
 	struct adit_log	*log;		/* borrowed; may be NULL */
 };
 
@@ -65,6 +67,7 @@ void worker_detach(struct adit_worker *w);
 struct event_base *worker_base(const struct adit_worker *w);
 struct chunk_pool *worker_chunks(const struct adit_worker *w);
 struct job_pool *worker_jobs(const struct adit_worker *w);
+struct memory *worker_memory(const struct adit_worker *w);	/* the process's */
 
 /*
  * Kept by a module per worker, by key: e.g. its table of sessions. Returns the slot to read or set.
@@ -100,9 +103,10 @@ struct io {
 	bool			 queued;	/* in the run queue, or buried */
 	bool			 closed;
 	bool			 lingering;	/* closed, and held: in its worker's list */
+	bool			 starving;	/* see io_starve */
 	uint16_t		 holds;
 	struct io		*next;		/* in the run queue, or in the graveyard */
-	TAILQ_ENTRY(io)		 linger;
+	TAILQ_ENTRY(io)		 entry;		/* in its worker's lingering, or starving */
 };
 
 void io_init(struct io *io, struct adit_worker *w, void (*cb)(struct io *, unsigned),
@@ -112,6 +116,12 @@ void io_ready(struct io *io, unsigned events);
 void io_close(struct io *io);
 void io_hold(struct io *io);
 void io_release(struct io *io);
+
+/*
+ * A write to io was refused, perhaps only because memory was gone: it becomes ready for one again
+ * when some is there.
+ */
+void io_starve(struct io *io);
 
 /*
  * Takes io out of its worker's run queue and gives it to another worker, which must not know it

@@ -331,7 +331,7 @@ static int
 daemon_start(struct daemon *d, struct config *config, struct adit_err *e)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	struct worker_conf workers = { .workers = d->conf->workers };
+	struct worker_conf workers = { .workers = d->conf->workers, .memory = d->conf->memory };
 	sigset_t all, old;
 
 	if (daemon_configure_log(d, config, e) < 0)

@@ -7,6 +7,8 @@
 #include "core/conn/conn.h"
 #include "core/conn/listen.h"
 #include "core/conn/tls.h"
+#include "core/runtime/memory.h"
+#include "core/runtime/worker.h"
 #include "core/service/auth.h"
 #include "core/service/component.h"
 #include "core/service/forwarder.h"
@@ -452,6 +454,10 @@ adit_accept(struct adit_listener *l, struct adit_conn *c)
 	struct adit_err e = ADIT_ERR_INIT;
 	struct arrival *a;
 
+	if (memory_is_short(worker_memory(w))) {
+		adit_conn_close(c, ADIT_ELIMIT);
+		return;
+	}
 	adit_conn_set_component(c, l->component);
 	if (!s->listener.n_layers && adit_conn_is_open(c)) {
 		service_hand_over(s, c);

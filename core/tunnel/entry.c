@@ -7,6 +7,8 @@
 
 #include "core/conn/listen.h"
 #include "core/conn/tcp.h"
+#include "core/runtime/memory.h"
+#include "core/runtime/worker.h"
 #include "core/service/component.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
@@ -326,9 +328,15 @@ static void
 entry_accepted(void *arg, int fd)
 {
 	struct entry_port *port = arg;
-	struct adit_conn *c = tcp_conn(port->worker, fd, false);
+	struct adit_conn *c;
 	struct newcomer *n;
 
+	/* While memory is only short, HTTP and TLS are told so in their own words. */
+	if (memory_level(worker_memory(port->worker)) == MEMORY_GONE) {
+		close(fd);
+		return;
+	}
+	c = tcp_conn(port->worker, fd, false);
 	if (!c)
 		return;
 	n = calloc(1, sizeof(*n));

@@ -11,6 +11,7 @@
 #include <adit/pump.h>
 
 #include "core/conn/opening.h"
+#include "core/runtime/memory.h"
 #include "core/tunnel/table.h"
 
 #define PAIR_CAP 262144u		/* bytes in flight each way between two workers */
@@ -433,6 +434,10 @@ adit_tunnel_open(struct adit_worker *w, const struct adit_open *req, struct adit
 
 	if (!e)
 		e = &none;
+	if (memory_is_short(worker_memory(w))) {
+		adit_err_set(e, ADIT_ELIMIT, "memory is short");
+		return NULL;
+	}
 	while (a.part && tunnels_choose(a.part, req, &a.tried, &a.choice)) {
 		last.code = 0;
 		if (served)

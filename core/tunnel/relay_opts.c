@@ -1,5 +1,7 @@
 #include "core/tunnel/relay_opts.h"
 
+#define TUNNEL_WINDOW (1 << 20)		/* what a gost has */
+
 const char *const mux_types[] = { "smux", "yamux", NULL };
 
 int
@@ -14,6 +16,9 @@ mux_opts_conf(const struct mux_opts *o, bool client, struct smux_conf *out, stru
 	out->frame = (size_t)o->max_frame_size;
 	out->session_buffer = (size_t)o->max_receive_buffer;
 	out->stream_buffer = (size_t)o->max_stream_buffer;
+	/* A window that was made smaller than usual is a limit. */
+	if (out->stream_buffer < TUNNEL_WINDOW || out->stream_max < out->stream_buffer)
+		out->stream_max = out->stream_buffer;
 	out->half_close = true;		/* where the peer turns out to be an adit */
 	if (smux_conf_check(out, e) < 0) {
 		adit_err_context(e, "mux options");

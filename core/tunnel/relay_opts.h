@@ -46,7 +46,7 @@ extern const char *const mux_types[];
 	{ .name = "mux.maxStreamBuffer", .type = ADIT_OPT_INT, \
 	  .offset = offsetof(T, f.max_stream_buffer), .def = "1048576", .min = 4096, \
 	  .max = 1 << 30, \
-	  .help = "window of a stream" }
+	  .help = "window of a stream; from the default on it grows to 8388608 with the path" }
 
 /*
  * Checks the options against each other and turns them into the session's. 0 or ADIT_ECONFIG with e

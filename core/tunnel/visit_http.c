@@ -15,6 +15,8 @@
 #include "core/http/front.h"
 #include "core/http/h1.h"
 #include "core/http/respond.h"
+#include "core/runtime/memory.h"
+#include "core/runtime/worker.h"
 #include "core/tunnel/forwarded.h"
 #include "core/tunnel/kept.h"
 #include "core/tunnel/visit.h"
@@ -331,7 +333,25 @@ request_route(struct http_request *r, const struct adit_fields *head)
 		return 508;
 	if (entry_route(v->shared, adit_mux_worker(v->front), r->host.text, r->tunnel) < 0)
 		return 404;
+	if (memory_is_short(worker_memory(adit_mux_worker(v->front))))
+		return 503;
 	return request_make_head(r, head) < 0 ? 500 : 0;
+}
+
+/* For the log. */
+static int
+request_route_error(int status)
+{
+	switch (status) {
+	case 404:
+		return ADIT_ENOROUTE;
+	case 503:
+		return ADIT_ELIMIT;
+	case 500:
+		return -ENOMEM;
+	default:
+		return -EBADMSG;
+	}
 }
 
 static void
@@ -352,7 +372,7 @@ request_start(struct http_visit *v, struct adit_exchange *near)
 	v->requests++;
 	status = request_route(r, head);
 	if (status) {
-		request_refuse(r, status, status == 404 ? ADIT_ENOROUTE : -EBADMSG);
+		request_refuse(r, status, request_route_error(status));
 		return;
 	}
 	snprintf(v->id.host, sizeof(v->id.host), "%s", r->host.text);

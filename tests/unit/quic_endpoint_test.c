@@ -15,7 +15,7 @@
 
 #include "core/mux/quic/cid.h"
 #include "core/mux/quic/group.h"
-#include "core/mux/quic/window.h"
+#include "core/mux/window.h"
 #include "tests/unit/quic_rig.h"
 
 /* ---- somebody with a plain socket -------------------------------------------------------- */
@@ -507,20 +507,20 @@ bad_configurations_are_refused(void **state)
 static void
 windows_grow_while_they_limit(void **state)
 {
-	struct quic_window w;
+	struct mux_window w;
 
 	(void)state;
-	quic_window_init(&w, 1000, 0);
-	assert_false(quic_window_use(&w, 499));
-	assert_true(quic_window_use(&w, 1));
-	assert_int_equal(quic_window_grow(&w, 100, 10000, 199), 1000);	/* in less than 2 rtt */
+	mux_window_init(&w, 1000, 0);
+	assert_false(mux_window_use(&w, 499));
+	assert_true(mux_window_use(&w, 1));
+	assert_int_equal(mux_window_grow(&w, 100, 10000, 199), 1000);	/* in less than 2 rtt */
 	assert_int_equal(w.size, 2000);
-	assert_true(quic_window_use(&w, 1000));
-	assert_int_equal(quic_window_grow(&w, 100, 10000, 199 + 200), 0);
-	assert_true(quic_window_use(&w, 2000));
-	assert_int_equal(quic_window_grow(&w, 100, 500, 400), 500); /* as far as there is room */
-	assert_true(quic_window_use(&w, 2000));
-	assert_int_equal(quic_window_grow(&w, 0, 500, 400), 0);		/* nothing measured */
+	assert_true(mux_window_use(&w, 1000));
+	assert_int_equal(mux_window_grow(&w, 100, 10000, 199 + 200), 0);
+	assert_true(mux_window_use(&w, 2000));
+	assert_int_equal(mux_window_grow(&w, 100, 500, 400), 500); /* as far as there is room */
+	assert_true(mux_window_use(&w, 2000));
+	assert_int_equal(mux_window_grow(&w, 0, 500, 400), 0);		/* nothing measured */
 }
 
 static void

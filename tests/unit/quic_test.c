@@ -450,7 +450,7 @@ polite_close_delivers(void **state)
 	quic_rig_stream(r, client, server, &a, &b);
 	while ((n = adit_conn_write(a, buf, sizeof(buf))) > 0)
 		taken += (size_t)n;
-	assert_true(taken >= 65536);
+	assert_in_range(taken, 65536, 66000);	/* the first send queue */
 	adit_conn_close(a, 0);
 	while ((n = quic_rig_read(r, b, buf, sizeof(buf))) > 0)
 		got += (size_t)n;
@@ -649,8 +649,8 @@ stuck_streams_stop_no_other(void **state)
 		assert_int_equal(adit_conn_write(stuck[i][0], buf, sizeof(buf)), -EAGAIN);
 	cross(r, client, server, 3000000);
 	/* Per stream: one window unread, one queue unsent. */
-	assert_in_range(chunk_pool_used(worker_chunks(r->l->worker)), 20 * (256 << 10),
-			20 * ((256 << 10) + (512 << 10)) + (4 << 20));
+	assert_in_range(chunk_pool_used(worker_chunks(r->l->worker)), 20 * (64 << 10),
+			20 * ((128 << 10) + (128 << 10)) + (4 << 20));
 	for (int i = 0; i < 20; i++) {
 		adit_conn_close(stuck[i][0], -ECONNRESET);
 		adit_conn_close(stuck[i][1], -ECONNRESET);

@@ -99,6 +99,15 @@ flow_fits(const struct quic_flow *f)
 	return room > prefix ? room - prefix : 0;
 }
 
+/* For a datagram of len bytes. One that waits is enough while memory is short. */
+static bool
+flow_has_room(const struct quic_flow *f, const struct queue *q, size_t len)
+{
+	if (q->len && quic_memory(f->chan.session) >= MEMORY_SHORT)
+		return false;
+	return queue_room(q) >= len + 2;
+}
+
 static void
 flow_big_event(void *owner, struct adit_conn *big, unsigned events)
 {
@@ -128,12 +137,13 @@ flow_write_big(struct quic_flow *f, const struct iovec *iov, int n, size_t len)
 			return -ENOMEM;
 		adit_conn_own(f->big, flow_big_event, f);
 		st = quic_stream_of(quic_chan_of(f->big));
+		st->chan.tx.yields = false;	/* flow_has_room decides: whole, or not at all */
 		queue_add(&st->chan.tx, number, varint_write(number, f->node.id));
 		f->chan.session->queued += st->chan.tx.len;
 	}
 	st = quic_stream_of(quic_chan_of(f->big));
 	tx = &st->chan.tx;
-	if (!adit_conn_is_open(f->big) || queue_room(tx) < len + 2) {
+	if (!adit_conn_is_open(f->big) || !flow_has_room(f, tx, len)) {
 		st->chan.full = f->chan.full = true;
 		conn_unready(f->big, ADIT_WRITE);
 		adit_conn_want(f->big, ADIT_WRITE);
@@ -166,7 +176,7 @@ flow_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		return -EMSGSIZE;
 	if (len > flow_fits(f))
 		return flow_write_big(f, iov, n, len);
-	if (queue_room(&chan->tx) < len + 2) {
+	if (!flow_has_room(f, &chan->tx, len)) {
 		chan->full = true;
 		return -EAGAIN;
 	}
@@ -318,7 +328,7 @@ flow_begin(struct quic_flow *f, size_t len)
 {
 	struct quic_session *s = f->chan.session;
 
-	if (queue_room(&f->chan.rx) < len + 2 || s->flow_unread + len + 2 > UNREAD_MAX)
+	if (!flow_has_room(f, &f->chan.rx, len) || s->flow_unread + len + 2 > UNREAD_MAX)
 		return false;
 	if (!flow_put_head(&f->chan.rx, len))
 		return false;

@@ -22,8 +22,9 @@
 #include "core/mux/quic/cid.h"
 #include "core/mux/quic/quic.h"
 #include "core/mux/quic/rate.h"
-#include "core/mux/quic/window.h"
+#include "core/mux/window.h"
 #include "core/runtime/idmap.h"
+#include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 
 #define QUIC_RECV_BATCH	  8		/* buffers; used where the kernel finds nothing to join */
@@ -63,7 +64,7 @@ struct quic_stream {
 	uint64_t		 credit;	/* read, not yet granted again */
 	uint64_t		 grown;		/* by how much the window is beyond the first one */
 	size_t			 burst;		/* sent since others had their turn */
-	struct quic_window window, drain; /* what it may receive; how fast tx is acknowledged */
+	struct mux_window window, drain; /* what it may receive; how fast tx is acknowledged */
 	ngtcp2_vec ahead[QUIC_AHEAD];           /* of tx, from sent on: not looked for anew for
 	                                         * each packet */
 	unsigned		 n_ahead;
@@ -152,10 +153,9 @@ struct quic_session {
 	struct quic_chans	 chans, sending, blocked, unaccepted, pending;
 	unsigned		 n_pending;
 	unsigned peer_open, peer_may; /* bidi streams of the peer's: open, granted */
-	struct quic_window	 window;
+	struct mux_window	 window;
 	uint64_t		 grown;		/* sum of the streams' */
 	uint64_t		 unread;	/* bytes in all rx */
-	uint64_t owed; /* session window kept back while unread is too much */
 	uint64_t		 queued;	/* bytes in all tx */
 
 	struct idmap		 flows;
@@ -257,9 +257,11 @@ void quic_session_gone(struct quic_session *s);
 /* An unreachable message about its peer. */
 void quic_session_trouble(struct quic_session *s, int err, uint64_t now);
 
-/* Returns what is read of the session's window, as far as memory allows. */
+/*
+ * Returns n bytes of the session's window, which arrived: whether they are read concerns their stream
+ * alone.
+ */
 void quic_session_credit(struct quic_session *s, uint64_t n);
-void quic_session_read_bytes(struct quic_session *s, uint64_t n);
 
 /* The smoothed round trip, 0 before the first was measured. */
 uint64_t quic_rtt(const struct quic_session *s);
@@ -347,6 +349,12 @@ static inline struct quic_flow *
 quic_flow_of(struct quic_chan *c)
 {
 	return adit_container_of(c, struct quic_flow, chan);
+}
+
+static inline enum memory_level
+quic_memory(const struct quic_session *s)
+{
+	return memory_level(worker_memory(adit_mux_worker(&s->base)));
 }
 
 static inline struct quic_session *

@@ -58,12 +58,12 @@ struct quic_params {
 	uint64_t keep_alive; /* silence after which a PING is sent: 10 s; UINT64_MAX: none */
 	uint64_t		 handshake;	/* limit of a handshake: 5 s */
 	uint64_t		 window;	/* a session's first receive window: 1 MiB */
-	uint64_t		 stream_window;	/* a stream's: 256 KiB */
+	uint64_t		 stream_window;	/* a stream's: 64 KiB */
 	uint64_t		 window_max;	/* up to which both grow: 16 MiB */
-	uint64_t send_queue; /* what a stream takes ahead of the peer's ACK at first: 256 KiB */
+	uint64_t send_queue; /* what a stream takes ahead of the peer's ACK at first: 64 KiB */
 	uint64_t		 send_queue_max;/* up to which that grows: 8 MiB */
 	unsigned		 streams;	/* the peer may open at first: 100 */
-	unsigned		 streams_max;	/* grows to that while it uses them: 4096 */
+	unsigned		 streams_max;	/* grows to that while it uses them: 32768 */
 	unsigned		 flows_max;	/* flows at a time: 1024 */
 	uint16_t payload_max; /* a datagram's longest payload, if the path takes it: 16352 */
 	enum quic_congestion	 congestion;	/* cubic */

@@ -5,8 +5,7 @@
 
 #include "core/mux/quic/internal.h"
 
-#define UNREAD_MAX(p)                                                                              \
-	(2 * (p)->window_max) /* then the session's window stays back, not only streams' */
+#define SESSION_COST	49152		/* what ngtcp2 and GnuTLS hold for one, about: memory used */
 #define PENDING_MAX	64		/* streams that wait for a number */
 #define UNI_STREAMS	100
 #define STREAM_WINDOW_MIN 66000		/* the longest datagram of a flow has to fit */
@@ -300,25 +299,11 @@ quic_session_credit(struct quic_session *s, uint64_t n)
 {
 	uint64_t max = s->params.window_max, more = 0;
 
-	if (quic_window_use(&s->window, n))
-		more = quic_window_grow(&s->window, quic_rtt(s),
+	if (mux_window_use(&s->window, n))
+		more = mux_window_grow(&s->window, quic_rtt(s),
 		                        max > s->window.size ? max - s->window.size : 0,
 		                        adit_now());
-	if (s->unread > UNREAD_MAX(&s->params))
-		s->owed += n + more;
-	else
-		ngtcp2_conn_extend_max_offset(s->conn, n + more);
-}
-
-void
-quic_session_read_bytes(struct quic_session *s, uint64_t n)
-{
-	s->unread -= n;
-	if (s->owed && s->unread <= UNREAD_MAX(&s->params)) {
-		ngtcp2_conn_extend_max_offset(s->conn, s->owed);
-		s->owed = 0;
-		quic_dirty(s);
-	}
+	ngtcp2_conn_extend_max_offset(s->conn, n + more);
 }
 
 /* ---- as a mux ----------------------------------------------------------------------- */
@@ -413,6 +398,7 @@ session_free(struct adit_mux *m)
 {
 	struct quic_session *s = quic_session_of(m);
 
+	memory_give(worker_memory(adit_mux_worker(m)), SESSION_COST);
 	idmap_fini(&s->flows);
 	free(s->alpn);
 	free(s->server_name);
@@ -451,16 +437,18 @@ session_defaults(struct quic_params *p)
 	p->keep_alive = p->keep_alive ? p->keep_alive : ADIT_SECONDS(10);
 	p->handshake = p->handshake ? p->handshake : ADIT_SECONDS(5);
 	p->window = p->window ? p->window : 1 << 20;
-	p->stream_window = p->stream_window ? p->stream_window : 256 << 10;
+	p->stream_window = p->stream_window ? p->stream_window : 64 << 10;
 	p->window_max = p->window_max ? p->window_max : 16 << 20;
-	p->send_queue = p->send_queue ? p->send_queue : 256 << 10;
+	p->send_queue = p->send_queue ? p->send_queue : 64 << 10;
 	p->send_queue_max = p->send_queue_max ? p->send_queue_max : 8 << 20;
 	p->streams = p->streams ? p->streams : 100;
-	p->streams_max = p->streams_max ? p->streams_max : 4096;
+	p->streams_max = p->streams_max ? p->streams_max : 32768;
 	p->flows_max = p->flows_max ? p->flows_max : 1024;
 	p->payload_max = p->payload_max ? p->payload_max : mtu_probes[6];
 	if (p->stream_window < STREAM_WINDOW_MIN)
 		p->stream_window = STREAM_WINDOW_MIN;
+	if (p->send_queue < STREAM_WINDOW_MIN)
+		p->send_queue = STREAM_WINDOW_MIN;
 	if (p->streams_max < p->streams)
 		p->streams_max = p->streams;
 	if (p->payload_max < QUIC_INITIAL_MIN)
@@ -480,6 +468,7 @@ session_new(struct quic_endpoint *ep, const struct quic_params *params, bool ser
 
 	if (!s)
 		return NULL;
+	memory_take(worker_memory(ep->worker), SESSION_COST);
 	s->timer = adit_timer_new(ep->worker, session_timeout, s);
 	if (!s->timer) {
 		s->state = QUIC_ENDED;
@@ -494,7 +483,7 @@ session_new(struct quic_endpoint *ep, const struct quic_params *params, bool ser
 	session_defaults(&s->params);
 	s->ref = (ngtcp2_crypto_conn_ref){ .get_conn = session_get_conn, .user_data = s };
 	s->peer_may = s->params.streams;
-	quic_window_init(&s->window, s->params.window, now);
+	mux_window_init(&s->window, s->params.window, now);
 	TAILQ_INIT(&s->chans);
 	TAILQ_INIT(&s->sending);
 	TAILQ_INIT(&s->blocked);

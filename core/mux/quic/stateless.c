@@ -213,7 +213,8 @@ stateless_initial(struct quic_endpoint *ep, const struct quic_datagram *d, struc
 		stateless_refuse(ep, d, &in->hd, NGTCP2_INVALID_TOKEN, now);
 		return 1;
 	}
-	if (ep->draining || st->sessions >= c->sessions_max) {
+	if (ep->draining || st->sessions >= c->sessions_max ||
+	    memory_is_short(worker_memory(ep->worker))) {
 		stateless_refuse(ep, d, &in->hd, NGTCP2_CONNECTION_REFUSED, now);
 		return 1;
 	}

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/conn/conn.h"
 #include "core/mux/quic/internal.h"
 
 #define BURST	  16384		/* of one stream, before another has its turn */
@@ -102,32 +103,47 @@ stream_done(struct quic_stream *st)
 	quic_chan_leave(&st->chan);
 }
 
+/*
+ * How much of its window st gets back now. While memory is short a chunk at a time, when all that
+ * came was read.
+ */
+static uint64_t
+stream_grant(const struct quic_stream *st)
+{
+	if (quic_memory(st->chan.session) < MEMORY_SHORT)
+		return st->credit < st->window.size / 4 ? 0 : st->credit;
+	return st->chan.rx.len || st->credit < CHUNK_SIZE ? 0 : CHUNK_SIZE;
+}
+
 void
 quic_stream_consume(struct quic_stream *st, size_t len)
 {
 	struct quic_session *s = st->chan.session;
-	uint64_t max, room, more;
+	uint64_t max, room, more, grant;
 
 	if (!s)
 		return;
-	quic_session_read_bytes(s, len);
+	s->unread -= len;
 	if (!st->attached || st->ended)
 		return;
 	st->credit += len;
-	if (quic_window_use(&st->window, len)) {
+	if (mux_window_use(&st->window, len)) {
 		max = s->params.window_max;
 		room = max > st->window.size ? max - st->window.size : 0;
 		if (room > max - s->grown)
 			room = max - s->grown;
-		more = quic_window_grow(&st->window, quic_rtt(s), room, adit_now());
+		if (quic_memory(s) != MEMORY_PLENTY)
+			room = 0;
+		more = mux_window_grow(&st->window, quic_rtt(s), room, adit_now());
 		st->grown += more;
 		s->grown += more;
 		st->credit += more;
 	}
-	if (st->credit < st->window.size / 4)
+	grant = stream_grant(st);
+	if (!grant)
 		return;
-	ngtcp2_conn_extend_max_stream_offset(s->conn, st->id, st->credit);
-	st->credit = 0;
+	ngtcp2_conn_extend_max_stream_offset(s->conn, st->id, grant);
+	st->credit -= grant;
 	quic_dirty(s);
 }
 
@@ -155,7 +171,7 @@ stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 	took = queue_addv(&chan->tx, iov, n);
 	if (!took) {
 		chan->full = true;
-		return -EAGAIN;
+		return conn_refused(c, &chan->tx);
 	}
 	chan->session->queued += took;
 	quic_chan_send(chan);
@@ -213,7 +229,7 @@ stream_close(struct adit_conn *c, int why)
 	if (!s)
 		return;
 	quic_chan_count(&st->chan, false);
-	quic_session_read_bytes(s, st->chan.rx.len);
+	s->unread -= st->chan.rx.len;
 	queue_fini(&st->chan.rx);
 	if (!st->attached) {
 		stream_drop_tx(st);
@@ -265,8 +281,9 @@ stream_new(struct quic_session *s, bool uni, bool local)
 	/* What arrives is within the window granted. */
 	queue_init(&st->chan.rx, pool, SIZE_MAX);
 	queue_init(&st->chan.tx, pool, s->params.send_queue);
-	quic_window_init(&st->window, s->params.stream_window, adit_now());
-	quic_window_init(&st->drain, s->params.send_queue, st->window.since);
+	queue_yield(&st->chan.tx);
+	mux_window_init(&st->window, s->params.stream_window, adit_now());
+	mux_window_init(&st->drain, s->params.send_queue, st->window.since);
 	quic_chan_join(&st->chan, s);
 	return st;
 }
@@ -324,7 +341,8 @@ stream_grant_more(struct quic_session *s)
 	unsigned more = s->peer_may, max = s->params.streams_max;
 
 	if (s->peer_open < s->peer_may - s->peer_may / 4 || s->peer_may >= max ||
-	    s->unread > s->params.window_max || adit_mux_draining(&s->base))
+	    s->unread > s->params.window_max || adit_mux_draining(&s->base) ||
+	    quic_memory(s) >= MEMORY_SHORT)
 		return;
 	if (more > max - s->peer_may)
 		more = max - s->peer_may;
@@ -391,9 +409,9 @@ stream_grow_queue(struct quic_stream *st)
 	const struct quic_params *p = &c->session->params;
 	size_t room = p->send_queue_max > c->tx.cap ? p->send_queue_max - c->tx.cap : 0;
 
-	if (c->session->queued > QUEUED_MAX(p))
+	if (c->session->queued > QUEUED_MAX(p) || quic_memory(c->session) != MEMORY_PLENTY)
 		room = 0;
-	c->tx.cap += quic_window_grow(&st->drain, quic_rtt(c->session) / 2, room, adit_now());
+	c->tx.cap += mux_window_grow(&st->drain, quic_rtt(c->session) / 2, room, adit_now());
 }
 
 void
@@ -404,7 +422,7 @@ quic_stream_acked(struct quic_stream *st, uint64_t len)
 	queue_drop(&c->tx, len);
 	st->acked += len;
 	c->session->queued -= len;
-	if (quic_window_use(&st->drain, len) && c->full)
+	if (mux_window_use(&st->drain, len) && c->full)
 		stream_grow_queue(st);
 	if (st->lingering)
 		quic_linger(st, adit_now());
