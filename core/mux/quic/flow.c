@@ -9,6 +9,7 @@
 
 #include "core/conn/conn.h"
 #include "core/mux/quic/internal.h"
+#include "core/wire/varint.h"
 
 #define DATAGRAM_MAX	65535
 #define QUEUE_CAP       (DATAGRAM_MAX + 2 + 65536) /* the longest always fits a queue half full */
@@ -16,33 +17,6 @@
 #define VECS		6
 #define PACKET_COST	(1 + 4 + 16)	/* short header without its id, the tag */
 #define FRAME_COST	(1 + 4)		/* type, length */
-
-/* ---- varints (RFC 9000, 16) --------------------------------------------------------- */
-
-static size_t
-varint_read(const uint8_t *p, size_t len, uint64_t *value)
-{
-	size_t n = len ? (size_t)1 << (*p >> 6) : 1;
-
-	if (len < n)
-		return 0;
-	*value = *p & 0x3f;
-	for (size_t i = 1; i < n; i++)
-		*value = *value << 8 | p[i];
-	return n;
-}
-
-static size_t
-varint_write(uint8_t out[8], uint64_t value)
-{
-	unsigned log = value < 1u << 6 ? 0 : value < 1u << 14 ? 1 : value < 1u << 30 ? 2 : 3;
-	size_t n = (size_t)1 << log;
-
-	for (size_t i = n; i--; value >>= 8)
-		out[i] = (uint8_t)value;
-	out[0] |= (uint8_t)(log << 6);
-	return n;
-}
 
 /* ---- queues of datagrams ---------------------------------------------------------------- */
 
