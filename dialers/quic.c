@@ -16,6 +16,13 @@
 #include "core/mux/quic/opts.h"
 #include "core/runtime/resolver.h"
 
+/*
+ * Streams that a server may open which opens one for each visitor: granting them costs nothing, and
+ * who comes first must not wait for a round trip.
+ */
+#define STREAMS_FIRST 4096
+#define STREAMS_MAX 65536
+
 struct quic_dialer {
 	struct adit_dialer	 base;
 	struct quic_opts	 opts;
@@ -87,6 +94,19 @@ peer_end(struct quic_peer *p, const struct adit_reason *why)
 }
 
 static void
+peer_log_open(const struct quic_peer *p)
+{
+	struct adit_component *component = p->place->dialer->base.component;
+	char remote[ADIT_ADDR_TEXT];
+
+	adit_log(adit_component_log(component), ADIT_LOG_DEBUG,
+		 ADIT_FIELDS(ADIT_STR("kind", "dialer"), ADIT_STR("dialer", "quic"),
+			     ADIT_STR("node", adit_component_name(component)),
+			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(p->mux), remote))),
+		 "quic session: protocol %s", adit_mux_protocol(p->mux));
+}
+
+static void
 peer_event(void *owner, struct adit_mux *m, unsigned events)
 {
 	struct quic_peer *p = owner;
@@ -95,11 +115,12 @@ peer_event(void *owner, struct adit_mux *m, unsigned events)
 	struct adit_conn *c;
 	char remote[ADIT_ADDR_TEXT];
 
-	(void)events;
-	/* A gost opens none: streams are the client's here. */
+	/* A gost opens none; who speaks a protocol in which the server does has diverted them. */
 	while ((c = adit_mux_accept(m)))
 		adit_conn_close(c, ADIT_EREFUSED);
 	if (!why->err) {
+		if (events & ADIT_OPEN)
+			peer_log_open(p);
 		adit_mux_want(m, ADIT_READ);
 		return;
 	}
@@ -204,6 +225,13 @@ peer_wait(struct quic_peer *p, struct adit_err *e)
 	return w->conn;
 }
 
+/* A server that drains takes nothing new in a session: the next dial makes another, perhaps to its successor. */
+static bool
+peer_is_usable(const struct quic_peer *p)
+{
+	return !p->mux || (!adit_mux_err(p->mux) && !adit_mux_draining(p->mux));
+}
+
 static struct quic_peer *
 peer_new(struct quic_place *place, const struct adit_dial *req, struct adit_err *e)
 {
@@ -261,7 +289,7 @@ quic_dial(struct adit_dialer *d, const struct adit_dial *req, struct adit_err *e
 		return NULL;
 	}
 	LIST_FOREACH(p, &place->peers, entry)
-		if (p->port == req->port && strcmp(p->host, req->host) == 0)
+		if (p->port == req->port && strcmp(p->host, req->host) == 0 && peer_is_usable(p))
 			break;
 	if (!p)
 		p = peer_new(place, req, e);
@@ -291,10 +319,16 @@ static int
 quic_init(struct adit_dialer *d, struct adit_err *e)
 {
 	struct quic_dialer *q = quic_of(d);
-	int err = quic_opts_params(&q->opts, &q->params, e);
+	int err = quic_opts_params(&q->opts, adit_component_protocol(d->component),
+				   &q->params, e);
 
 	if (err)
 		return err;
+	if (adit_component_protocol(d->component)) {
+		q->params.streams_max = STREAMS_MAX;
+		if (!q->opts.has_streams)
+			q->params.streams = STREAMS_FIRST;
+	}
 	q->tls = tls_source_new(adit_component_tls(d->component), TLS_CLIENT,
 				adit_component_log(d->component), e);
 	q->params.tls = q->tls;

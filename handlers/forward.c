@@ -144,6 +144,7 @@ forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 		return;
 	}
 	adit_conn_want(far, 0);
+	adit_conn_agree(f->conn);
 	f->pump = adit_pump(f->conn, far, &opts, forwarding_done, f);
 	if (!f->pump)
 		forwarding_free(f);

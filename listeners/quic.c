@@ -130,6 +130,7 @@ static void
 port_accepted(void *arg, struct adit_mux *m)
 {
 	struct quic_port *port = arg;
+	char remote[ADIT_ADDR_TEXT];
 	struct quic_session *s = calloc(1, sizeof(*s));
 
 	if (!s) {
@@ -141,6 +142,11 @@ port_accepted(void *arg, struct adit_mux *m)
 	s->activity.stop = session_stop;
 	s->liveness = liveness_start(m, NULL, session_dead, s);
 	port->sessions++;
+	adit_log(adit_component_log(port->component), ADIT_LOG_DEBUG,
+		 ADIT_FIELDS(ADIT_STR("kind", "listener"),
+			     ADIT_STR("service", adit_component_name(port->component)),
+			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(m), remote))),
+		 "quic session: protocol %s", adit_mux_protocol(m));
 	adit_activity_begin(&s->activity, port->component, adit_mux_worker(m));
 	adit_mux_own(m, session_event, s);
 	adit_mux_want(m, ADIT_READ);
@@ -153,7 +159,8 @@ quic_init(struct adit_listener *l, struct adit_err *e)
 {
 	struct quic_listener *q = quic_of(l);
 	const struct adit_tls_conf *tls = adit_component_tls(l->component);
-	int err = quic_opts_params(&q->opts, &q->params, e);
+	int err = quic_opts_params(&q->opts, adit_component_protocol(l->component),
+				   &q->params, e);
 
 	if (err)
 		return err;

@@ -493,6 +493,21 @@ adit_conn_move(struct adit_conn *c, struct adit_worker *to,
 	return 0;
 }
 
+/* ---- where it comes from -------------------------------------------------------- */
+
+void
+adit_conn_agree(struct adit_conn *c)
+{
+	if (HAS(c, agree) && !c->core->err)
+		c->ops->agree(c);
+}
+
+struct adit_mux *
+adit_conn_mux(struct adit_conn *c)
+{
+	return HAS(c, mux) ? c->ops->mux(c) : NULL;
+}
+
 /* ---- who it is ---------------------------------------------------------------- */
 
 void

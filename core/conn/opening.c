@@ -89,6 +89,23 @@ opening_splice_fd(struct adit_conn *c, unsigned dir)
 	return o->lower ? adit_conn_splice_fd(o->lower, dir) : -1;
 }
 
+static struct adit_mux *
+opening_mux(struct adit_conn *c)
+{
+	struct opening *o = opening_of(c);
+
+	return o->lower ? adit_conn_mux(o->lower) : NULL;
+}
+
+static void
+opening_agree(struct adit_conn *c)
+{
+	struct opening *o = opening_of(c);
+
+	if (o->lower)
+		adit_conn_agree(o->lower);
+}
+
 static const struct adit_conn_ops opening_ops = {
 	.size = sizeof(opening_ops),
 	.name = "opening",
@@ -99,6 +116,8 @@ static const struct adit_conn_ops opening_ops = {
 	.free = opening_free,
 	.want = opening_want,
 	.splice_fd = opening_splice_fd,
+	.mux = opening_mux,
+	.agree = opening_agree,
 };
 
 static void

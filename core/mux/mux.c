@@ -22,6 +22,8 @@ struct adit_mux_core {
 	struct adit_mux		*mux;
 	adit_mux_cb		*cb;
 	void			*owner;
+	adit_mux_taker		*take;
+	void			*take_arg;
 	struct adit_reason	 reason;	/* err 0 while it lives; text owned */
 	unsigned		 streams;
 	uint64_t		 draining;	/* since when; 0: not */
@@ -32,10 +34,21 @@ struct adit_mux_core {
 static atomic_uint_fast64_t last_id;
 
 static void
+mux_hand_out(struct adit_mux_core *core)
+{
+	struct adit_conn *c;
+
+	while (core->take && !core->reason.err && (c = adit_mux_accept(core->mux)))
+		core->take(core->take_arg, c);
+}
+
+static void
 mux_run(struct io *io, unsigned events)
 {
 	struct adit_mux_core *core = adit_container_of(io, struct adit_mux_core, io);
 
+	if (events & ADIT_READ)
+		mux_hand_out(core);
 	if (core->cb)
 		core->cb(core->owner, core->mux, events);
 }
@@ -121,6 +134,25 @@ adit_mux_accept(struct adit_mux *m)
 	if (!c && !m->core->reason.err)
 		m->core->io.ready &= (uint8_t)~ADIT_READ;
 	return c;
+}
+
+void
+adit_mux_divert(struct adit_mux *m, adit_mux_taker *take, void *arg)
+{
+	m->core->take = take;
+	m->core->take_arg = arg;
+}
+
+void *
+adit_mux_diverted(const struct adit_mux *m, adit_mux_taker *take)
+{
+	return m->core->take == take ? m->core->take_arg : NULL;
+}
+
+const char *
+adit_mux_protocol(const struct adit_mux *m)
+{
+	return HAS(m, protocol) ? m->ops->protocol(m) : NULL;
 }
 
 unsigned

@@ -65,6 +65,12 @@ adit_component_auth(const struct adit_component *p, const char **user, const cha
 	return true;
 }
 
+const char *
+adit_component_protocol(const struct adit_component *p)
+{
+	return p->protocol;
+}
+
 /* ---- activities ----------------------------------------------------------------- */
 
 void

@@ -197,6 +197,21 @@ instance_init(struct instance *i, const struct registry *r, const struct compone
 	return err;
 }
 
+const char *
+instance_protocol(const struct instance *i)
+{
+	const struct adit_handler_ops *handler = (const void *)i->plugin;
+	const struct adit_connector_ops *connector = (const void *)i->plugin;
+
+	if (i->plugin->kind == ADIT_HANDLER &&
+	    i->plugin->size > offsetof(struct adit_handler_ops, protocol))
+		return handler->protocol;
+	if (i->plugin->kind == ADIT_CONNECTOR &&
+	    i->plugin->size > offsetof(struct adit_connector_ops, protocol))
+		return connector->protocol;
+	return NULL;
+}
+
 void
 instance_fini(struct instance *i)
 {

@@ -28,6 +28,9 @@ int instance_init(struct instance *i, const struct registry *r, const struct com
 		  struct adit_component *p, const char *addr, struct adit_err *e);
 void instance_fini(struct instance *i);		/* any thread; i may be all zero */
 
+/* The protocol that its table names, of a handler or connector; NULL: none. */
+const char *instance_protocol(const struct instance *i);
+
 /* Puts the layers over lower, which is owned from now on. NULL with e filled. */
 struct adit_conn *instance_client(const struct instance *i, struct adit_conn *lower,
 				  const char *host, struct adit_err *e);

@@ -87,10 +87,12 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 	if (!err)
 		err = component_configure(&n->connector_place, conf->connector, NULL, e);
 	if (!err)
-		err = instance_init(&n->dialer, r, conf->dialer, &n->dialer_place, NULL, e);
-	if (!err)
 		err = instance_init(&n->connector, r, conf->connector, &n->connector_place, NULL,
 				    e);
+	if (!err)
+		n->dialer_place.protocol = instance_protocol(&n->connector);
+	if (!err)
+		err = instance_init(&n->dialer, r, conf->dialer, &n->dialer_place, NULL, e);
 	return err;
 }
 

@@ -180,6 +180,8 @@ service_make(struct service *s, const struct service_world *world, struct adit_e
 		err = instance_init(&s->handler, world->registry, c->handler, &s->handler_place,
 				    NULL, e);
 	if (!err)
+		s->listener_place.protocol = instance_protocol(&s->handler);
+	if (!err)
 		err = instance_init(&s->listener, world->registry, c->listener, &s->listener_place,
 				    c->addr, e);
 	return err;

@@ -43,6 +43,7 @@ enum adit_conn_flag {
 };
 
 struct adit_conn;
+struct adit_mux;
 
 /* What a kind of conn implements. Called through the wrappers below only. */
 struct adit_conn_ops {
@@ -106,6 +107,12 @@ struct adit_conn_ops {
 	 * that have it.
 	 */
 	void		(*cut)(struct adit_conn *c);
+
+	/* The session that c is a stream of, while that lives; NULL: none. */
+	struct adit_mux	*(*mux)(struct adit_conn *c);
+
+	/* adit_conn_agree, where the protocol tells the peer. */
+	void		(*agree)(struct adit_conn *c);
 };
 
 struct adit_conn_core;
@@ -180,6 +187,20 @@ const char *adit_conn_asked(const struct adit_conn *c, uint16_t *port);
  */
 uint64_t adit_conn_code(const struct adit_conn *c);
 void adit_conn_set_code(struct adit_conn *c, uint64_t code);
+
+/*
+ * Tells the peer, where the protocol can, that what it asked for is there: a handler calls it when
+ * it has reached the target. Without it the first write says so; closing with a reason before tells
+ * that reason.
+ */
+void adit_conn_agree(struct adit_conn *c);
+
+/*
+ * The session that c is a stream of, for who speaks a protocol that has its streams (adit_mux_protocol
+ * says which). Owned by somebody else and gone with the session: ask c each time. NULL: none, or it
+ * has ended.
+ */
+struct adit_mux *adit_conn_mux(struct adit_conn *c);
 
 /* As the optional operation, after checking that nothing was given back. */
 int adit_conn_splice_fd(struct adit_conn *c, unsigned dir);

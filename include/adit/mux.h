@@ -67,6 +67,9 @@ struct adit_mux_ops {
 
 	/* optional, as that of a conn: m is closed, and held when its worker ends */
 	void		 (*cut)(struct adit_mux *m);
+
+	/* optional: adit_mux_protocol */
+	const char	*(*protocol)(const struct adit_mux *m);
 };
 
 struct adit_mux_core;
@@ -95,6 +98,17 @@ void adit_mux_want(struct adit_mux *m, unsigned events);
  */
 struct adit_conn *adit_mux_open(struct adit_mux *m, unsigned kind, struct adit_err *e);
 struct adit_conn *adit_mux_accept(struct adit_mux *m);
+
+/*
+ * What the peer opens goes to take(arg, c), which owns it, and is not the owner's to accept; NULL:
+ * it is again. For who speaks a protocol in streams of a session that somebody else keeps.
+ */
+typedef void adit_mux_taker(void *arg, struct adit_conn *c);
+void adit_mux_divert(struct adit_mux *m, adit_mux_taker *take, void *arg);
+void *adit_mux_diverted(const struct adit_mux *m, adit_mux_taker *take);	/* take's arg; NULL: not to take */
+
+/* What both ends agreed to speak in it (ALPN), or NULL. Owned by m. */
+const char *adit_mux_protocol(const struct adit_mux *m);
 unsigned adit_mux_room(const struct adit_mux *m, unsigned kind);
 void adit_mux_probe(struct adit_mux *m);
 void adit_mux_drain(struct adit_mux *m);

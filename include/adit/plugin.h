@@ -83,6 +83,12 @@ bool adit_component_auth(const struct adit_component *p, const char **user, cons
 int adit_component_authenticate(const struct adit_component *p, const char *user, size_t user_len,
 				const char *password, size_t password_len);
 
+/*
+ * For a listener or dialer of sessions: the protocol (ALPN) that the handler or connector behind it
+ * speaks in them, to be offered before the transport's own ones; NULL: none. In init and later.
+ */
+const char *adit_component_protocol(const struct adit_component *p);
+
 /* Keeps p referenced for c's life and gives c its service name. */
 void adit_conn_set_component(struct adit_conn *c, struct adit_component *p);
 
@@ -233,6 +239,9 @@ struct adit_handler_ops {
 	void	(*close)(struct adit_handler *h);
 	/* Whether it passes a conn's remote address on, as in a PROXY header. NULL: no. */
 	bool	(*shows_visitor)(const struct adit_handler *h);
+
+	/* optional: a protocol (ALPN) of its own in sessions, beside what it speaks in streams */
+	const char *protocol;
 };
 
 struct adit_handler {				/* first member of every instance */
@@ -316,6 +325,9 @@ struct adit_connector_ops {
 	/* optional, as for listeners */
 	int	(*init)(struct adit_connector *n, struct adit_err *e);
 	void	(*fini)(struct adit_connector *n);
+
+	/* optional: as a handler's */
+	const char *protocol;
 };
 
 struct adit_connector {				/* first member of every instance */

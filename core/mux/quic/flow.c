@@ -296,6 +296,25 @@ flow_find(struct quic_session *s, uint64_t number)
 	return f;
 }
 
+struct adit_conn *
+quic_flow_claim(struct adit_mux *m, uint64_t number, struct adit_err *e)
+{
+	struct quic_session *s = quic_session_of(m);
+	struct quic_flow *f = NULL;
+
+	/* Any order will do, since the peer has told of it; what comes when it has gone is none any more. */
+	if (s->state == QUIC_OPEN && s->has_flows && (number & 1) != s->server &&
+	    !(s->n_flows && idmap_find(&s->flows, number)))
+		f = flow_new(s, number);
+	if (!f) {
+		adit_err_set(e, -EBADMSG, "flow %llu cannot be", (unsigned long long)number);
+		return NULL;
+	}
+	flow_is_new(s, number);
+	quic_chan_count(&f->chan, true);
+	return &f->chan.base;
+}
+
 /* Room for one of len bytes in its queue, whose head is then written; false: it is dropped. */
 static bool
 flow_begin(struct quic_flow *f, size_t len)

@@ -152,6 +152,7 @@ struct quic_session {
 
 	struct quic_chans	 chans, sending, blocked, unaccepted, pending;
 	unsigned		 n_pending;
+	uint64_t		 opened, peer_opened;	/* bidi streams so far */
 	unsigned peer_open, peer_may; /* bidi streams of the peer's: open, granted */
 	struct mux_window	 window;
 	uint64_t		 grown;		/* sum of the streams' */

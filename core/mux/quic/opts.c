@@ -3,13 +3,9 @@
 const char *const quic_datagram_aliases[] = { "enableDatagram", NULL };
 const char *const quic_congestions[] = { "cubic", "bbr", "reno", NULL };
 
-const struct quic_alpn quic_gost_alpn[QUIC_GOST_ALPNS] = {
-	{ .name = "h3" },
-	{ .name = "quic/v1" },
-};
-
 int
-quic_opts_params(const struct quic_opts *o, struct quic_params *out, struct adit_err *e)
+quic_opts_params(struct quic_opts *o, const char *protocol, struct quic_params *out,
+		 struct adit_err *e)
 {
 	static const enum quic_congestion congestions[] = { QUIC_CUBIC, QUIC_BBR, QUIC_RENO };
 
@@ -22,9 +18,12 @@ quic_opts_params(const struct quic_opts *o, struct quic_params *out, struct adit
 		.handshake = o->handshake,
 		.streams = (unsigned)o->streams,
 		.congestion = congestions[o->congestion],
-		.alpn = quic_gost_alpn,
-		.n_alpn = QUIC_GOST_ALPNS,
+		.alpn = o->alpn,
 	};
+	if (protocol)
+		o->alpn[out->n_alpn++] = (struct quic_alpn){ .name = protocol, .flows = true };
+	o->alpn[out->n_alpn++] = (struct quic_alpn){ .name = "h3" };
+	o->alpn[out->n_alpn++] = (struct quic_alpn){ .name = "quic/v1" };
 	if (out->streams > 4096)
 		out->streams_max = out->streams;
 	return 0;

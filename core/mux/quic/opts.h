@@ -10,11 +10,12 @@
 #include "core/mux/quic/quic.h"
 
 struct quic_opts {
-	bool		keep_alive, datagrams;
+	bool		keep_alive, datagrams, has_streams;
 	uint64_t	ttl, handshake, idle;
 	int64_t		streams, backlog;
 	char		*cipher_key;
 	int		congestion;
+	struct quic_alpn alpn[3];	/* what is offered: see quic_opts_params */
 };
 
 extern const char *const quic_datagram_aliases[];
@@ -34,7 +35,7 @@ extern const char *const quic_congestions[];
 	  .def = "90s", \
 	  .help = "silence after which a session ends" }, \
 	{ .name = "maxStreams", .type = ADIT_OPT_INT, .offset = offsetof(T, f.streams), \
-	  .def = "100", .min = 1, .max = 1 << 20, \
+	  .given = offsetof(T, f.has_streams), .def = "100", .min = 1, .max = 1 << 20, \
 	  .help = "streams that the peer may open at first" }, \
 	{ .name = "backlog", .type = ADIT_OPT_INT, .offset = offsetof(T, f.backlog), \
 	  .def = "128", .min = 1, .max = 1 << 20, \
@@ -49,11 +50,12 @@ extern const char *const quic_congestions[];
 	  .def = "cubic", .values = quic_congestions, \
 	  .help = "congestion control" }
 
-/* gost's protocols, by preference: `h3` is no HTTP/3 there. */
-#define QUIC_GOST_ALPNS 2
-extern const struct quic_alpn quic_gost_alpn[QUIC_GOST_ALPNS];
-
-/* Turns the options into parameters of sessions, without tls. 0 or a failure with e filled. */
-int quic_opts_params(const struct quic_opts *o, struct quic_params *out, struct adit_err *e);
+/*
+ * Turns the options into parameters of sessions, without tls; o lives as long as those. What is
+ * offered is protocol, if it is not NULL, whose streams either side opens and which has flows, and
+ * then gost's: `h3`, which is no HTTP/3 there, and `quic/v1`. 0 or a failure with e filled.
+ */
+int quic_opts_params(struct quic_opts *o, const char *protocol, struct quic_params *out,
+		     struct adit_err *e);
 
 #endif

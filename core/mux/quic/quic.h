@@ -156,6 +156,17 @@ const struct tls_peer *quic_session_peer(const struct adit_mux *m);
 uint64_t quic_session_rtt(const struct adit_mux *m);
 uint64_t quic_session_cwnd(const struct adit_mux *m);
 
+/* How many bidirectional streams either end has opened so far. */
+uint64_t quic_session_opened(const struct adit_mux *m);
+uint64_t quic_session_peer_opened(const struct adit_mux *m);
+
+/*
+ * The flow of that number, which the peer has opened and told of in its own way: whether a datagram
+ * of it has arrived or not. Not to be waited for in adit_mux_accept then. NULL with e filled: it is
+ * none of the peer's, was there already, or there are too many.
+ */
+struct adit_conn *quic_flow_claim(struct adit_mux *m, uint64_t number, struct adit_err *e);
+
 /* The stream's number, or a flow's. -1 while it waits for room. */
 int64_t quic_conn_number(const struct adit_conn *c);
 

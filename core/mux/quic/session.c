@@ -415,6 +415,12 @@ session_cut(struct adit_mux *m)
 		quic_session_gone(s);
 }
 
+static const char *
+session_protocol(const struct adit_mux *m)
+{
+	return quic_session_of(m)->alpn;
+}
+
 static const struct adit_mux_ops session_ops = {
 	.size = sizeof(session_ops),
 	.name = "quic",
@@ -426,6 +432,7 @@ static const struct adit_mux_ops session_ops = {
 	.close = session_close,
 	.free = session_free,
 	.cut = session_cut,
+	.protocol = session_protocol,
 };
 
 /* ---- beginning ------------------------------------------------------------------------ */
@@ -670,6 +677,18 @@ quic_session_peer(const struct adit_mux *m)
 	struct quic_session *s = quic_session_of(m);
 
 	return s->state == QUIC_OPEN && s->server && s->tls.tls ? tls_session_peer(&s->tls) : NULL;
+}
+
+uint64_t
+quic_session_opened(const struct adit_mux *m)
+{
+	return quic_session_of(m)->opened;
+}
+
+uint64_t
+quic_session_peer_opened(const struct adit_mux *m)
+{
+	return quic_session_of(m)->peer_opened;
 }
 
 uint64_t

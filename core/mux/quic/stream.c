@@ -252,6 +252,14 @@ stream_free(struct adit_conn *c)
 	queue_fini(&chan->tx);
 }
 
+static struct adit_mux *
+stream_mux(struct adit_conn *c)
+{
+	struct quic_session *s = quic_chan_of(c)->session;
+
+	return s ? &s->base : NULL;
+}
+
 static const struct adit_conn_ops stream_ops = {
 	.size = sizeof(stream_ops),
 	.name = "quic",
@@ -260,6 +268,7 @@ static const struct adit_conn_ops stream_ops = {
 	.shutdown = stream_shutdown,
 	.close = stream_close,
 	.free = stream_free,
+	.mux = stream_mux,
 };
 
 /* ---- beginning --------------------------------------------------------------------------- */
@@ -299,6 +308,7 @@ stream_number(struct quic_session *s, struct quic_stream *st)
 	TAILQ_REMOVE(&s->pending, c, wait);
 	c->pending = false;
 	s->n_pending--;
+	s->opened += !st->uni;
 	st->attached = true;
 	adit_conn_ready(&c->base, ADIT_OPEN | ADIT_WRITE);
 	if (st->fin)
@@ -367,6 +377,7 @@ quic_stream_accept(struct quic_session *s, int64_t id)
 		return st;
 	}
 	if (!uni) {
+		s->peer_opened++;
 		s->peer_open++;
 		stream_grant_more(s);
 	}
