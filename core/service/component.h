@@ -36,12 +36,8 @@ struct adit_component {
 							 * reload may replace it */
 	struct service			*service;	/* of listeners and handlers */
 	struct activities		*activities;	/* the service's; NULL: not counted */
-<<<<<<< HEAD
 	struct listen_book		*sockets;	/* the process's; NULL: there are none */
-=======
-	const char			*protocol;	/* of what stands behind it: a table's; NULL: none */
-	struct listen_book		*sockets;	/* the process's; NULL where there is none */
->>>>>>> bb4be38 (Sessions: who speaks a protocol in their streams gets at them)
+	const char			*protocol;	/* of what stands behind it; NULL: none */
 	void				(*destroy)(struct adit_component *p);
 };
 

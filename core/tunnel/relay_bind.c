@@ -2,27 +2,16 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include <adit/log.h>
 
 #include "core/mux/liveness.h"
+#include "core/tunnel/heads.h"
 #include "core/tunnel/relay_bind.h"
 #include "core/tunnel/relay_conn.h"
 
 /* For the head of a stream: the node writes it together with the stream's first frame. */
 #define HEAD_MS 10000
-
-struct relay_bind;
-
-/* A stream that waits for its head, or has it and waits to be accepted. */
-struct bind_stream {
-	struct adit_conn		*conn;
-	struct relay_bind		*bind;
-	TAILQ_ENTRY(bind_stream)	 entry;
-};
-
-TAILQ_HEAD(bind_list, bind_stream);
 
 struct relay_bind {
 	struct adit_mux		 base;
@@ -33,7 +22,8 @@ struct relay_bind {
 	void			(*bound)(void *arg, struct adit_mux *m,
 					 const struct relay_msg *answer);
 	void			*arg;
-	struct bind_list	 waiting, ready;
+	struct heads		 heads;
+	struct ready_list	 ready;
 };
 
 static struct relay_bind *
@@ -57,43 +47,12 @@ bind_fail(struct relay_bind *b, int err, const char *text)
 /* ---- streams ----------------------------------------------------------------------- */
 
 static void
-bind_stream_event(void *owner, struct adit_conn *c, unsigned events)
+bind_stream_ready(void *arg, struct adit_conn *c)
 {
-	struct bind_stream *s = owner;
-	struct relay_bind *b = s->bind;
+	struct relay_bind *b = arg;
 
-	(void)events;
-	TAILQ_REMOVE(&b->waiting, s, entry);
-	adit_conn_want(c, 0);
-	if (adit_conn_is_open(c)) {
-		TAILQ_INSERT_TAIL(&b->ready, s, entry);
+	if (ready_put(&b->ready, c))
 		adit_mux_ready(&b->base, ADIT_READ);
-		return;
-	}
-	adit_conn_log(c, ADIT_LOG_DEBUG, "stream without a head: %s",
-		      adit_strerror(adit_conn_err(c)));
-	adit_conn_close(c, adit_conn_err(c));
-	free(s);
-}
-
-static void
-bind_take_stream(struct relay_bind *b, struct adit_conn *lower)
-{
-	struct bind_stream *s = calloc(1, sizeof(*s));
-
-	if (!s) {
-		adit_conn_close(lower, -ENOMEM);
-		return;
-	}
-	s->bind = b;
-	s->conn = relay_conn(lower, NULL, HEAD_MS, relay_stream_head, NULL);
-	if (!s->conn) {
-		free(s);
-		return;
-	}
-	adit_conn_own(s->conn, bind_stream_event, s);
-	adit_conn_want(s->conn, ADIT_OPEN);
-	TAILQ_INSERT_TAIL(&b->waiting, s, entry);
 }
 
 static void
@@ -110,22 +69,10 @@ bind_session_event(void *owner, struct adit_mux *session, unsigned events)
 	}
 	adit_mux_hear(&b->base, adit_mux_heard(session));
 	while ((c = adit_mux_accept(session)))
-		bind_take_stream(b, c);
+		heads_add(&b->heads, relay_conn(c, NULL, HEAD_MS, relay_stream_head, NULL));
 	if (reason->err) {
 		adit_mux_want(session, 0);
 		adit_mux_fail(&b->base, reason);
-	}
-}
-
-static void
-bind_drop_streams(struct bind_list *list, int why)
-{
-	struct bind_stream *s;
-
-	while ((s = TAILQ_FIRST(list))) {
-		TAILQ_REMOVE(list, s, entry);
-		adit_conn_close(s->conn, why);
-		free(s);
 	}
 }
 
@@ -199,17 +146,7 @@ bind_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
 static struct adit_conn *
 bind_accept(struct adit_mux *m)
 {
-	struct relay_bind *b = bind_of(m);
-	struct bind_stream *s = TAILQ_FIRST(&b->ready);
-	struct adit_conn *c;
-
-	if (!s)
-		return NULL;
-	TAILQ_REMOVE(&b->ready, s, entry);
-	c = s->conn;
-	adit_conn_own(c, NULL, NULL);
-	free(s);
-	return c;
+	return ready_take(&bind_of(m)->ready);
 }
 
 static unsigned
@@ -252,8 +189,8 @@ bind_close(struct adit_mux *m, const struct adit_reason *why)
 	struct relay_bind *b = bind_of(m);
 	int err = why->err ? why->err : -ECONNRESET;
 
-	bind_drop_streams(&b->waiting, err);
-	bind_drop_streams(&b->ready, err);
+	heads_drop(&b->heads, err);
+	ready_drop(&b->ready, err);
 	liveness_stop(b->liveness);
 	adit_mux_close(b->session, why);
 	adit_conn_close(b->lower, why->err);
@@ -298,7 +235,7 @@ relay_bind(struct adit_conn *lower, const struct relay_bind_conf *conf)
 		adit_conn_close(lower, -ENOMEM);
 		return NULL;
 	}
-	TAILQ_INIT(&b->waiting);
+	heads_init(&b->heads, bind_stream_ready, b);
 	TAILQ_INIT(&b->ready);
 	b->smux = conf->smux;
 	b->bound = conf->bound;

@@ -8,49 +8,21 @@
 
 /* ---- reading ------------------------------------------------------------------ */
 
-static int
-reader_reserve(struct relay_reader *r, size_t need)
-{
-	uint8_t *buf;
-
-	if (need <= r->cap)
-		return 0;
-	buf = realloc(r->buf, need);
-	if (!buf)
-		return -ENOMEM;
-	r->buf = buf;
-	r->cap = need;
-	return 0;
-}
-
 int
-relay_reader_read(struct relay_reader *r, struct adit_conn *c, struct relay_msg *out,
-		  const char **why)
+relay_read(struct collected *r, struct adit_conn *c, struct relay_msg *out, const char **why)
 {
 	for (;;) {
-		size_t need = relay_need(r->buf, r->len);
 		ssize_t n = relay_decode(r->buf, r->len, out, why);
+		int err;
 
 		if (n < 0)
 			return (int)n;
 		if (n > 0)	/* never more was read than the message needs */
 			return 1;
-		if (reader_reserve(r, need) < 0)
-			return -ENOMEM;
-		n = adit_conn_read(c, r->buf + r->len, need - r->len);
-		if (n == 0)
-			return -ECONNRESET;
-		if (n < 0)
-			return (int)n;
-		r->len += (size_t)n;
+		err = collect_more(r, c, relay_need(r->buf, r->len));
+		if (err < 0)
+			return err;
 	}
-}
-
-void
-relay_reader_fini(struct relay_reader *r)
-{
-	free(r->buf);
-	*r = (struct relay_reader){ .buf = NULL };
 }
 
 int
@@ -116,7 +88,7 @@ relay_error_status(int err)
 struct relay_conn {
 	struct adit_conn	 base;
 	struct adit_conn	*lower;		/* owned */
-	struct relay_reader	 in;
+	struct collected	 in;
 	struct relay_msg	*request;	/* until lower is open */
 	uint8_t			*out;		/* encoded, while it is being sent */
 	size_t			 out_len, out_sent;
@@ -155,14 +127,14 @@ relay_take_head(struct relay_conn *r)
 {
 	struct relay_msg m;
 	const char *why = NULL;
-	int err = relay_reader_read(&r->in, r->lower, &m, &why);
+	int err = relay_read(&r->in, r->lower, &m, &why);
 
 	if (err < 0)
 		return err;
 	err = relay_status_error(m.code);
 	if (!err && r->head)
 		err = r->head(r->arg, &r->base, &m);
-	relay_reader_fini(&r->in);
+	collected_fini(&r->in);
 	return err;
 }
 
@@ -246,7 +218,7 @@ relay_event(void *owner, struct adit_conn *lower, unsigned events)
 }
 
 static ssize_t
-relay_read(struct adit_conn *c, void *buf, size_t len)
+relay_conn_read(struct adit_conn *c, void *buf, size_t len)
 {
 	struct relay_conn *r = relay_of(c);
 
@@ -284,7 +256,7 @@ relay_free(struct adit_conn *c)
 {
 	struct relay_conn *r = relay_of(c);
 
-	relay_reader_fini(&r->in);
+	collected_fini(&r->in);
 	if (r->request)
 		explicit_bzero(r->request, sizeof(*r->request));
 	free(r->request);
@@ -311,7 +283,7 @@ relay_splice_fd(struct adit_conn *c, unsigned dir)
 static const struct adit_conn_ops relay_ops = {
 	.size = sizeof(relay_ops),
 	.name = "relay",
-	.read = relay_read,
+	.read = relay_conn_read,
 	.writev = relay_writev,
 	.shutdown = relay_shutdown,
 	.close = relay_close,

@@ -7,22 +7,15 @@
 
 #include <adit/conn.h>
 
+#include "core/tunnel/collect.h"
 #include "core/wire/relay.h"
 
-/* Collects one message from a conn. Zero it before use. */
-struct relay_reader {
-	uint8_t	*buf;
-	size_t	 len, cap;
-};
-
 /*
- * Reads on. 1: the message is in out (its texts borrowed from r until relay_reader_fini), what came
- * after it was given back to c. -EAGAIN: more is to come. Else a failure: -EBADMSG with *why
- * (static), -ECONNRESET for an end inside or before the message, or c's own.
+ * Reads on, r zeroed before. 1: the message is in out (its texts borrowed from r until
+ * collected_fini), and nothing behind it was read. -EAGAIN: more is to come. Else a failure:
+ * -EBADMSG with *why (static), -ECONNRESET for an end inside or before the message, or c's own.
  */
-int relay_reader_read(struct relay_reader *r, struct adit_conn *c, struct relay_msg *out,
-		      const char **why);
-void relay_reader_fini(struct relay_reader *r);
+int relay_read(struct collected *r, struct adit_conn *c, struct relay_msg *out, const char **why);
 
 /* What a response's status means for us, and back. 0 is 0. */
 int relay_status_error(unsigned status);

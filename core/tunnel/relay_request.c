@@ -20,7 +20,7 @@ struct request {
 	const struct relay_request_conf		*conf;	/* lives as long as activity's component */
 	struct adit_conn			*conn, *far;	/* owned */
 	struct adit_pump			*pump;
-	struct relay_reader			 in;
+	struct collected			 in;
 	struct relay_msg			 message;
 };
 
@@ -66,7 +66,7 @@ request_route(const struct request *r, struct adit_worker *w, struct adit_uuid *
 static void
 request_free(struct request *r)
 {
-	relay_reader_fini(&r->in);
+	collected_fini(&r->in);
 	explicit_bzero(&r->message, sizeof(r->message));
 	adit_activity_end(&r->activity);
 	free(r);
@@ -303,7 +303,7 @@ request_event(void *owner, struct adit_conn *c, unsigned events)
 {
 	struct request *r = owner;
 	const char *why = NULL;
-	int err = relay_reader_read(&r->in, c, &r->message, &why);
+	int err = relay_read(&r->in, c, &r->message, &why);
 
 	(void)events;
 	if (err == -EAGAIN)

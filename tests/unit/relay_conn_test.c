@@ -536,7 +536,7 @@ static void
 the_largest_message(void **state)
 {
 	struct world *t = *state;
-	struct relay_reader r = { .buf = NULL };
+	struct collected r = { .buf = NULL };
 	struct relay_msg m;
 	const char *why = NULL;
 	uint8_t *buf = calloc(1, RELAY_MAX + 1);
@@ -554,11 +554,11 @@ the_largest_message(void **state)
 		ssize_t n = adit_conn_write(t->peer, buf + sent, RELAY_MAX + 1 - sent);
 
 		sent += n > 0 ? (size_t)n : 0;
-		got = relay_reader_read(&r, t->lower, &m, &why);
+		got = relay_read(&r, t->lower, &m, &why);
 		loop_turn(t->loop, 1);
 	} while (got == -EAGAIN);
 	assert_int_equal(got, 1);
-	relay_reader_fini(&r);
+	collected_fini(&r);
 	assert_int_equal(adit_conn_read(t->lower, buf, 10), 1);
 	assert_int_equal(buf[0], 'x');
 	adit_conn_close(t->lower, 0);
