@@ -31,7 +31,7 @@ struct tunnel_handler {
 	struct adit_strings	 trusted;
 	char			*ingress_name, *inline_rules, *sd, *sample_rate;
 	struct mux_opts		 mux;
-	struct relay_request_conf requests;	/* partly filled by the options */
+	struct request_conf requests;	/* partly filled by the options */
 
 	struct adit_ingress	*ingress;	/* borrowed from the configuration, or NULL */
 	struct rules		*rules;		/* of inline_rules, owned */

@@ -3,63 +3,21 @@
 #include <string.h>
 
 #include <adit/log.h>
-#include <adit/pump.h>
-#include <adit/tunnel.h>
 
 #include "core/service/component.h"
 #include "core/tunnel/endpoint.h"
+#include "core/tunnel/join.h"
 #include "core/tunnel/relay_conn.h"
 #include "core/tunnel/relay_request.h"
 #include "core/tunnel/relay_session.h"
-#include "core/wire/hostname.h"
-
-#define HALF_CLOSED_NS ADIT_SECONDS(60)
 
 struct request {
 	struct adit_activity			 activity;
-	const struct relay_request_conf		*conf;	/* lives as long as activity's component */
-	struct adit_conn			*conn, *far;	/* owned */
-	struct adit_pump			*pump;
+	const struct request_conf		*conf;	/* lives as long as activity's component */
+	struct adit_conn			*conn;	/* owned */
 	struct collected			 in;
 	struct relay_msg			 message;
 };
-
-/* ---- routing ------------------------------------------------------------------------ */
-
-/*
- * Which tunnel a visitor gets: a public entry point the one of the rule for the host, unless that
- * is private; anybody else his own one, if a rule says that the host is its, or always with direct
- * routing.
- */
-static unsigned
-request_route(const struct request *r, struct adit_worker *w, struct adit_uuid *out)
-{
-	char text[WIRE_ADDR_TEXT], host[HOSTNAME_MAX + 1];
-	const struct relay_request_conf *conf = r->conf;
-	const struct relay_msg *m = &r->message;
-	bool public_entry = conf->has_public_id &&
-			    memcmp(&m->tunnel.id, &conf->public_id, sizeof(*out)) == 0;
-	struct adit_rule rule;
-	bool found = false;
-
-	if (m->n_addr > 1) {
-		wire_addr_host(&m->addr[1], text);
-		found = hostname_normalise(text, strlen(text), host) > 0 &&
-			conf->lookup(conf->arg, w, host, &rule) == 0;
-	}
-	*out = m->tunnel.id;
-	if (public_entry) {
-		if (!found)
-			return RELAY_NETWORK_UNREACHABLE;
-		*out = rule.tunnel;
-		return rule.private_ ? RELAY_HOST_UNREACHABLE : RELAY_OK;
-	}
-	if (conf->direct)
-		return RELAY_OK;
-	if (found && memcmp(&rule.tunnel, &m->tunnel.id, sizeof(*out)) == 0)
-		return RELAY_OK;
-	return RELAY_HOST_UNREACHABLE;
-}
 
 /* ---- a request's end ------------------------------------------------------------------ */
 
@@ -76,7 +34,6 @@ static void
 request_close(struct request *r, int why)
 {
 	adit_conn_close(r->conn, why);
-	adit_conn_close(r->far, why);
 	request_free(r);
 }
 
@@ -99,10 +56,7 @@ request_stop(struct adit_activity *a, int why)
 {
 	struct request *r = adit_container_of(a, struct request, activity);
 
-	if (r->pump && why)
-		adit_pump_stop(r->pump, why);
-	else if (!r->pump)
-		request_close(r, why ? why : ADIT_EDRAINING);
+	request_close(r, why ? why : ADIT_EDRAINING);
 }
 
 /* ---- clients ------------------------------------------------------------------------ */
@@ -131,12 +85,14 @@ static void
 request_bind(struct request *r)
 {
 	struct relay_session_conf conf = {
-		.component = r->conf->component,
-		.tunnel = r->message.tunnel.id,
-		.connector = adit_uuid_random(),
-		.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP,
-		.weight = r->message.tunnel.weight,
-		.visitor_address = r->message.tunnel.hints & RELAY_TUNNEL_SHOWS_VISITOR,
+		.bound = {
+			.component = r->conf->component,
+			.tunnel = r->message.tunnel.id,
+			.connector = adit_uuid_random(),
+			.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP,
+			.weight = r->message.tunnel.weight,
+			.visitor_address = r->message.tunnel.hints & RELAY_TUNNEL_SHOWS_VISITOR,
+		},
 		.smux = r->conf->smux,
 	};
 	struct relay_msg answer;
@@ -148,18 +104,18 @@ request_bind(struct request *r)
 		request_close(r, -EBADMSG);
 		return;
 	}
-	request_bind_answer(r, &conf.connector, &answer);
+	request_bind_answer(r, &conf.bound.connector, &answer);
 	conf.answer = &answer;
-	adit_uuid_format(&conf.tunnel, tunnel);
-	adit_uuid_format(&conf.connector, connector);
+	adit_uuid_format(&conf.bound.tunnel, tunnel);
+	adit_uuid_format(&conf.bound.connector, connector);
 	adit_conn_log(r->conn, ADIT_LOG_INFO, "bind: tunnel=%s, connector=%s, weight=%u", tunnel,
-		      connector, conf.weight);
+		      connector, conf.bound.weight);
 	adit_conn_want(r->conn, 0);
 	adit_conn_own(r->conn, NULL, NULL);
 	err = relay_session_start(r->conn, &conf);
 	if (err < 0)
-		adit_log(adit_component_log(conf.component), ADIT_LOG_WARN,
-			 ADIT_FIELDS(ADIT_STR("service", adit_component_name(conf.component)),
+		adit_log(adit_component_log(conf.bound.component), ADIT_LOG_WARN,
+			 ADIT_FIELDS(ADIT_STR("service", adit_component_name(conf.bound.component)),
 				     ADIT_STR("tunnel", tunnel)),
 			 "bind: %s", adit_strerror(err));
 	r->conn = NULL;
@@ -168,56 +124,21 @@ request_bind(struct request *r)
 
 /* ---- visitors ----------------------------------------------------------------------- */
 
-static void
-request_pumped(void *arg, const struct adit_pump_stats *stats)
-{
-	static const char *const sides[] = { "nobody", "visitor", "client" };
-	struct request *r = arg;
-	char tunnel[37];
-
-	adit_uuid_format(&r->message.tunnel.id, tunnel);
-	adit_log(adit_component_log(r->activity.component), ADIT_LOG_INFO,
-		 ADIT_FIELDS(ADIT_STR("service", adit_component_name(r->activity.component)),
-			     ADIT_STR("tunnel", tunnel), ADIT_UINT("inputBytes", stats->bytes[0]),
-			     ADIT_UINT("outputBytes", stats->bytes[1]),
-			     ADIT_DURATION("duration", stats->duration),
-			     ADIT_STR("endedBy", sides[stats->side + 1]),
-			     ADIT_STR("how", stats->how)),
-		 "visitor >< tunnel");
-	request_free(r);
-}
-
-static void
-request_far_event(void *owner, struct adit_conn *far, unsigned events)
+static int
+visitor_agree(struct adit_conn *c)
 {
 	static const struct relay_msg ok = { .code = RELAY_OK };
-	const struct adit_pump_opts opts = { .size = sizeof(opts), .half_closed = HALF_CLOSED_NS };
-	struct request *r = owner;
-	int err = adit_conn_err(far);
 
-	(void)events;
-	if (err) {
-		request_refuse(r, relay_error_status(err), "visitor");
-		return;
-	}
-	err = relay_send(r->conn, &ok);
-	if (err < 0) {
-		request_close(r, err);
-		return;
-	}
-	adit_conn_want(far, 0);
-	r->pump = adit_pump(r->conn, far, &opts, request_pumped, r);
-	r->conn = r->far = NULL;
-	if (!r->pump)
-		request_free(r);
+	return relay_send(c, &ok);
 }
 
 static void
-request_idle(void *owner, struct adit_conn *c, unsigned events)
+visitor_refuse(struct adit_conn *c, int err)
 {
-	(void)owner;
-	(void)events;
-	adit_conn_want(c, 0);
+	const struct relay_msg answer = { .code = (uint8_t)relay_error_status(err) };
+
+	relay_send(c, &answer);
+	adit_conn_close(c, 0);
 }
 
 static struct adit_addr
@@ -234,34 +155,30 @@ request_visitor(const struct request *r)
 static void
 request_connect(struct request *r)
 {
-	struct adit_worker *w = adit_conn_worker(r->conn);
-	struct adit_err e = ADIT_ERR_INIT;
-	struct adit_open req = { .host = "" };
+	struct join_conf conf = {
+		.component = r->conf->component, .agree = visitor_agree, .refuse = visitor_refuse,
+	};
 	char tunnel[37], host[WIRE_ADDR_TEXT] = "";
 	struct adit_uuid id;
-	unsigned status = request_route(r, w, &id);
+	int err;
 
-	if (status != RELAY_OK) {
-		request_refuse(r, status, "visitor");
+	if (r->message.n_addr > 1) {
+		wire_addr_host(&r->message.addr[1], host);
+		conf.req.port = r->message.addr[1].port;
+	}
+	err = request_route(r->conf, adit_conn_worker(r->conn), &r->message.tunnel.id, host, &id);
+	if (err < 0) {
+		request_refuse(r, relay_error_status(err), "visitor");
 		return;
 	}
 	adit_uuid_format(&id, tunnel);
-	if (r->message.n_addr > 1) {
-		wire_addr_host(&r->message.addr[1], host);
-		req.port = r->message.addr[1].port;
-	}
-	req.tunnel = tunnel;
-	req.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP;
-	req.from = request_visitor(r);
-	req.host = host;
-	r->far = adit_tunnel_open(w, &req, NULL, &e);
-	if (!r->far) {
-		request_refuse(r, relay_error_status(e.code), "visitor");
-		return;
-	}
-	adit_conn_own(r->conn, request_idle, r);
-	adit_conn_own(r->far, request_far_event, r);
-	adit_conn_want(r->far, ADIT_OPEN);
+	conf.req.tunnel = tunnel;
+	conf.req.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP;
+	conf.req.from = request_visitor(r);
+	conf.req.host = host;
+	join_visitor(r->conn, &conf);
+	r->conn = NULL;
+	request_free(r);
 }
 
 /* ---- the request -------------------------------------------------------------------- */
@@ -319,7 +236,7 @@ request_event(void *owner, struct adit_conn *c, unsigned events)
 }
 
 void
-relay_request(struct adit_conn *c, const struct relay_request_conf *conf)
+relay_request(struct adit_conn *c, const struct request_conf *conf)
 {
 	struct request *r = calloc(1, sizeof(*r));
 

@@ -5,19 +5,13 @@
 #ifndef ADIT_CORE_RELAY_SESSION_H
 #define ADIT_CORE_RELAY_SESSION_H
 
-#include <adit/plugin.h>
-
 #include "core/mux/smux.h"
+#include "core/tunnel/bound.h"
 
 struct relay_msg;
 
 struct relay_session_conf {
-	struct adit_component	*component;	/* the handler's */
-	struct adit_uuid	 tunnel;
-	struct adit_uuid	 connector;	/* this session's id, as told to the client */
-	enum adit_network	 network;
-	unsigned		 weight;
-	bool			 visitor_address;
+	struct bound_conf	 bound;
 	struct smux_conf	 smux;
 	const struct relay_msg	*answer;	/* to the client's request, borrowed for the
 						 * call; NULL: none */

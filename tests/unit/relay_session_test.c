@@ -119,10 +119,10 @@ setup(void **state)
 	t->component.activities = &t->activities;
 	t->answer = (struct relay_msg){ .code = RELAY_OK, .has_tunnel = true };
 	t->conf = (struct relay_session_conf){
-		.component = &t->component, .network = ADIT_TCP, .answer = &t->answer,
+		.bound = { .component = &t->component, .network = ADIT_TCP }, .answer = &t->answer,
 		.smux = smux_conf_default(true, 2),
 	};
-	assert_int_equal(adit_uuid_parse(NAME, false, &t->conf.tunnel), 0);
+	assert_int_equal(adit_uuid_parse(NAME, false, &t->conf.bound.tunnel), 0);
 	*state = t;
 	return 0;
 }
