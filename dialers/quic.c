@@ -225,7 +225,7 @@ peer_wait(struct quic_peer *p, struct adit_err *e)
 	return w->conn;
 }
 
-/* A server that drains takes nothing new in a session: the next dial makes another, perhaps to its successor. */
+/* A server that drains takes nothing new: the next dial makes a session to its successor. */
 static bool
 peer_is_usable(const struct quic_peer *p)
 {

@@ -63,10 +63,12 @@ join_done(void *arg, const struct adit_pump_stats *stats)
 
 	adit_log(adit_component_log(p), ADIT_LOG_INFO,
 		 ADIT_FIELDS(ADIT_STR("service", adit_component_name(p)),
-			     ADIT_STR("tunnel", j->tunnel), ADIT_UINT("inputBytes", stats->bytes[0]),
+			     ADIT_STR("tunnel", j->tunnel),
+			     ADIT_UINT("inputBytes", stats->bytes[0]),
 			     ADIT_UINT("outputBytes", stats->bytes[1]),
 			     ADIT_DURATION("duration", stats->duration),
-			     ADIT_STR("endedBy", sides[stats->side + 1]), ADIT_STR("how", stats->how)),
+			     ADIT_STR("endedBy", sides[stats->side + 1]),
+			     ADIT_STR("how", stats->how)),
 		 "visitor >< tunnel");
 	join_free(j);
 }

@@ -51,6 +51,12 @@ request_refuse(struct request *r, unsigned status, const char *what)
 	request_close(r, 0);
 }
 
+static enum adit_network
+request_network(const struct request *r)
+{
+	return relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP;
+}
+
 static void
 request_stop(struct adit_activity *a, int why)
 {
@@ -89,7 +95,7 @@ request_bind(struct request *r)
 			.component = r->conf->component,
 			.tunnel = r->message.tunnel.id,
 			.connector = adit_uuid_random(),
-			.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP,
+			.network = request_network(r),
 			.weight = r->message.tunnel.weight,
 			.visitor_address = r->message.tunnel.hints & RELAY_TUNNEL_SHOWS_VISITOR,
 		},
@@ -173,7 +179,7 @@ request_connect(struct request *r)
 	}
 	adit_uuid_format(&id, tunnel);
 	conf.req.tunnel = tunnel;
-	conf.req.network = relay_msg_network(&r->message) == RELAY_NET_UDP ? ADIT_UDP : ADIT_TCP;
+	conf.req.network = request_network(r);
 	conf.req.from = request_visitor(r);
 	conf.req.host = host;
 	join_visitor(r->conn, &conf);

@@ -252,7 +252,8 @@ ssize_t
 native_encode(const struct native_msg *m, void *buf, size_t cap)
 {
 	uint8_t body[NATIVE_BODY_MAX];
-	struct wire_writer fields = { .p = body, .cap = sizeof(body) }, w = { .p = buf, .cap = cap };
+	struct wire_writer fields = { .p = body, .cap = sizeof(body) };
+	struct wire_writer w = { .p = buf, .cap = cap };
 
 	for (uint64_t name = 0; name < NATIVE_FIELDS; name++)
 		if (native_has(m, (enum native_field)name))

@@ -116,7 +116,7 @@ native_has(const struct native_msg *m, enum native_field f)
  */
 ssize_t native_decode(const void *buf, size_t len, struct native_msg *m, const char **why);
 
-/* How many bytes the message at buf has, as far as the len bytes there tell: at least len + 1 or all. */
+/* How many bytes the message at buf has, as far as the len bytes there tell: len + 1, or all. */
 size_t native_need(const void *buf, size_t len);
 
 /*

@@ -105,7 +105,7 @@ struct adit_conn *adit_mux_accept(struct adit_mux *m);
  */
 typedef void adit_mux_taker(void *arg, struct adit_conn *c);
 void adit_mux_divert(struct adit_mux *m, adit_mux_taker *take, void *arg);
-void *adit_mux_diverted(const struct adit_mux *m, adit_mux_taker *take);	/* take's arg; NULL: not to take */
+void *adit_mux_diverted(const struct adit_mux *m, adit_mux_taker *take); /* take's arg, or NULL */
 
 /* What both ends agreed to speak in it (ALPN), or NULL. Owned by m. */
 const char *adit_mux_protocol(const struct adit_mux *m);

@@ -110,8 +110,9 @@ static void
 addresses_are_numeric(void **state)
 {
 	static const uint8_t v4[] = { 0x02, 0x08, 0x0b, 0x06, 192, 0, 2, 1, 0x30, 0x39 };
-	static const uint8_t v6[] = { 0x02, 0x14, 0x0b, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
-				      0x01, 0xbb };
+	static const uint8_t v6[] = {
+		0x02, 0x14, 0x0b, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x01, 0xbb,
+	};
 	char text[WIRE_ADDR_TEXT];
 	uint8_t buf[64];
 	struct native_msg m;
@@ -154,7 +155,8 @@ malformed_messages_are_refused(void **state)
 {
 	const struct { const uint8_t *bytes; size_t len; const char *why; } rows[] = {
 		{ BYTES(0x03, 0x50, 0x01), "a message is too long" },
-		{ BYTES(0x03, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), "a message is too long" },
+		{ BYTES(0x03, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff),
+		  "a message is too long" },
 		{ BYTES(0x03, 0x06, 0x0c, 0x01, 0x00, 0x0c, 0x01, 0x00), "a field comes twice" },
 		{ BYTES(0x03, 0x03, 0x0d, 0x05, 'a'), "a field leaves its message" },
 		{ BYTES(0x03, 0x01, 0x0c), "a field leaves its message" },

@@ -302,7 +302,7 @@ quic_flow_claim(struct adit_mux *m, uint64_t number, struct adit_err *e)
 	struct quic_session *s = quic_session_of(m);
 	struct quic_flow *f = NULL;
 
-	/* Any order will do, since the peer has told of it; what comes when it has gone is none any more. */
+	/* In any order, since the peer has told of it; what comes when it has gone is none. */
 	if (s->state == QUIC_OPEN && s->has_flows && (number & 1) != s->server &&
 	    !(s->n_flows && idmap_find(&s->flows, number)))
 		f = flow_new(s, number);
