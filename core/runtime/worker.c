@@ -16,6 +16,7 @@
 
 #include "core/runtime/job.h"
 #include "core/runtime/memory.h"
+#include "core/runtime/timers.h"
 #include "core/runtime/worker.h"
 
 #define SCRATCH_SIZE 65536
@@ -56,6 +57,7 @@ struct adit_worker {
 	struct event		 mail;
 	int			 mail_fd;
 
+	struct timers		*timers;
 	struct chunk_pool	*chunks;
 	void			*scratch;
 	struct slot		 slots[SLOTS];
@@ -68,13 +70,6 @@ struct worker_group {
 	struct job_pool		*jobs;
 	struct memory		*memory;
 	struct adit_worker	*workers;
-};
-
-struct adit_timer {
-	struct event		 event;
-	struct adit_worker	*worker;
-	void			(*cb)(void *arg);
-	void			*arg;
 };
 
 uint64_t
@@ -421,17 +416,17 @@ worker_init(struct adit_worker *w, struct event_base *base, struct adit_err *e)
 		if (!conf)
 			return adit_err_set(e, -ENOMEM, "out of memory");
 		event_config_set_flag(conf, EVENT_BASE_FLAG_NOLOCK);
-		event_config_set_flag(conf, EVENT_BASE_FLAG_PRECISE_TIMER);
 		w->base = event_base_new_with_config(conf);
 		w->own_base = true;
 		event_config_free(conf);
 	}
 	if (!w->base)
 		return adit_err_set(e, -ENOMEM, "no event loop");
+	w->timers = timers_new(w->base);
 	w->chunks = chunk_pool_new(SPARE_CHUNKS, w->group->memory);
 	w->scratch = malloc(SCRATCH_SIZE);
 	w->mail_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!w->chunks || !w->scratch || w->mail_fd < 0)
+	if (!w->timers || !w->chunks || !w->scratch || w->mail_fd < 0)
 		return adit_err_set(e, -ENOMEM, "no memory or descriptor for a worker");
 	event_assign(&w->turn, w->base, -1, 0, worker_turn, w);
 	event_assign(&w->starved, w->base, -1, 0, worker_feed, w);
@@ -625,6 +620,7 @@ worker_fini(struct adit_worker *w)
 	}
 	if (w->mail_fd >= 0)
 		close(w->mail_fd);
+	timers_free(w->timers);
 	chunk_pool_free(w->chunks);
 	free(w->scratch);
 	if (w->own_base && w->base)
@@ -875,6 +871,12 @@ worker_memory(const struct adit_worker *w)
 	return w->group->memory;
 }
 
+struct timers *
+worker_timers(const struct adit_worker *w)
+{
+	return w->timers;
+}
+
 struct chunk_pool *
 worker_chunks(const struct adit_worker *w)
 {
@@ -888,62 +890,7 @@ worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *))
 	return &w->slots[slot].value;
 }
 
-/* ---- timers and chance ---------------------------------------------------------- */
-
-static void
-timer_run(evutil_socket_t fd, short what, void *arg)
-{
-	struct adit_timer *t = arg;
-
-	(void)fd;
-	(void)what;
-	t->cb(t->arg);
-}
-
-struct adit_timer *
-adit_timer_new(struct adit_worker *w, void (*cb)(void *arg), void *arg)
-{
-	struct adit_timer *t = calloc(1, sizeof(*t));
-
-	if (!t)
-		return NULL;
-	*t = (struct adit_timer){ .worker = w, .cb = cb, .arg = arg };
-	event_assign(&t->event, w->base, -1, 0, timer_run, t);
-	return t;
-}
-
-void
-adit_timer_set(struct adit_timer *t, uint64_t ns)
-{
-	struct timeval tv = {
-		.tv_sec = (time_t)(ns / 1000000000u),
-		.tv_usec = (suseconds_t)(ns % 1000000000u / 1000u),
-	};
-
-	event_add(&t->event, &tv);
-}
-
-void
-adit_timer_stop(struct adit_timer *t)
-{
-	if (t)
-		event_del(&t->event);
-}
-
-bool
-adit_timer_running(const struct adit_timer *t)
-{
-	return t && event_pending(&t->event, EV_TIMEOUT, NULL);
-}
-
-void
-adit_timer_free(struct adit_timer *t)
-{
-	if (!t)
-		return;
-	event_del(&t->event);
-	free(t);
-}
+/* ---- chance -------------------------------------------------------------------------- */
 
 void
 adit_random(void *buf, size_t len)

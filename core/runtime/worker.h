@@ -20,6 +20,7 @@
 
 struct event_base;
 struct job_pool;
+struct timers;
 struct evdns_base;
 struct memory;
 struct worker_group;
@@ -65,6 +66,7 @@ void worker_detach(struct adit_worker *w);
 
 /* For modules with descriptors of their own. */
 struct event_base *worker_base(const struct adit_worker *w);
+struct timers *worker_timers(const struct adit_worker *w);
 struct chunk_pool *worker_chunks(const struct adit_worker *w);
 struct job_pool *worker_jobs(const struct adit_worker *w);
 struct memory *worker_memory(const struct adit_worker *w);	/* the process's */

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
+#include "core/runtime/timers.h"
+
 #define CLOSING_MS 3000
 
 struct loop *
@@ -61,13 +63,14 @@ loop_turn(struct loop *l, int n)
 		event_base_loop(l->base, EVLOOP_NONBLOCK);
 }
 
-/* Two events always stand here: the mailbox and the limit of loop_until. */
+/* Three events always stand here: the mailbox, the timers and the limit of loop_until. */
 static bool
 loop_is_idle(void *arg)
 {
 	struct loop *l = arg;
 
-	return event_base_get_num_events(l->base, EVENT_BASE_COUNT_ADDED) <= 2 &&
+	return event_base_get_num_events(l->base, EVENT_BASE_COUNT_ADDED) <= 3 &&
+	       !timers_running(worker_timers(l->worker)) &&
 	       event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE) == 0;
 }
 
