@@ -35,7 +35,8 @@ kinds_opts(void *arg, enum adit_kind kind, const char *name, bool *known)
 	return registry_rows(arg, kind, name, known);
 }
 
-struct registry *
+/* The registry with all built-ins, as a configuration sees it; NULL after a message on stderr. */
+static struct registry *
 plugins_load(struct config_kinds *kinds)
 {
 	struct registry *r = registry_new();

@@ -47,10 +47,4 @@ void flags_usage(FILE *out);
 /* Without a subcommand: run the daemon, or print what was asked for. */
 int command_run(int argc, char **argv);
 
-/*
- * The registry with all built-ins, as the configuration wants to see it. NULL after a message on
- * stderr.
- */
-struct registry *plugins_load(struct config_kinds *kinds);
-
 #endif

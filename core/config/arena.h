@@ -5,8 +5,8 @@
  * Running out of memory is remembered: the failing call and all later ones return NULL, what is
  * built on NULL stays NULL, and whoever loads asks arena_failed() once at the end.
  */
-#ifndef CONFIG_ARENA_H
-#define CONFIG_ARENA_H
+#ifndef ADIT_CORE_CONFIG_ARENA_H
+#define ADIT_CORE_CONFIG_ARENA_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/config/errors.h"
+#include "core/config/mask.h"
 
 enum {
 	MAX_KEPT = 100,
@@ -41,7 +42,8 @@ config_errors_free(struct config_errors *errs)
 	free(errs);
 }
 
-void
+/* Writes "services[0].handler" to buf, cut at len. */
+static void
 tree_path_format(const struct tree_path *path, char *buf, size_t len)
 {
 	size_t used;

@@ -7,8 +7,8 @@
  *	    7 |     handlr:
  *	      |     ^
  */
-#ifndef CONFIG_ERRORS_H
-#define CONFIG_ERRORS_H
+#ifndef ADIT_CORE_CONFIG_ERRORS_H
+#define ADIT_CORE_CONFIG_ERRORS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,14 +61,6 @@ const char *config_errors_text(const struct config_errors *errs, size_t i);
 
 /* Prints all, one below the other, and how many were left out. */
 void config_errors_print(const struct config_errors *errs, FILE *f);
-
-/* Writes "services[0].handler" to buf, cut at len. */
-void tree_path_format(const struct tree_path *path, char *buf, size_t len);
-
-/* Returns a same-length copy (malloc) of a URL or a line of YAML with its passwords as
- * asterisks. */
-char *config_mask_url(const char *url, size_t len);
-char *config_mask_line(const char *line, size_t len);
 
 /* The known name that is nearest to a word by edit distance, for "did you mean". */
 struct nearest {

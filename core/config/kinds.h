@@ -3,8 +3,8 @@
  * lists, which decide how its URLs are read, and whatever the registry of this process has. Core
  * knows the registry only through struct config_kinds.
  */
-#ifndef CONFIG_KINDS_H
-#define CONFIG_KINDS_H
+#ifndef ADIT_CORE_CONFIG_KINDS_H
+#define ADIT_CORE_CONFIG_KINDS_H
 
 #include <stdbool.h>
 

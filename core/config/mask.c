@@ -1,10 +1,11 @@
 /* Passwords in what an error message quotes. Lengths stay, so that columns stay right. */
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "core/config/errors.h"
+#include "core/config/mask.h"
 
 static const char *const secret_words[] = {
 	"auth", "cipherkey", "kcp.key", "knock", "passphrase", "password", "secret", "token", NULL,

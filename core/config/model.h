@@ -7,8 +7,8 @@
  * is absent is NULL, a list that is absent has n == 0. Names of other objects have been checked:
  * they exist. What no feature reads yet is checked all the same and kept as node.
  */
-#ifndef CONFIG_MODEL_H
-#define CONFIG_MODEL_H
+#ifndef ADIT_CORE_CONFIG_MODEL_H
+#define ADIT_CORE_CONFIG_MODEL_H
 
 #include <adit/log.h>
 #include <adit/opt.h>
@@ -324,10 +324,14 @@ enum config_load_flags {
 struct config *config_load(const struct config_args *args, const struct config_kinds *kinds,
 			   unsigned flags, struct config_errors *errs);
 
+/* Takes and drops a reference. Any thread. */
 struct config *config_get(struct config *c);
 void config_put(struct config *c);	/* NULL is fine */
 
-/* The object of that name, or NULL. */
+/* The place in its list of the object of that name, or -1. Any thread, as all below. */
+ptrdiff_t config_index_find(const struct config *c, enum config_list list, const char *name);
+
+/* The object itself, or NULL. */
 const struct service_conf *config_service(const struct config *c, const char *name);
 const struct chain_conf *config_chain(const struct config *c, const char *name);
 const struct hop_conf *config_hop(const struct config *c, const char *name);

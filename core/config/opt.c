@@ -330,6 +330,34 @@ adit_opt_defaults(const struct adit_opt *opts, void *instance)
 			(void)set_field(opts, (char *)instance + opts->offset, opts->def, NULL);
 }
 
+/* Bytes of the field that a row of this type fills. */
+static size_t
+field_size(enum adit_opt_type type)
+{
+	switch (type) {
+	case ADIT_OPT_BOOL:
+		return sizeof(bool);
+	case ADIT_OPT_INT:
+	case ADIT_OPT_DURATION:
+	case ADIT_OPT_SIZE:
+		return sizeof(int64_t);
+	case ADIT_OPT_LIST:
+		return sizeof(struct adit_strings);
+	case ADIT_OPT_MAP:
+		return sizeof(struct adit_pairs);
+	case ADIT_OPT_UUID:
+		return sizeof(struct adit_uuid);
+	case ADIT_OPT_ENUM:
+		return sizeof(int);
+	case ADIT_OPT_STRING:
+	case ADIT_OPT_ADDR:
+	case ADIT_OPT_NAME:
+	case ADIT_OPT_TREE:
+		return sizeof(void *);
+	}
+	return 0;
+}
+
 static void
 fini_field(const struct adit_opt *opt, void *field)
 {
@@ -357,7 +385,7 @@ fini_field(const struct adit_opt *opt, void *field)
 	case ADIT_OPT_SIZE:
 	case ADIT_OPT_UUID:
 	case ADIT_OPT_ENUM:
-		memset(field, 0, opt_field_size(opt->type));
+		memset(field, 0, field_size(opt->type));
 		break;
 	}
 }
@@ -370,33 +398,6 @@ adit_opt_fini(const struct adit_opt *opts, void *instance)
 		if (opts->given)
 			*(bool *)((char *)instance + opts->given) = false;
 	}
-}
-
-size_t
-opt_field_size(enum adit_opt_type type)
-{
-	switch (type) {
-	case ADIT_OPT_BOOL:
-		return sizeof(bool);
-	case ADIT_OPT_INT:
-	case ADIT_OPT_DURATION:
-	case ADIT_OPT_SIZE:
-		return sizeof(int64_t);
-	case ADIT_OPT_LIST:
-		return sizeof(struct adit_strings);
-	case ADIT_OPT_MAP:
-		return sizeof(struct adit_pairs);
-	case ADIT_OPT_UUID:
-		return sizeof(struct adit_uuid);
-	case ADIT_OPT_ENUM:
-		return sizeof(int);
-	case ADIT_OPT_STRING:
-	case ADIT_OPT_ADDR:
-	case ADIT_OPT_NAME:
-	case ADIT_OPT_TREE:
-		return sizeof(void *);
-	}
-	return 0;
 }
 
 const struct adit_opt *

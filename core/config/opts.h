@@ -2,8 +2,8 @@
  * Option rows (adit/opt.h) against the configuration tree: filling an instance, checking without
  * one, and printing the reference. Rows are what a plugin declares; nodes are its `metadata`.
  */
-#ifndef CONFIG_OPTS_H
-#define CONFIG_OPTS_H
+#ifndef ADIT_CORE_CONFIG_OPTS_H
+#define ADIT_CORE_CONFIG_OPTS_H
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* Scalars of the configuration: what a text means as a bool, number, duration, size or address. */
-#ifndef CONFIG_SCALAR_H
-#define CONFIG_SCALAR_H
+#ifndef ADIT_CORE_CONFIG_SCALAR_H
+#define ADIT_CORE_CONFIG_SCALAR_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * The shape of a configuration as tables: which keys a map takes, of which type, and where in a
  * struct the value goes. One walk over tree and table fills the struct and finds every error.
  */
-#ifndef CONFIG_SCHEMA_H
-#define CONFIG_SCHEMA_H
+#ifndef ADIT_CORE_CONFIG_SCHEMA_H
+#define ADIT_CORE_CONFIG_SCHEMA_H
 
 #include "core/config/model.h"
 
@@ -110,8 +110,7 @@ const char *schema_list_singular(enum config_list list);
 /* Keeps the references of a top object when it has been walked. */
 void config_index_keep(struct walk *w, enum config_list list, size_t index);
 
-/* The index of a name in a list, or -1; and the nearest to one that is not there. */
-ptrdiff_t config_index_find(const struct config *c, enum config_list list, const char *name);
+/* Shows n all names of a list. */
 void config_index_nearest(const struct config *c, enum config_list list, struct nearest *n);
 
 #endif

@@ -1,6 +1,6 @@
 /* What the tables of schema_tables.c name: checks beyond one value, defaults, merged fields. */
-#ifndef CONFIG_SCHEMA_CHECKS_H
-#define CONFIG_SCHEMA_CHECKS_H
+#ifndef ADIT_CORE_CONFIG_SCHEMA_CHECKS_H
+#define ADIT_CORE_CONFIG_SCHEMA_CHECKS_H
 
 #include "core/config/schema.h"
 

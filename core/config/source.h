@@ -3,8 +3,8 @@
  * environment, then the other flags. Lists are appended, single objects (tls, log, api, metrics,
  * profiling) replaced whole.
  */
-#ifndef CONFIG_SOURCE_H
-#define CONFIG_SOURCE_H
+#ifndef ADIT_CORE_CONFIG_SOURCE_H
+#define ADIT_CORE_CONFIG_SOURCE_H
 
 #include "core/config/kinds.h"
 #include "core/config/tree.h"

@@ -6,8 +6,8 @@
  * not change once their tree is complete; an alias is the same node reached twice, never a copy.
  * Map keys are compared without case, keep their order and their spelling, and are unique.
  */
-#ifndef CONFIG_TREE_H
-#define CONFIG_TREE_H
+#ifndef ADIT_CORE_CONFIG_TREE_H
+#define ADIT_CORE_CONFIG_TREE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,8 +6,8 @@
  * What gost reads wrongly without a word (a bad port, a bad escape) is an error here. A name that
  * it does not know is replaced as gost does it, and forbids to start only.
  */
-#ifndef CONFIG_URL_H
-#define CONFIG_URL_H
+#ifndef ADIT_CORE_CONFIG_URL_H
+#define ADIT_CORE_CONFIG_URL_H
 
 #include "core/config/kinds.h"
 #include "core/config/tree.h"

@@ -1,6 +1,6 @@
 /* What -L and -F have in common: parameters that become structure. For url*.c alone. */
-#ifndef CONFIG_URL_PART_H
-#define CONFIG_URL_PART_H
+#ifndef ADIT_CORE_CONFIG_URL_PART_H
+#define ADIT_CORE_CONFIG_URL_PART_H
 
 #include <stdint.h>
 

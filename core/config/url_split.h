@@ -1,6 +1,6 @@
 /* The parts of a command line URL, before they mean anything. For url*.c alone. */
-#ifndef CONFIG_URL_SPLIT_H
-#define CONFIG_URL_SPLIT_H
+#ifndef ADIT_CORE_CONFIG_URL_SPLIT_H
+#define ADIT_CORE_CONFIG_URL_SPLIT_H
 
 #include "core/config/tree.h"
 

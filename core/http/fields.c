@@ -218,13 +218,6 @@ adit_fields_free(struct adit_fields *f)
 	free(f);
 }
 
-void
-fields_reset(struct adit_fields *f)
-{
-	fields_drop(f);
-	fields_init(f);
-}
-
 /* Makes room for len bytes and a terminator behind the open text, which may move to a new block. */
 static int
 fields_make_room(struct adit_fields *f, size_t len)

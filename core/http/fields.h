@@ -10,9 +10,6 @@
 #define FIELDS_BYTES_MAX 65536	/* of all texts, with 4 for each field as on the wire of HTTP/1 */
 #define FIELDS_MAX	 256
 
-/* Empties f and keeps its first block of memory. */
-void fields_reset(struct adit_fields *f);
-
 /*
  * Appends to the one text that is open. 0, -ENOMEM or -E2BIG. Nothing else may be done with f
  * (beyond reading it) until fields_finish.

@@ -250,8 +250,13 @@ front_pump(struct front *f)
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
-int
-http_is_whole(struct adit_exchange *x)
+/*
+ * Whether the message whose head was taken has no body, for ADIT_HEAD_END: a version may know that
+ * only as the body's end, so that is looked for, and bytes that come instead are given back. 1, 0
+ * (there is one, or that is not known yet), or x's failure.
+ */
+static int
+front_is_whole(struct adit_exchange *x)
 {
 	size_t len;
 	void *scratch = adit_worker_scratch(adit_conn_worker(&x->body), &len);
@@ -267,7 +272,7 @@ http_is_whole(struct adit_exchange *x)
 static void
 front_ask(struct front *f)
 {
-	int whole = http_is_whole(f->near), err;
+	int whole = front_is_whole(f->near), err;
 
 	if (whole < 0) {
 		front_give_up(f, whole);

@@ -63,13 +63,6 @@ struct front *http_front(struct adit_exchange *near, struct adit_exchange *far,
 			 const struct adit_fields *request, const struct front_opts *opts,
 			 void (*done)(void *arg, const struct front_result *r), void *arg);
 
-/*
- * Whether the message whose head was taken has no body, for ADIT_HEAD_END: a version may know that
- * only as the body's end, so that is looked for, and bytes that come instead are given back. 1, 0
- * (there is one, or that is not known yet), or x's failure.
- */
-int http_is_whole(struct adit_exchange *x);
-
 /* Ends it; done still comes, and may give near back. */
 void http_front_stop(struct front *f, int why);
 

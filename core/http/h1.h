@@ -56,13 +56,6 @@ struct adit_mux *h1_client(struct adit_conn *lower, const struct h1_conf *conf);
 bool h1_client_idle(const struct adit_mux *m);
 
 /*
- * Whether the client's exchange failed before a byte of the response had arrived: a kept connection
- * that the server closed meanwhile looks like that, and the request may be sent once more on
- * another one if it may be repeated (RFC 9110, 9.2.2). False for exchanges of any other kind.
- */
-bool h1_client_untouched(const struct adit_exchange *x);
-
-/*
  * Whether f asks to leave HTTP/1.1, or says that this is done: Upgrade and "Connection: upgrade"
  * (RFC 9110, 7.8).
  */

@@ -221,19 +221,3 @@ h1_exchange_new(struct h1 *h)
 		adit_conn_ready(body, ADIT_OPEN);
 	return x;
 }
-
-static const struct h1_exchange *
-exchange_of_const(const struct adit_exchange *x)
-{
-	const void *first = x;
-
-	return first;
-}
-
-bool
-h1_client_untouched(const struct adit_exchange *x)
-{
-	if (x->body.ops != &h1_exchange_ops.body)
-		return false;
-	return exchange_of_const(x)->untouched;
-}

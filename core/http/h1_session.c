@@ -79,8 +79,6 @@ h1_detach(struct h1 *h, int err)
 	h->x = NULL;
 	x->h = NULL;
 	adit_mux_count(&h->base, -1);
-	x->untouched = h->role->type == HTTP_RESPONSE && !x->arrived && !x->given &&
-		       !h1_parser_begun(&h->parser);
 	if (err)
 		adit_conn_fail(&x->base.body, err);
 	if (err && !h->accepted)

@@ -36,7 +36,6 @@ struct h1_exchange {
 	struct adit_fields	*given;		/* and what the owner was given last */
 	struct adit_fields	*trailers;
 	bool			 head_given;	/* the final one: the body may be read */
-	bool			 untouched;
 };
 
 /* What differs between server and client. */

@@ -71,32 +71,26 @@ old_chain(const struct generation *g, const struct generation *old, const char *
 {
 	if (!old || !config_object_equal(old->config, g->config, CONFIG_CHAINS, name))
 		return NULL;
-	for (size_t i = 0; i < old->config->chains.n; i++)
-		if (strcmp(old->config->chains.v[i].name, name) == 0)
-			return chain_get(old->chains[i]);
-	return NULL;
+	return chain_get(old->chains[config_index_find(old->config, CONFIG_CHAINS, name)]);
 }
 
 static struct adit_ingress *
 old_ingress(const struct generation *old, const char *name)
 {
-	for (size_t i = 0; old && i < old->config->ingresses.n; i++)
-		if (strcmp(old->config->ingresses.v[i].name, name) == 0)
-			return ingress_get(old->ingresses[i]);
-	return NULL;
+	ptrdiff_t i = old ? config_index_find(old->config, CONFIG_INGRESSES, name) : -1;
+
+	return i < 0 ? NULL : ingress_get(old->ingresses[i]);
 }
 
 static struct service *
 old_service(const struct generation *g, const struct generation *old,
 	    const struct service_conf *conf)
 {
-	for (size_t i = 0; old && i < old->config->services.n; i++) {
-		struct service *s = old->services[i];
+	ptrdiff_t i = old ? config_index_find(old->config, CONFIG_SERVICES, conf->name) : -1;
+	struct service *s = i < 0 ? NULL : old->services[i];
 
-		if (strcmp(service_conf_of(s)->name, conf->name) == 0 &&
-		    service_conf_equal(service_config(s), service_conf_of(s), g->config, conf))
-			return s;
-	}
+	if (s && service_conf_equal(service_config(s), service_conf_of(s), g->config, conf))
+		return s;
 	return NULL;
 }
 

@@ -82,10 +82,9 @@ place_init(struct service *s, struct adit_component *p, const struct service_wor
 static struct chain *
 world_chain(const struct service_world *world, const char *name)
 {
-	for (size_t i = 0; name && i < world->config->chains.n; i++)
-		if (strcmp(world->config->chains.v[i].name, name) == 0)
-			return chain_get(world->chains[i]);
-	return NULL;
+	ptrdiff_t i = name ? config_index_find(world->config, CONFIG_CHAINS, name) : -1;
+
+	return i < 0 ? NULL : chain_get(world->chains[i]);
 }
 
 static int
@@ -265,10 +264,9 @@ component_ingress(const struct adit_component *p, const char *name)
 {
 	const struct service *s = p->service;
 
-	for (size_t i = 0; i < s->config->ingresses.n; i++)
-		if (strcmp(s->config->ingresses.v[i].name, name) == 0)
-			return s->ingresses[i];
-	return NULL;
+	ptrdiff_t i = config_index_find(s->config, CONFIG_INGRESSES, name);
+
+	return i < 0 ? NULL : s->ingresses[i];
 }
 
 /* ---- running --------------------------------------------------------------------------- */

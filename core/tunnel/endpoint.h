@@ -2,8 +2,8 @@
  * The endpoint name of a tunnel: the public name that a gost server gives a tunnel which asked for
  * none. It is the first DNS label under which the tunnel can be reached.
  */
-#ifndef TUNNEL_ENDPOINT_H
-#define TUNNEL_ENDPOINT_H
+#ifndef ADIT_CORE_TUNNEL_ENDPOINT_H
+#define ADIT_CORE_TUNNEL_ENDPOINT_H
 
 #include <adit/opt.h>
 

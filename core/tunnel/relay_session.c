@@ -14,8 +14,9 @@ struct relay_session {
 	struct liveness		*liveness;
 };
 
-void
-relay_stream_message(const struct adit_open *req, struct relay_msg *m)
+/* The head of a visitor's stream, as a client can rely on: a numeric source, always two addresses. */
+static void
+session_head(const struct adit_open *req, struct relay_msg *m)
 {
 	struct sockaddr_storage ss;
 
@@ -39,7 +40,7 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 
 	if (!c)
 		return NULL;
-	relay_stream_message(req, &m);
+	session_head(req, &m);
 	err = relay_send(c, &m);
 	if (err < 0) {
 		/*

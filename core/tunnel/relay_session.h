@@ -25,10 +25,4 @@ struct relay_session_conf {
  */
 int relay_session_start(struct adit_conn *lower, const struct relay_session_conf *conf);
 
-/*
- * Fills in the head of a visitor's stream: what a client can rely on: a numeric source, and always
- * two addresses.
- */
-void relay_stream_message(const struct adit_open *req, struct relay_msg *m);
-
 #endif

@@ -148,7 +148,8 @@ rules_set(struct rules *r, const char *host, const struct adit_rule *rule, struc
 	return 0;
 }
 
-int
+/* The rule as text: "host" and its endpoint, a UUID, with "$" in front: private. */
+static int
 rules_add(struct rules *r, const char *host, const char *endpoint, struct adit_err *e)
 {
 	struct adit_rule rule = { .private_ = *endpoint == '$' };

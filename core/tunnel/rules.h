@@ -17,9 +17,6 @@ void rules_free(struct rules *r);
  * earlier one. 0, -EINVAL with e filled, -ENOMEM. */
 int rules_set(struct rules *r, const char *host, const struct adit_rule *rule, struct adit_err *e);
 
-/* The same, the rule as text: "host" -> endpoint (a UUID, "$" in front: private). */
-int rules_add(struct rules *r, const char *host, const char *endpoint, struct adit_err *e);
-
 /* Adds "host:uuid,host:uuid" (the option `tunnel`). */
 int rules_add_list(struct rules *r, const char *list, struct adit_err *e);
 

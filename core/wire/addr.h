@@ -6,8 +6,8 @@
  * Names are carried as they came: not resolved, case kept, possibly empty. A name with a NUL is
  * malformed, so that name[] can be used as a C string. No I/O, no allocation; any thread.
  */
-#ifndef WIRE_ADDR_H
-#define WIRE_ADDR_H
+#ifndef ADIT_CORE_WIRE_ADDR_H
+#define ADIT_CORE_WIRE_ADDR_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * that one function both measures and encodes. Both remember that something went wrong in
  * `bad`, which is asked once at the end.
  */
-#ifndef WIRE_BYTES_H
-#define WIRE_BYTES_H
+#ifndef ADIT_CORE_WIRE_BYTES_H
+#define ADIT_CORE_WIRE_BYTES_H
 
 #include <errno.h>
 #include <stdbool.h>

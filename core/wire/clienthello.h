@@ -7,8 +7,8 @@
  * and asks again when more have come; at CLIENTHELLO_MAX of them the answer is final. Put a time
  * limit on it. No I/O, no allocation; any thread.
  */
-#ifndef WIRE_CLIENTHELLO_H
-#define WIRE_CLIENTHELLO_H
+#ifndef ADIT_CORE_WIRE_CLIENTHELLO_H
+#define ADIT_CORE_WIRE_CLIENTHELLO_H
 
 #include <stdbool.h>
 #include <stddef.h>

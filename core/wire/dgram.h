@@ -8,8 +8,8 @@
  * second it must never be sent: gost takes LEN 0 for a SOCKS5 datagram of unknown length and
  * loses the frame boundaries for good. No I/O, no allocation; any thread.
  */
-#ifndef WIRE_DGRAM_H
-#define WIRE_DGRAM_H
+#ifndef ADIT_CORE_WIRE_DGRAM_H
+#define ADIT_CORE_WIRE_DGRAM_H
 
 #include <stddef.h>
 #include <stdint.h>

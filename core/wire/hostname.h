@@ -4,8 +4,8 @@
  * so that two spellings of one host are one host and no strange byte reaches a rule, a log line
  * or another program. No I/O, no allocation; any thread.
  */
-#ifndef WIRE_HOSTNAME_H
-#define WIRE_HOSTNAME_H
+#ifndef ADIT_CORE_WIRE_HOSTNAME_H
+#define ADIT_CORE_WIRE_HOSTNAME_H
 
 #include <stdbool.h>
 #include <stddef.h>

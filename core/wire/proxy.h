@@ -13,8 +13,8 @@
  * Believe it from peers that are configured to send it, from nobody else. No I/O, no allocation;
  * any thread.
  */
-#ifndef WIRE_PROXY_H
-#define WIRE_PROXY_H
+#ifndef ADIT_CORE_WIRE_PROXY_H
+#define ADIT_CORE_WIRE_PROXY_H
 
 #include <stdbool.h>
 #include <stddef.h>

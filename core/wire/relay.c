@@ -315,14 +315,6 @@ relay_msg_network(const struct relay_msg *m)
 	}
 }
 
-const struct wire_addr *
-relay_msg_last_addr(const struct relay_msg *m)
-{
-	unsigned n = m->n_addr < RELAY_ADDRS ? m->n_addr : RELAY_ADDRS;
-
-	return n ? &m->addr[n - 1] : NULL;
-}
-
 const struct relay_pair *
 relay_msg_pair(const struct relay_msg *m, const char *key)
 {

@@ -19,8 +19,8 @@
  * string too. HINTS is ours: to a gost it is reserved, which sends 0 and ignores what comes. No
  * I/O, no allocation; any thread.
  */
-#ifndef WIRE_RELAY_H
-#define WIRE_RELAY_H
+#ifndef ADIT_CORE_WIRE_RELAY_H
+#define ADIT_CORE_WIRE_RELAY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -139,9 +139,6 @@ ssize_t relay_size(const struct relay_msg *m);
  * not looked at: the tunnel handler goes by NETWORK alone, the relay handler by either.
  */
 enum relay_network relay_msg_network(const struct relay_msg *m);
-
-/* The last ADDR (the one that counts for the relay handler), or NULL. Borrowed from m. */
-const struct wire_addr *relay_msg_last_addr(const struct relay_msg *m);
 
 /* The METADATA value of key, or NULL. Borrowed from m. */
 const struct relay_pair *relay_msg_pair(const struct relay_msg *m, const char *key);

@@ -10,8 +10,8 @@
  * A peer does not skip a payload where none belongs: LEN is 0 but for PSH (any) and UPD (8). Only
  * the format is here; sessions, windows and time are core/mux's. No I/O, no allocation; any thread.
  */
-#ifndef WIRE_SMUX_H
-#define WIRE_SMUX_H
+#ifndef ADIT_CORE_WIRE_SMUX_H
+#define ADIT_CORE_WIRE_SMUX_H
 
 #include <stddef.h>
 #include <stdint.h>

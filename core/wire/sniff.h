@@ -3,8 +3,8 @@
  * names. Both look at bytes that stay with the caller; asked again with more bytes, an answer
  * other than "more" does not change. Put a time limit on it. No I/O, no allocation; any thread.
  */
-#ifndef WIRE_SNIFF_H
-#define WIRE_SNIFF_H
+#ifndef ADIT_CORE_WIRE_SNIFF_H
+#define ADIT_CORE_WIRE_SNIFF_H
 
 #include <stddef.h>
 

@@ -206,9 +206,6 @@ replacing_for_ever_ends(void **state)
 	assert_int_equal(err, -E2BIG);
 	assert_true(n > 2 && n < 20);
 	assert_int_equal(adit_fields_get(f, "a").len, sizeof(big) - 1);
-	fields_reset(f);
-	assert_int_equal(adit_fields_count(f), 0);
-	assert_int_equal(adit_fields_set(f, "a", big), 0);
 }
 
 static void
@@ -263,7 +260,8 @@ a_copy_is_equal_and_independent(void **state)
 	copy = adit_fields_copy(f);
 	assert_non_null(copy);
 	assert_int_equal(fields_bytes(copy), fields_bytes(f));
-	fields_reset(f);
+	adit_fields_free(f);
+	*state = NULL;
 	assert_text(adit_fields_control(copy, ADIT_METHOD), "GET");
 	assert_null(adit_fields_control(copy, ADIT_TARGET).s);
 	assert_int_equal(adit_fields_count(copy), 100);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/config/mask.h"
 #include "core/config/scalar.h"
 #include "core/config/tree.h"
 

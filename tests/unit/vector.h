@@ -9,8 +9,8 @@
  * The bytes of one direction, line after line, are its exact stream. Everything here fails the
  * running test (or the program, if none runs) on a file that is missing or not of this form.
  */
-#ifndef UNIT_VECTOR_H
-#define UNIT_VECTOR_H
+#ifndef ADIT_TEST_VECTOR_H
+#define ADIT_TEST_VECTOR_H
 
 #include <stddef.h>
 #include <stdint.h>

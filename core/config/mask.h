@@ -1,0 +1,16 @@
+/*
+ * Secrets in what is quoted back to a person: passwords in URLs and in lines of YAML.
+ */
+#ifndef ADIT_CORE_MASK_H
+#define ADIT_CORE_MASK_H
+
+#include <stddef.h>
+
+/*
+ * Returns a same-length copy (malloc) of a URL or a line of YAML with its passwords as asterisks;
+ * NULL: out of memory.
+ */
+char *config_mask_url(const char *url, size_t len);
+char *config_mask_line(const char *line, size_t len);
+
+#endif
