@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Callable, Optional
 
 from .daemon import Address
@@ -142,3 +145,22 @@ class UdpProxy:
         for sock in (self._near, self._waker, self._wake, *self._far.values()):
             sock.close()
         self._selector.close()
+
+
+class SlowLink:
+    """The way to target as harness/slowlink.py makes it: delay seconds there and as many back, and rate
+    bytes a second each way. kind: "tcp" or "udp"."""
+
+    def __init__(self, kind: str, target: Address, delay: float, rate: float) -> None:
+        script = Path(__file__).with_name("slowlink.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), kind, target[0], str(target[1]), str(delay), str(rate)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout
+        self.address: Address = ("127.0.0.1", int(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        assert self._process.stdout
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from .certs import Certificate
 from .daemon import Address, Daemon
-from .proxies import TcpProxy, UdpProxy
+from .proxies import SlowLink, TcpProxy, UdpProxy
 from .servers import DeadPort, Server
 from .site import Site
 from .waiting import until
@@ -83,6 +83,10 @@ class World:
     def link_proxy(self, transport: str, target: Address) -> Union[TcpProxy, UdpProxy]:
         """A proxy for what carries transport."""
         return self.udp_proxy(target) if transport == "quic" else self.tcp_proxy(target)
+
+    def slow_link(self, transport: str, target: Address, delay: float, rate: float) -> SlowLink:
+        """A long and narrow way for what carries transport."""
+        return self.keep(SlowLink("udp" if transport == "quic" else "tcp", target, delay, rate))
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
