@@ -133,21 +133,26 @@ uint32_t
 smux_grant(const struct smux *m, const struct smux_stream *s)
 {
 	size_t least = m->conf.stream_buffer, window = 0;
+	size_t held = m->unread + m->promised - (uint32_t)(s->limit - s->received);
 	enum memory_level level = smux_memory(m);
 
 	if (least > LEAST_WINDOW)
 		least = LEAST_WINDOW;
 	if (level >= MEMORY_SHORT)
 		return (uint32_t)(least < SHORT_WINDOW ? least : SHORT_WINDOW);
-	/* Half of what is free, as on the sending side; what was grown comes on top. */
-	if (m->conf.session_buffer > m->unread) {
-		window = (m->conf.session_buffer - m->unread) / 2;
-		if (window > m->conf.stream_buffer)
-			window = m->conf.stream_buffer;
-		if (level == MEMORY_PLENTY)
-			window += s->grown;
-	}
-	return (uint32_t)(window > least ? window : least);
+	/*
+	 * Half of what nobody has or was promised, as on the sending side; what was grown comes on
+	 * top.
+	 */
+	if (m->conf.session_buffer > held)
+		window = (m->conf.session_buffer - held) / 2;
+	if (window > m->conf.stream_buffer)
+		window = m->conf.stream_buffer;
+	if (window < least)
+		window = least;
+	if (level == MEMORY_PLENTY && m->unread < m->conf.session_buffer)
+		window += s->grown;
+	return (uint32_t)window;
 }
 
 size_t
@@ -227,8 +232,13 @@ receive_psh(struct smux *m, struct smux_stream *s, const struct smux_frame *f)
 	if (!f->len && m->adit)
 		smux_stream_end(s, false);
 	s->received += f->len;
-	if (m->conf.version < 2 || (int32_t)(s->limit - s->received) >= 0)
+	if (m->conf.version < 2)
 		return 0;
+	if ((int32_t)(s->limit - s->received) >= 0) {
+		m->promised -= f->len;
+		return 0;
+	}
+	s->received = s->limit;
 	snprintf(why, sizeof(why), "stream %u: more bytes than its window allows", f->stream);
 	smux_fail(m, -EPROTO, why);
 	return -EPROTO;

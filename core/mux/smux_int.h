@@ -104,6 +104,7 @@ struct smux {
 	struct smux_stream	*into;		/* where it belongs; NULL: nowhere */
 	size_t			 unread;	/* bytes of all streams */
 	size_t			 holding;	/* streams that have some */
+	size_t			 promised;	/* what may still come within all windows */
 	size_t			 grown;		/* of all streams */
 	uint64_t		 rtt;		/* as a peer showed that waited for an UPD; 0: unknown */
 	struct smux_streams	 backlog;

@@ -439,10 +439,12 @@ frame_began(struct smux *m, struct smux_out *f)
 		due_clear(m, s, DUE_UPD);
 		s->reported = f->upd.consumed;
 		s->granted = f->upd.window;
+		s->pace.size = s->granted;
 		if ((int32_t)(f->upd.consumed + f->upd.window - s->limit) <= 0)
 			break;
 		s->edge = s->limit;
 		s->told_at = adit_now();
+		m->promised += (uint32_t)(f->upd.consumed + f->upd.window - s->limit);
 		s->limit = f->upd.consumed + f->upd.window;
 		break;
 	case SMUX_FIN:

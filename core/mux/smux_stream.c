@@ -216,7 +216,9 @@ smux_stream_new(struct smux *m, uint32_t id)
 	queue_init(&s->in, worker_chunks(w), stream_in_cap(&m->conf));
 	queue_init(&s->out, worker_chunks(w), SMUX_OUT_CAP);
 	queue_yield(&s->out);
-	mux_window_init(&s->pace, m->conf.stream_buffer, adit_now());
+	mux_window_init(&s->pace, SMUX_FIRST_WINDOW, adit_now());
+	if (m->conf.version >= 2)
+		m->promised += SMUX_FIRST_WINDOW;
 	idmap_add(&m->streams, &s->node, id);
 	adit_mux_count(&m->base, 1);
 	if (m->open)
@@ -325,6 +327,8 @@ smux_stream_forget(struct smux_stream *s)
 
 	idmap_remove(&m->streams, &s->node);
 	m->grown -= s->grown;
+	if (m->conf.version >= 2)
+		m->promised -= (uint32_t)(s->limit - s->received);
 	stream_uncount(m, s);
 	stream_leave_backlog(m, s);
 	smux_unplace(m, s);

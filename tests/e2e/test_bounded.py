@@ -1,16 +1,28 @@
-"""Memory and speed under visitors, clients and targets that do not read, and on long and narrow ways."""
+"""Memory and speed with visitors, clients and targets that do not read, and on long and narrow ways."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
+from typing import Iterator
 
 import pytest
 
 from harness import visitor
+from harness.daemon import Address, Daemon
+from harness.load import at_once
+from harness.waiting import until
 from harness.world import TRANSPORTS, Tunnel, World, tunnel_id
 
 MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def not_instrumented(world: World) -> None:
+    if world.instrumented:
+        pytest.skip("a sanitizer's speed and memory say nothing")
 
 
 RATE = 25e6     # bytes a second: 200 Mbit/s
@@ -97,3 +109,105 @@ def test_one_upload_fills_a_long_way(world: World, transport: str):
     sender.join()
     best = meter.best_second(6)
     assert best > 0.8 * RATE, f"{best / 1e6:.1f} MB/s"
+
+
+# ---- memory ------------------------------------------------------------------------------------
+
+STUCK = 40
+# What one direction of a stream may hold: its window, and what was written toward a full one; and
+# windows that grew before their stream got stuck.
+WINDOW = 512 * 1024
+
+
+def narrow(address: Address, size: int = 4096) -> socket.socket:
+    """A connection whose kernel takes next to nothing."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+    sock.connect(address)
+    return sock
+
+
+def asking(entry: Address, head: str) -> socket.socket:
+    sock = narrow(entry)
+    sock.sendall(head.encode() + b"\r\nHost: app.local\r\n\r\n")
+    return sock
+
+
+def settled(daemons: list[Daemon]) -> list[int]:
+    """How much each uses, once that does not grow any more."""
+    last: list[int] = []
+
+    def same() -> bool:
+        nonlocal last
+        time.sleep(0.3)
+        now = [d.resident() for d in daemons]
+        same = bool(last) and all(abs(a - b) < MIB // 4 for a, b in zip(now, last))
+        last = now
+        return same
+    until(same, "memory does not grow any more")
+    return last
+
+
+@contextlib.contextmanager
+def growth(daemons: list[Daemon], limit: int) -> Iterator[None]:
+    """What happens inside may cost each of them limit bytes."""
+    before = settled(daemons)
+    yield
+    more = [now - was for now, was in zip(settled(daemons), before)]
+    assert max(more) < limit, " and ".join(f"{n / MIB:.1f} MiB" for n in more)
+
+
+def pour(sock: socket.socket) -> None:
+    """Sends until nobody takes any more."""
+    sock.settimeout(0.5)
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while True:
+            sock.sendall(bytes(1 << 16))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_visitors_that_do_not_read(world: World, transport: str):
+    tunnel, site = tunnel_id(), world.site()
+    server = world.server(transport, {"app.local": tunnel})
+    client = world.client(transport, server.clients, tunnel, site.address)
+    assert server.get("app.local").status == 200
+    with contextlib.ExitStack() as stack, growth([server.daemon, client], STUCK * WINDOW):
+        for _ in range(STUCK):
+            stack.enter_context(asking(server.entry, f"GET /bytes/{64 * MIB} HTTP/1.1"))
+        until(lambda: len(site.requests) == STUCK + 1, "all have asked")
+        assert server.get("app.local").status == 200
+        settled([server.daemon, client])
+        assert server.get("app.local").status == 200
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_targets_that_do_not_read(world: World, transport: str):
+    gate = threading.Event()
+    tunnel, target = tunnel_id(), world.serve(lambda sock: gate.wait(60))
+    server = world.server(transport, {"app.local": tunnel}, entrypoint_readTimeout="60s")
+    client = world.client(transport, server.clients, tunnel, target.address)
+    with contextlib.ExitStack() as stack, growth([server.daemon, client], STUCK * WINDOW):
+        head = f"POST / HTTP/1.1\r\nContent-Length: {64 * MIB}"
+        socks = [stack.enter_context(asking(server.entry, head)) for _ in range(STUCK)]
+        at_once(STUCK, lambda i: pour(socks[i]))
+    gate.set()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_client_that_does_not_read(world: World, transport: str):
+    """It is frozen, which costs it its place soon; until then the server holds what was sent to it."""
+    tunnel, site = tunnel_id(), world.site()
+    server = world.server(transport, {"app.local": tunnel})
+    client = world.client(transport, server.clients, tunnel, site.address)
+    with contextlib.ExitStack() as stack, growth([server.daemon], STUCK * WINDOW):
+        head = f"POST /progress HTTP/1.1\r\nContent-Length: {64 * MIB}"
+        socks = [stack.enter_context(asking(server.entry, head)) for _ in range(STUCK)]
+        until(lambda: len(site.requests) == STUCK, "all have asked")
+        client.freeze()
+        for sock in socks:
+            sock.setblocking(False)
+            with contextlib.suppress(OSError):
+                while sock.send(bytes(1 << 16)):
+                    pass
+    client.thaw()

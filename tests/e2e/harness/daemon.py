@@ -157,6 +157,11 @@ class Daemon:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def resident(self) -> int:
+        """Bytes of its memory that are in use, kernel buffers not among them."""
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.findall(r"^VmRSS:\s+(\d+) kB", text, re.M)[0]) << 10
+
     def freeze(self) -> None:
         """Stops it where it stands; its kernel goes on without it."""
         self.send(signal.SIGSTOP)

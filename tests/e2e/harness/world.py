@@ -84,6 +84,12 @@ class World:
         """A proxy for what carries transport."""
         return self.udp_proxy(target) if transport == "quic" else self.tcp_proxy(target)
 
+    @property
+    def instrumented(self) -> bool:
+        """Whether the adit under test has a sanitizer in it, which says nothing about speed and memory."""
+        program = self._programs["adit"].read_bytes()
+        return b"__asan_init" in program or b"__tsan_init" in program
+
     def slow_link(self, transport: str, target: Address, delay: float, rate: float) -> SlowLink:
         """A long and narrow way for what carries transport."""
         return self.keep(SlowLink("udp" if transport == "quic" else "tcp", target, delay, rate))
