@@ -113,7 +113,10 @@ count_read(const char *text, unsigned *out)
 	return 0;
 }
 
-/* Bytes, or with K, M, G or T behind: in powers of 1024. At least what one worker's spare chunks need. */
+/*
+ * Bytes, or with K, M, G or T behind: in powers of 1024. At least what one worker's spare chunks
+ * need.
+ */
 static int
 size_read(const char *text, uint64_t *out)
 {

@@ -10,10 +10,10 @@
  * its window and a frame, or no UPD would ever come.
  *
  * Receiving: version 2 grants each stream a window, returned as its owner reads, and reads on
- * however little one of them reads: what may stand unread is the sum of the windows. These are small
- * while much is unread or memory is short, and grow with the path: one that was used up although all
- * that came was read is what limits. Version 1 has no windows: unread bytes beyond the session
- * buffer stop the session.
+ * however little one of them reads: what may stand unread is the sum of the windows. These are
+ * small while much is unread or memory is short, and grow with the path: one that was used up
+ * although all that came was read is what limits. Version 1 has no windows: unread bytes beyond the
+ * session buffer stop the session.
  *
  * Ends: there is no half-close and no reset. A FIN says that nobody reads or writes there any more;
  * after one from the peer what had arrived is read, then the end, and a write fails with -EPIPE.

@@ -61,7 +61,7 @@ struct smux_stream {
 	struct mux_window	 pace;		/* how fast it is read */
 	size_t			 grown;		/* what its window has beyond stream_buffer */
 	uint32_t		 edge;		/* limit, before the last UPD */
-	uint64_t		 told_at;	/* when that began to leave; 0: the peer goes beyond edge */
+	uint64_t		 told_at;	/* when that began to leave; 0: peer is beyond */
 
 	struct queue		 out;		/* not sent yet */
 	size_t			 planned;	/* of out, in the plan under way */
@@ -106,7 +106,7 @@ struct smux {
 	size_t			 holding;	/* streams that have some */
 	size_t			 promised;	/* what may still come within all windows */
 	size_t			 grown;		/* of all streams */
-	uint64_t		 rtt;		/* as a peer showed that waited for an UPD; 0: unknown */
+	uint64_t		 rtt;		/* of a peer that waited for an UPD; 0: unknown */
 	struct smux_streams	 backlog;
 	unsigned		 n_backlog;
 

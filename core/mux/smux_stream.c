@@ -234,7 +234,10 @@ smux_stream_opened(struct smux_stream *s)
 	adit_conn_ready(&s->base, ADIT_OPEN | ADIT_WRITE);
 }
 
-/* Bytes beyond what it could send before our last UPD: a peer that waited for it shows the way's length. */
+/*
+ * Bytes beyond what it could send before our last UPD: a peer that waited for it shows the way's
+ * length.
+ */
 static void
 stream_measure(struct smux *m, struct smux_stream *s)
 {

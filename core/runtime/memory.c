@@ -13,7 +13,7 @@ struct memory {
 	atomic_uint_fast64_t	 used;
 	atomic_bool		 is_short;
 	uint64_t		 budget;
-	uint64_t		 low, high;	/* below low: not short any more; from high on: short */
+	uint64_t		 low, high;	/* below low: short no more; from high on: short */
 	struct adit_log		*log;		/* borrowed */
 };
 

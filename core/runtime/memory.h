@@ -3,10 +3,10 @@
  * thread: the chunks of all pools, and what is large by itself (TLS and QUIC sessions).
  *
  * Beyond 3/4 of the budget no window grows. From 7/8 on memory is short, until it has fallen below
- * 3/4 again: queues that hold something take no more, so reading stops by backpressure, and new work
- * is refused. Beyond the whole of it nothing is taken that can be refused. What was promised to a
- * peer before (a window that is open) is still taken, and so is what lets bytes leave: the budget is
- * exceeded by that, and never stands in the way of its own recovery.
+ * 3/4 again: queues that hold something take no more, so reading stops by backpressure, and new
+ * work is refused. Beyond the whole of it nothing is taken that can be refused. What was promised
+ * to a peer before (a window that is open) is still taken, and so is what lets bytes leave: the
+ * budget is exceeded by that, and never stands in the way of its own recovery.
  */
 #ifndef ADIT_CORE_MEMORY_H
 #define ADIT_CORE_MEMORY_H
@@ -27,8 +27,8 @@ enum memory_level {
 struct memory;
 
 /*
- * budget: bytes, 0: half of the machine's. Both changes between short and not are logged, once each.
- * NULL if out of memory.
+ * budget: bytes, 0: half of the machine's. Both changes between short and not are logged, once
+ * each. NULL if out of memory.
  */
 struct memory *memory_new(uint64_t budget, struct adit_log *log);
 void memory_free(struct memory *m);	/* all must have been given back */

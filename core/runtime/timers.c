@@ -25,10 +25,10 @@ struct adit_timer {
 };
 
 struct timers {
-	struct adit_timer	**heap;	/* [1] is the earliest; a parent is not later than its children */
-	size_t			  n, room;	/* room: as many as there are timers, running or not */
+	struct adit_timer	**heap;	/* [1] is the earliest; no parent is later than a child */
+	size_t			  n, room;	/* room: for all timers, running or not */
 	size_t			  made;
-	uint64_t		  armed;	/* when fd runs out; UINT64_MAX: not before it is set */
+	uint64_t		  armed;	/* when fd runs out; UINT64_MAX: it is not set */
 	int			  fd;
 	struct event		  event;
 };

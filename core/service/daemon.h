@@ -13,7 +13,7 @@ struct daemon_conf {
 	const struct config_kinds	*kinds;
 	struct config_args		 args;		/* the configuration; read at reloads too */
 	unsigned			 workers;	/* 0: one per core */
-	uint64_t			 memory;	/* budget in bytes; 0: half of the machine's */
+	uint64_t			 memory;	/* bytes; 0: half of the machine's */
 	uint64_t			 drain;		/* ns for what goes on to end by itself */
 	uint64_t			 reload;	/* ns between two by themselves; 0: none */
 };

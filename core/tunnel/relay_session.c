@@ -14,7 +14,9 @@ struct relay_session {
 	struct liveness		*liveness;
 };
 
-/* The head of a visitor's stream, as a client can rely on: a numeric source, always two addresses. */
+/*
+ * The head of a visitor's stream, as a client can rely on: a numeric source, always two addresses.
+ */
 static void
 session_head(const struct adit_open *req, struct relay_msg *m)
 {

@@ -20,7 +20,7 @@ struct request_conf {
 	bool			 has_public_id;
 	struct adit_uuid	 public_id;	/* whose visitors come as to an entry point */
 	bool			 direct;	/* visitors need no rule for the tunnel they name */
-	bool			 names;		/* answer a client with the host name it asked for */
+	bool			 names;		/* a client is told the host name it asked for */
 	uint64_t		 read_timeout;	/* ns, for the whole request; 0: no limit */
 	struct smux_conf	 smux;		/* of the sessions of clients */
 };

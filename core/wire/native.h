@@ -9,8 +9,8 @@
  * one that means nothing in a message of that type. A number is a varint that fills its field.
  * Text has no NUL in it, so every text is a C string too. No I/O, no allocation; any thread.
  */
-#ifndef WIRE_NATIVE_H
-#define WIRE_NATIVE_H
+#ifndef ADIT_CORE_WIRE_NATIVE_H
+#define ADIT_CORE_WIRE_NATIVE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * Variable-length integers of RFC 9000, section 16: the two upper bits of the first byte say how
  * many bytes there are (1, 2, 4, 8), the rest is the value, big-endian.
  */
-#ifndef WIRE_VARINT_H
-#define WIRE_VARINT_H
+#ifndef ADIT_CORE_WIRE_VARINT_H
+#define ADIT_CORE_WIRE_VARINT_H
 
 #include <stddef.h>
 #include <stdint.h>

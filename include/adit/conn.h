@@ -197,8 +197,8 @@ void adit_conn_agree(struct adit_conn *c);
 
 /*
  * The session that c is a stream of, for who speaks a protocol that has its streams (which one says
- * adit_mux_protocol). Owned by somebody else and gone with the session: ask c each time. NULL: none, or it
- * has ended.
+ * adit_mux_protocol). Owned by somebody else and gone with the session: ask c each time. NULL:
+ * none, or it has ended.
  */
 struct adit_mux *adit_conn_mux(struct adit_conn *c);
 

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from harness.daemon import Daemon
 from harness.world import World, at
 
 GOOD = """\
@@ -24,17 +23,9 @@ services:
 """
 
 
-def run(world: World, *args: str) -> Daemon:
-    """Runs adit to its end."""
-    daemon = world.start(*args)
-    daemon.must_end_well = False
-    daemon.wait()
-    return daemon
-
-
 @pytest.mark.short
 def test_version(world: World):
-    daemon = run(world, "-V")
+    daemon = world.run("-V")
     assert daemon.status == 0
     assert re.match(r"adit \d+\.\d+\.\d+", daemon.output())
 
@@ -42,7 +33,7 @@ def test_version(world: World):
 @pytest.mark.short
 @pytest.mark.parametrize("args", [("help",), ("-h",), ("--help",)])
 def test_help(world: World, args):
-    daemon = run(world, *args)
+    daemon = world.run(*args)
     assert daemon.status == 0
     text = daemon.output() + daemon.log.text()
     assert all(word in text for word in ("-L", "-F", "-C", "check", "list", "help"))
@@ -55,18 +46,18 @@ def test_help(world: World, args):
     ("dialer", "tls", "handshakeTimeout"),
 ])
 def test_help_of_a_plugin_shows_its_options(world: World, kind, name, option):
-    daemon = run(world, "help", kind, name)
+    daemon = world.run("help", kind, name)
     assert daemon.status == 0 and option in daemon.output()
 
 
 def test_help_of_what_does_not_exist(world: World):
-    daemon = run(world, "help", "listener", "nonesuch")
+    daemon = world.run("help", "listener", "nonesuch")
     assert daemon.status == 2 and "nonesuch" in daemon.log.text()
 
 
 @pytest.mark.short
 def test_list(world: World):
-    daemon = run(world, "list")
+    daemon = world.run("list")
     text = daemon.output()
     assert daemon.status == 0
     for kind, names in {"listener": "tcp tls quic rtcp", "handler": "tunnel rtcp tcp",
@@ -78,7 +69,7 @@ def test_list(world: World):
 @pytest.mark.short
 def test_check_of_a_good_file(world: World):
     path = world.write("good.yaml", GOOD)
-    daemon = run(world, "check", str(path))
+    daemon = world.run("check", str(path))
     assert daemon.status == 0
     assert daemon.log.count("listening on") == 0, "nothing is started"
 
@@ -102,14 +93,14 @@ BAD = [
 def test_wrong_file_is_refused_with_its_place(world: World, args, text, said):
     """FILE:LINE:COLUMN: what is wrong; exit status 2, whether checked or started."""
     path = world.write("bad.yaml", text)
-    daemon = run(world, *args, str(path))
+    daemon = world.run(*args, str(path))
     assert daemon.status == 2
     assert re.search(r"bad\.yaml" + said, daemon.log.text())
 
 
 def test_all_errors_are_told_at_once(world: World):
     text = GOOD.replace("type: tcp", "type: nonesuch", 1).replace("127.0.0.1:0", "127.0.0.1:99999")
-    daemon = run(world, "check", str(world.write("bad.yaml", text)))
+    daemon = world.run("check", str(world.write("bad.yaml", text)))
     assert daemon.status == 2
     assert "99999" in daemon.log.text() and "nonesuch" in daemon.log.text()
 
@@ -123,14 +114,14 @@ def test_all_errors_are_told_at_once(world: World):
     (("-L", "rtcp://:0/127.0.0.1:1", "-F", "tunnel://127.0.0.1:1?tunnel.id=abc"), "abc"),
 ])
 def test_wrong_arguments_are_refused(world: World, args, said):
-    daemon = run(world, *args)
+    daemon = world.run(*args)
     assert daemon.status == 2
     assert said in daemon.log.text()
 
 
 def test_port_in_use_is_fatal(world: World):
     taken = world.serve(lambda conn: None)
-    daemon = run(world, "-L", f"tcp://{at(taken.address)}/127.0.0.1:9")
+    daemon = world.run("-L", f"tcp://{at(taken.address)}/127.0.0.1:9")
     assert daemon.status == 1
     fatal = [e for e in daemon.log.events if e.level == "fatal"]
     assert len(fatal) == 1 and at(taken.address) in fatal[0].msg
@@ -138,12 +129,12 @@ def test_port_in_use_is_fatal(world: World):
 
 def test_merged_configuration_is_printed(world: World):
     """-O shows what -L and -F mean and starts nothing; what it prints is a configuration again."""
-    daemon = run(world, "-L", "rtcp://:0/127.0.0.1:9", "-F", "tunnel+quic://127.0.0.1:8443?tunnel.weight=3",
+    daemon = world.run("-L", "rtcp://:0/127.0.0.1:9", "-F", "tunnel+quic://127.0.0.1:8443?tunnel.weight=3",
                  "-O", "yaml")
     assert daemon.status == 0
     printed = daemon.output()
     assert "tunnel.weight" in printed and "type: quic" in printed
-    assert run(world, "check", str(world.write("printed.yaml", printed))).status == 0
+    assert world.run("check", str(world.write("printed.yaml", printed))).status == 0
 
 
 def test_file_and_command_line_add_up(world: World):

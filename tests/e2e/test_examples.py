@@ -14,20 +14,11 @@ from typing import Mapping
 import pytest
 
 from harness import certs, pages, visitor
-from harness.daemon import Daemon
 from harness.pages import EXAMPLES, ROOT, Block, Command
 from harness.world import REGISTERED, World, at
 
 CONFIGURATIONS = sorted(p.name for p in EXAMPLES.glob("*.yaml"))
 SERVER_NAME = "tunnel.example.net"
-
-
-def run(world: World, *args: str) -> Daemon:
-    """Runs adit to its end."""
-    daemon = world.start(*args)
-    daemon.must_end_well = False
-    daemon.wait()
-    return daemon
 
 
 @pytest.fixture
@@ -56,7 +47,7 @@ def files_of_page(folder: Path, block: Block) -> None:
 @pytest.mark.short
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_example_is_accepted(world: World, folder: Path, name: str):
-    daemon = run(world, "check", "-C", name)
+    daemon = world.run("check", "-C", name)
     assert daemon.status == 0, daemon.log.text()
 
 
@@ -64,7 +55,7 @@ def test_example_is_accepted(world: World, folder: Path, name: str):
 def test_configuration_in_a_page_is_accepted(world: World, folder: Path, block: Block):
     files_of_page(folder, block)
     world.write("block.yaml", block.text)
-    daemon = run(world, "check", "-C", "block.yaml")
+    daemon = world.run("check", "-C", "block.yaml")
     assert daemon.status == 0, daemon.log.text()
 
 
@@ -78,14 +69,14 @@ def checked(args: list[str]) -> list[str]:
 @pytest.mark.parametrize("command", [c for c in pages.commands() if c.block.kind != "console"], ids=str)
 def test_command_line_is_accepted(world: World, folder: Path, command: Command):
     files_of_page(folder, command.block)
-    daemon = run(world, *checked(command.args))
+    daemon = world.run(*checked(command.args))
     assert daemon.status == 0, daemon.log.text()
 
 
 @pytest.mark.parametrize("command", [c for c in pages.commands() if c.block.kind == "console"], ids=str)
 def test_output_is_as_shown(world: World, folder: Path, command: Command):
     files_of_page(folder, command.block)
-    daemon = run(world, *command.args)
+    daemon = world.run(*command.args)
     assert (daemon.output() + daemon.log.text()).rstrip("\n") == command.output
 
 
@@ -268,10 +259,10 @@ def test_log_lines_are_as_shown(world: World, folder: Path):
 
 
 def test_help_of_every_plugin(world: World):
-    listed = [line.split()[:2] for line in run(world, "list").output().splitlines()]
+    listed = [line.split()[:2] for line in world.run("list").output().splitlines()]
     assert len(listed) >= 15
     for kind, name in listed:
-        shown = run(world, "help", kind, name)
+        shown = world.run("help", kind, name)
         assert shown.status == 0 and shown.output().startswith(f"{kind} {name}: ")
 
 
@@ -283,14 +274,14 @@ def test_reference_is_what_the_program_says(programs: Mapping[str, Path]):
 
 
 def usage_flags(world: World) -> set[str]:
-    daemon = run(world, "help")
+    daemon = world.run("help")
     return set(re.findall(r"^  -(\S+)", daemon.output() + "\n" + daemon.log.text(), re.M))
 
 
 def test_man_page_has_every_flag_and_command(world: World):
     page = (ROOT / "packaging" / "adit.1").read_text()
     assert set(re.findall(r"^\.It Fl (\S+)", page, re.M)) == usage_flags(world)
-    usage = run(world, "help")
+    usage = world.run("help")
     commands = set(re.findall(r"^       adit (\w+)", usage.output() + "\n" + usage.log.text(), re.M))
     assert commands and set(re.findall(r"^\.It Cm (\w+)", page, re.M)) == commands
 
@@ -307,7 +298,7 @@ def test_unit_starts_what_exists(world: World, folder: Path):
     lines = re.findall(r"^Exec(?:StartPre|Start)=@CMAKE_INSTALL_FULL_BINDIR@/adit (.*)$", unit, re.M)
     assert len(lines) == 2
     for line in lines:
-        daemon = run(world, *checked(line.split()))
+        daemon = world.run(*checked(line.split()))
         assert daemon.status == 0, daemon.log.text()
 
 

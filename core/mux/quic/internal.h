@@ -259,8 +259,8 @@ void quic_session_gone(struct quic_session *s);
 void quic_session_trouble(struct quic_session *s, int err, uint64_t now);
 
 /*
- * Returns n bytes of the session's window, which arrived: whether they are read concerns their stream
- * alone.
+ * Returns n bytes of the session's window, which arrived: whether they are read concerns their
+ * stream alone.
  */
 void quic_session_credit(struct quic_session *s, uint64_t n);
 

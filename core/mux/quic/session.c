@@ -5,7 +5,7 @@
 
 #include "core/mux/quic/internal.h"
 
-#define SESSION_COST	49152		/* what ngtcp2 and GnuTLS hold for one, about: memory used */
+#define SESSION_COST	49152		/* what ngtcp2 and GnuTLS hold for one, about */
 #define PENDING_MAX	64		/* streams that wait for a number */
 #define UNI_STREAMS	100
 #define STREAM_WINDOW_MIN 66000		/* the longest datagram of a flow has to fit */

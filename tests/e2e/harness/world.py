@@ -111,6 +111,13 @@ class World:
         self._daemons.append(daemon)
         return daemon
 
+    def run(self, *args: str) -> Daemon:
+        """Runs adit to its end, which the caller judges."""
+        daemon = self.start(*args)
+        daemon.must_end_well = False
+        daemon.wait()
+        return daemon
+
     def server(self, transport: str, rules: Mapping[str, str], listen: Address = ("127.0.0.1", 0),
                entry: Address = ("127.0.0.1", 0), user: str = "", **options: Any) -> Tunnel:
         """A tunnel server by command line. options: more of its query, "_" for "."."""
