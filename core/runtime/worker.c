@@ -33,6 +33,10 @@ struct slot {
 	void	(*fini)(void *);
 };
 
+struct io_list {
+	struct io	*first, **last;
+};
+
 struct adit_worker {
 	struct worker_group	*group;
 	unsigned		 index;
@@ -42,8 +46,9 @@ struct adit_worker {
 
 	struct event		 turn;		/* runs worker_turn */
 	bool			 turn_set, in_turn;
-	struct io		*run_first, **run_last;
-	unsigned		 run_now;	/* how many at its head are of this turn */
+	struct io_list		 run;		/* to be called, in this turn if one is under way */
+	struct io_list		 later;		/* have been called in it, and are ready again */
+	uint8_t			 turn_no;	/* from 1 on: an io that never ran is of no turn */
 	struct io		*running;	/* whose cb is called; NULL once it moved */
 	struct io		*graves;
 	TAILQ_HEAD(listed_ios, io) lingering;	/* closed but held */
@@ -83,22 +88,66 @@ adit_now(void)
 
 /* ---- the run queue ---------------------------------------------------------- */
 
-/*
- * From a loop callback the turn is made active at once; from inside the turn by a zero timer,
- * because an event that activates itself starves descriptors in libevent 2.1.
- */
+static void
+list_init(struct io_list *l)
+{
+	l->first = NULL;
+	l->last = &l->first;
+}
+
+static void
+list_add(struct io_list *l, struct io *io)
+{
+	io->next = NULL;
+	*l->last = io;
+	l->last = &io->next;
+}
+
+static struct io *
+list_take(struct io_list *l)
+{
+	struct io *io = l->first;
+
+	l->first = io->next;
+	if (!l->first)
+		l->last = &l->first;
+	return io;
+}
+
+static bool
+list_remove(struct io_list *l, struct io *io)
+{
+	struct io **at = &l->first;
+
+	while (*at && *at != io)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = io->next;
+	if (!io->next)
+		l->last = at;
+	return true;
+}
+
+/* Puts what is in from behind what is in to. */
+static void
+list_join(struct io_list *to, struct io_list *from)
+{
+	if (!from->first)
+		return;
+	*to->last = from->first;
+	to->last = from->last;
+	list_init(from);
+}
+
+/* A turn looks itself, at its end, whether there is another one to come. */
 static void
 worker_kick(struct adit_worker *w)
 {
-	static const struct timeval zero;
-
-	if (w->turn_set)
+	if (w->turn_set || w->in_turn)
 		return;
 	w->turn_set = true;
-	if (w->in_turn)
-		event_add(&w->turn, &zero);
-	else
-		event_active(&w->turn, EV_TIMEOUT, 0);
+	event_active(&w->turn, EV_TIMEOUT, 0);
 }
 
 static void
@@ -109,9 +158,7 @@ io_queue(struct io *io)
 	if (io->queued || io->closed || !io->cb || !(io->want & io->ready))
 		return;
 	io->queued = true;
-	io->next = NULL;
-	*w->run_last = io;
-	w->run_last = &io->next;
+	list_add(w->in_turn && io->ran == w->turn_no ? &w->later : &w->run, io);
 	worker_kick(w);
 }
 
@@ -151,35 +198,23 @@ io_bury(struct io *io)
 	worker_kick(io->worker);
 }
 
-static struct io *
-worker_next(struct adit_worker *w)
-{
-	struct io *io = w->run_first;
-
-	w->run_now--;
-	w->run_first = io->next;
-	if (!w->run_first)
-		w->run_last = &w->run_first;
-	io->queued = false;
-	return io;
-}
-
 /*
- * Calls the owners of what is in the queue now, as long as the turn may last; what they queue waits
- * for the next turn, behind what is left over from this one.
+ * Calls the owners of what is in the queue, and of what they put there: what came in at the bottom
+ * goes through all layers in one turn. But each only once, and as long as the turn may last; the
+ * rest is first in the next one.
  */
 static void
 worker_run(struct adit_worker *w)
 {
 	uint64_t until = adit_now() + TURN_LIMIT_NS;
 
-	w->run_now = 0;
-	for (struct io *io = w->run_first; io; io = io->next)
-		w->run_now++;
-	while (w->run_now) {
-		struct io *io = worker_next(w);
+	w->turn_no = w->turn_no < UINT8_MAX ? w->turn_no + 1 : 1;
+	while (w->run.first) {
+		struct io *io = list_take(&w->run);
 		unsigned events = io->want & io->ready;
 
+		io->queued = false;
+		io->ran = w->turn_no;
 		w->running = io;
 		if (io->closed)
 			io_bury(io);
@@ -187,13 +222,11 @@ worker_run(struct adit_worker *w)
 			io->cb(io, events);
 		if (w->running)		/* else it is another worker's by now */
 			io_queue(io);
-		if (w->run_now && adit_now() >= until)
+		if (adit_now() >= until)
 			break;
 	}
-	w->run_now = 0;
 	w->running = NULL;
-	if (w->run_first)
-		worker_kick(w);
+	list_join(&w->run, &w->later);
 }
 
 static void
@@ -210,6 +243,7 @@ worker_free_graves(struct adit_worker *w)
 static void
 worker_turn(evutil_socket_t fd, short what, void *arg)
 {
+	static const struct timeval zero;
 	struct adit_worker *w = arg;
 
 	(void)fd;
@@ -219,6 +253,10 @@ worker_turn(evutil_socket_t fd, short what, void *arg)
 	worker_run(w);
 	worker_free_graves(w);
 	w->in_turn = false;
+	/* By a timer: an event that makes itself active starves descriptors in libevent 2.1. */
+	w->turn_set = w->run.first;
+	if (w->turn_set)
+		event_add(&w->turn, &zero);
 }
 
 void
@@ -272,23 +310,14 @@ void
 io_move(struct io *io, struct adit_worker *to)
 {
 	struct adit_worker *w = io->worker;
-	struct io **at = &w->run_first;
 
 	assert(!io->closed);
 	io_feed(io);
 	if (w->running == io)
 		w->running = NULL;
-	for (unsigned i = 0; io->queued && *at; i++, at = &(*at)->next) {
-		if (*at != io)
-			continue;
-		*at = io->next;
-		if (!io->next)
-			w->run_last = at;
-		if (i < w->run_now)
-			w->run_now--;
+	if (io->queued && (list_remove(&w->run, io) || list_remove(&w->later, io)))
 		io->queued = false;
-		break;
-	}
+	io->ran = 0;
 	io->worker = to;
 }
 
@@ -404,7 +433,8 @@ worker_init(struct adit_worker *w, struct event_base *base, struct adit_err *e)
 {
 	struct event_config *conf;
 
-	w->run_last = &w->run_first;
+	list_init(&w->run);
+	list_init(&w->later);
 	TAILQ_INIT(&w->lingering);
 	TAILQ_INIT(&w->starving);
 	w->mail_last = &w->mail_first;
@@ -468,7 +498,7 @@ worker_is_settled(struct adit_worker *w)
 	pthread_mutex_lock(&w->lock);
 	mail = w->mail_first;
 	pthread_mutex_unlock(&w->lock);
-	return !mail && !w->graves && !w->run_first;
+	return !mail && !w->graves && !w->run.first;
 }
 
 /*

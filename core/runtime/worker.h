@@ -3,10 +3,10 @@
  * adit/worker.h for what plugins see.
  *
  * A turn: events of the loop (descriptors, timers) mark ios ready; then the run queue calls the
- * owners of all that are ready and wanted, once each; then what was closed is freed. An owner that
- * is still ready and wanted is called again in the next turn, so nobody starves and nothing is
- * lost. A turn that takes longer than a few milliseconds is broken off: descriptors and timers come
- * first, then the rest.
+ * owners of all that are ready and wanted, also of those that become it meanwhile, once each; then
+ * what was closed is freed. An owner that is still ready and wanted is called again in the next
+ * turn, so nobody starves and nothing is lost. A turn that takes longer than a few milliseconds is
+ * broken off: descriptors and timers come first, then the rest.
  */
 #ifndef ADIT_CORE_WORKER_H
 #define ADIT_CORE_WORKER_H
@@ -102,6 +102,7 @@ struct io {
 	void			(*free)(struct io *io);
 	void			(*cut)(struct io *io);
 	uint8_t			 want, ready;
+	uint8_t			 ran;		/* the turn it was called in last; 0: in none */
 	bool			 queued;	/* in the run queue, or buried */
 	bool			 closed;
 	bool			 lingering;	/* closed, and held: in its worker's list */
