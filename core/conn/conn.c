@@ -10,8 +10,10 @@
 #include <adit/plugin.h>
 
 #include "core/conn/conn.h"
+#include "core/runtime/memory.h"
 
 #define UNREAD_MAX 65536
+#define CONN_COST 2048			/* with what its owner has for it, about: memory used */
 #define ALIGN(n) (((n) + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1))
 
 static atomic_uint_fast64_t last_id;
@@ -64,6 +66,7 @@ conn_free(struct io *io)
 	core->conn->ops->free(core->conn);
 	adit_timer_free(core->deadline);
 	adit_component_put(core->component);
+	memory_give(worker_memory(io->worker), CONN_COST);
 	free(core->asked);
 	free(core->unread);
 	free(core);
@@ -85,6 +88,7 @@ adit_conn_new(struct adit_worker *w, const struct adit_conn_ops *ops, size_t siz
 
 	if (!core)
 		return NULL;
+	memory_take(worker_memory(w), CONN_COST);
 	c = (struct adit_conn *)(void *)((char *)core + ALIGN(sizeof(*core)));
 	c->ops = ops;
 	c->core = core;

@@ -25,6 +25,7 @@ struct adit_conn_core {
 	struct adit_timer	*deadline;
 	struct adit_component	*component;	/* referenced */
 	const char		*service;	/* borrowed */
+	bool			 vital;		/* see conn_set_vital */
 	void			(*watch)(void *arg, int err);	/* see conn_watch_open */
 	void			*watch_arg;
 	uint64_t		 code, id;
@@ -37,6 +38,16 @@ struct adit_conn_core {
  * One watch a conn; of one that is open or has failed it is called at once.
  */
 void conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *arg);
+
+/*
+ * c carries a session: while memory is short it goes on as ever, or nothing that the session's streams
+ * hold could leave, and its peer would not hear that it lives.
+ */
+static inline void
+conn_set_vital(struct adit_conn *c)
+{
+	c->core->vital = true;
+}
 
 /*
  * What a write to c answers whose queue took nothing: -EAGAIN, and if the queue has yielded c is

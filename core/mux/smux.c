@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/conn/conn.h"
 #include "core/mux/smux_int.h"
 #include "core/runtime/memory.h"
 
@@ -749,6 +750,7 @@ smux_new(struct adit_conn *lower, const struct smux_conf *conf)
 	TAILQ_INIT(&m->held);
 	TAILQ_INIT(&m->lingering);
 	queue_init(&m->raw, worker_chunks(adit_mux_worker(&m->base)), RAW_CAP);
+	conn_set_vital(lower);
 	adit_conn_own(lower, smux_event, m);
 	smux_want(m);
 	return &m->base;

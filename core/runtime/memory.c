@@ -96,6 +96,8 @@ memory_level(const struct memory *m)
 {
 	uint64_t used = atomic_load_explicit(&m->used, memory_order_relaxed);
 
+	if (used >= m->budget + m->budget / 2)
+		return MEMORY_OVERDRAWN;
 	if (atomic_load_explicit(&m->is_short, memory_order_relaxed))
 		return used >= m->budget ? MEMORY_GONE : MEMORY_SHORT;
 	return used >= m->low ? MEMORY_TIGHT : MEMORY_PLENTY;

@@ -1,6 +1,6 @@
 /*
  * The memory budget of a process. What holds bytes or state for peers is counted against it, by any
- * thread: the chunks of all pools, and what is large by itself (TLS and QUIC sessions).
+ * thread: the chunks of all pools, every conn with what its owner needs for it, TLS and QUIC sessions.
  *
  * Beyond 3/4 of the budget no window grows. From 7/8 on memory is short, until it has fallen below
  * 3/4 again: queues that hold something take no more, so reading stops by backpressure, and new
@@ -22,6 +22,7 @@ enum memory_level {
 	MEMORY_TIGHT,		/* no window grows */
 	MEMORY_SHORT,		/* reading stops, new work is refused */
 	MEMORY_GONE,		/* nothing is taken that can be refused */
+	MEMORY_OVERDRAWN,	/* half as much again as there is: nobody is even told why not */
 };
 
 struct memory;

@@ -331,8 +331,8 @@ entry_accepted(void *arg, int fd)
 	struct adit_conn *c;
 	struct newcomer *n;
 
-	/* While memory is only short, HTTP and TLS are told so in their own words. */
-	if (memory_level(worker_memory(port->worker)) == MEMORY_GONE) {
+	/* Below that HTTP and TLS are told in their own words. */
+	if (memory_level(worker_memory(port->worker)) == MEMORY_OVERDRAWN) {
 		close(fd);
 		return;
 	}

@@ -211,3 +211,32 @@ def test_client_that_does_not_read(world: World, transport: str):
                 while sock.send(bytes(1 << 16)):
                     pass
     client.thaw()
+
+
+# ---- the budget ----------------------------------------------------------------------------------
+
+BUDGET = 32 * MIB
+SHORT, ENOUGH = "reading less, new work is refused", "going on as usual"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_budget_is_kept_and_recovers(world: World, transport: str):
+    """Stuck visitors that would take several times the budget: who comes then is refused in HTTP's words,
+    and served again when they have gone."""
+    tunnel, site = tunnel_id(), world.site()
+    server = world.server(transport, {"app.local": tunnel}, flags=["-memory", "32M"])
+    world.client(transport, server.clients, tunnel, site.address)
+    log = server.daemon.log
+    assert server.get("app.local").status == 200
+    # Over the budget: what was promised before memory was short, and what each visitor costs beside it.
+    with growth([server.daemon], BUDGET + 12 * MIB), contextlib.ExitStack() as stack:
+        for _ in range(12):
+            for _ in range(50):
+                stack.enter_context(asking(server.entry, f"GET /bytes/{64 * MIB} HTTP/1.1"))
+            settled([server.daemon])
+        log.wait(SHORT)
+        refused = server.get("app.local")
+        assert refused.status == 503 and int(refused.headers["Retry-After"]) > 0
+    log.wait(ENOUGH)
+    assert log.count(SHORT) == log.count(ENOUGH) == 1, "each is said once"
+    assert server.get("app.local").status == 200

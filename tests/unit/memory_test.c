@@ -36,7 +36,9 @@ levels_have_hysteresis(void **state)
 	assert_int_equal(memory_level(m), MEMORY_SHORT);
 	memory_take(m, 1000);
 	assert_int_equal(memory_level(m), MEMORY_GONE);
-	memory_give(m, 1000);
+	memory_take(m, 4000);
+	assert_int_equal(memory_level(m), MEMORY_OVERDRAWN);
+	memory_give(m, 5000);
 	assert_int_equal(memory_level(m), MEMORY_SHORT);
 	memory_give(m, 1000);			/* 6000: below the border that made it short */
 	assert_int_equal(memory_level(m), MEMORY_SHORT);

@@ -111,7 +111,6 @@ flow_write_big(struct quic_flow *f, const struct iovec *iov, int n, size_t len)
 			return -ENOMEM;
 		adit_conn_own(f->big, flow_big_event, f);
 		st = quic_stream_of(quic_chan_of(f->big));
-		st->chan.tx.yields = false;	/* flow_has_room decides: whole, or not at all */
 		queue_add(&st->chan.tx, number, varint_write(number, f->node.id));
 		f->chan.session->queued += st->chan.tx.len;
 	}

@@ -110,7 +110,7 @@ stream_done(struct quic_stream *st)
 static uint64_t
 stream_grant(const struct quic_stream *st)
 {
-	if (quic_memory(st->chan.session) < MEMORY_SHORT)
+	if (quic_memory(st->chan.session) < MEMORY_SHORT || st->chan.base.core->vital)
 		return st->credit < st->window.size / 4 ? 0 : st->credit;
 	return st->chan.rx.len || st->credit < CHUNK_SIZE ? 0 : CHUNK_SIZE;
 }
@@ -168,6 +168,7 @@ stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 
 	if (st->fin || st->stopped || !chan->session)
 		return -EPIPE;
+	chan->tx.yields = !c->core->vital;
 	took = queue_addv(&chan->tx, iov, n);
 	if (!took) {
 		chan->full = true;
@@ -290,7 +291,6 @@ stream_new(struct quic_session *s, bool uni, bool local)
 	/* What arrives is within the window granted. */
 	queue_init(&st->chan.rx, pool, SIZE_MAX);
 	queue_init(&st->chan.tx, pool, s->params.send_queue);
-	queue_yield(&st->chan.tx);
 	mux_window_init(&st->window, s->params.stream_window, adit_now());
 	mux_window_init(&st->drain, s->params.send_queue, st->window.since);
 	quic_chan_join(&st->chan, s);

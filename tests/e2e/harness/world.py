@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Optional, Protocol, TypeVar, Union
+from typing import Any, Mapping, Optional, Protocol, Sequence, TypeVar, Union
 from urllib.parse import quote
 
 from .certs import Certificate
@@ -119,11 +119,12 @@ class World:
         return daemon
 
     def server(self, transport: str, rules: Mapping[str, str], listen: Address = ("127.0.0.1", 0),
-               entry: Address = ("127.0.0.1", 0), user: str = "", **options: Any) -> Tunnel:
+               entry: Address = ("127.0.0.1", 0), user: str = "", flags: Sequence[str] = (),
+               **options: Any) -> Tunnel:
         """A tunnel server by command line. options: more of its query, "_" for "."."""
         query = {"entrypoint": at(entry), "tunnel": ",".join(f"{h}:{t}" for h, t in rules.items())}
         url = f"tunnel+{transport}://{user and user + '@'}{at(listen)}?{query_of(query, options)}"
-        daemon = self.start("-L", url, *(["-D"] if self.pair.server == "gost" else []),
+        daemon = self.start("-L", url, *flags, *(["-D"] if self.pair.server == "gost" else []),
                             program=self.pair.server, name=self._name("server"))
         self._servers.append(daemon)
         return Tunnel(daemon, daemon.listening(), daemon.entrypoint())
