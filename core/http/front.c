@@ -26,7 +26,7 @@ struct front {
 	bool				 repeatable;
 	bool				 tunnel;	/* it may become one: has an end each way */
 	bool				 heard;		/* of the response */
-	bool				 passed;	/* any of it to near */
+	bool				 passed;	/* its final head, to near */
 	bool				 response_ended;
 	int				 status;
 	struct adit_fields		*response;	/* a head on its way to near, owned */
@@ -181,10 +181,10 @@ front_pass_response(struct front *f)
 		err = adit_exchange_send_head(f->near, f->response, 0);
 		if (err < 0)
 			break;
-		f->passed = true;
 		adit_fields_free(f->response);
 		f->response = NULL;
 		if (status >= 200 || status == 101) {
+			f->passed = true;
 			f->status = status;
 			front_limit(f, 0);
 		}

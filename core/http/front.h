@@ -7,7 +7,7 @@
  *	near's head is taken, its copy edited (h1_strip_hop_by_hop, X-Forwarded-For, ...)
  *	far is opened (it may still be opening)
  *	http_front(near, far, request, &opts, done, arg)
- *	done: near is given back if nothing was sent to it: http_respond, or another far side
+ *	done: near is given back if no final head was sent to it: http_respond, or another far side
  *
  * The response's head goes to the visitor without its hop-by-hop fields. While the far side opens
  * or thinks, a visitor that goes away is noticed, and the far side let go.
@@ -38,8 +38,8 @@ struct front_opts {
 
 struct front_result {
 	/*
-	 * Not NULL: the caller's again, alive, and nothing of a response was sent to it. NULL: near
-	 * was closed.
+	 * Not NULL: the caller's again, alive, and nothing of a response was sent to it but
+	 * interim heads: it can still have a status. NULL: near was closed.
 	 */
 	struct adit_exchange	*near;
 	/*

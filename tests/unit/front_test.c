@@ -354,6 +354,38 @@ turn_until_done(struct bed *b)
 	assert_true(b->done);
 }
 
+/* A 100 or 103 promises nothing: a target that fails after it still gets the visitor a status. */
+static void
+an_interim_answer_is_no_answer(void **state)
+{
+	for (int silent = 0; silent < 2; silent++) {
+		const struct front_opts opts = { .head_timeout = ADIT_MS(50) };
+		struct bed *b = bed_new(*state, false);
+
+		request(b, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
+			   "Expect: 100-continue\r\n\r\n");
+		join(b, silent ? &opts : NULL);
+		side_settle(b->far);
+		side_send(b->far, "HTTP/1.1 100 Continue\r\n\r\n");
+		side_settle(b->far);
+		side_expect(b->near, "HTTP/1.1 100 Continue\r\n\r\n");
+		if (!silent)
+			adit_conn_shutdown(b->far->wire);
+		turn_until_done(b);
+		assert_non_null(b->result.near);
+		assert_false(b->result.again);
+		assert_int_equal(b->result.status, 0);
+		assert_int_equal(http_respond(b->result.near, http_status_of(b->result.err),
+					      "no answer", NULL),
+				 0);
+		adit_conn_close(&b->result.near->body, 0);
+		b->result.near = NULL;
+		side_settle(b->near);
+		assert_memory_equal(b->near->got.s, silent ? "HTTP/1.1 504 " : "HTTP/1.1 502 ", 13);
+		bed_free(b);
+	}
+}
+
 static void
 an_answer_is_not_awaited_for_ever(void **state)
 {
@@ -537,6 +569,7 @@ main(void)
 		TEST(upgrades_pass),
 		TEST(a_dead_connection_is_replaced),
 		TEST(what_may_not_be_repeated_is_not),
+		TEST(an_interim_answer_is_no_answer),
 		TEST(a_broken_answer_is_seen_as_broken),
 		TEST(a_visitor_that_goes_is_noticed),
 		TEST(an_answer_is_not_awaited_for_ever),
