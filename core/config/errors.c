@@ -63,14 +63,22 @@ tree_path_format(const struct tree_path *path, char *buf, size_t len)
 
 /* ---- rendering ------------------------------------------------------------ */
 
+/* What stands in a file is shown on a terminal: nothing of it may steer that. */
+static void
+print_clean(FILE *f, const char *text)
+{
+	for (; *text; text++)
+		fputc(iscntrl((unsigned char)*text) ? '?' : *text, f);
+}
+
 static void
 print_argument(FILE *f, const struct tree_source *source)
 {
 	char *masked = config_mask_url(source->text, source->len);
 
 	fprintf(f, "%s \"", source->name);
-	for (const char *p = masked; p && *p; p++)
-		fputc(iscntrl((unsigned char)*p) ? '?' : *p, f);
+	if (masked)
+		print_clean(f, masked);
 	fputc('"', f);
 	free(masked);
 }
@@ -173,7 +181,7 @@ static char *
 render(const struct config_problem *p, const char *fmt, va_list ap)
 {
 	bool named = p->path && !(p->pos.source && p->pos.source->argument);
-	char *text = NULL, path[512];
+	char *text = NULL, *message, path[512];
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
@@ -182,9 +190,13 @@ render(const struct config_problem *p, const char *fmt, va_list ap)
 	print_position(f, &p->pos);
 	if (named) {
 		tree_path_format(p->path, path, sizeof(path));
-		fprintf(f, "%s: ", path);
+		print_clean(f, path);
+		fputs(": ", f);
 	}
-	vfprintf(f, fmt, ap);
+	if (vasprintf(&message, fmt, ap) >= 0) {
+		print_clean(f, message);
+		free(message);
+	}
 	if (p->hint)
 		fprintf(f, ", did you mean \"%s\"?", p->hint);
 	print_line(f, &p->pos);

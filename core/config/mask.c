@@ -20,19 +20,38 @@ is_secret(const char *key, size_t len)
 	return false;
 }
 
+static bool
+all_digits(const char *text, const char *end)
+{
+	while (text < end && isdigit((unsigned char)*text))
+		text++;
+	return text == end;
+}
+
+size_t
+config_url_cut_password(const char *host, size_t len, size_t rest)
+{
+	const char *end = host + len, *colon = memchr(host, ':', len), *at;
+
+	if (!colon || memchr(host, '@', len) || *host == '[' || all_digits(colon + 1, end))
+		return 0;
+	at = memrchr(end, '@', rest);
+	return at ? (size_t)(at - host) : 0;
+}
+
 /* user:password@ loses the password, a lone user@ (it may be base64 of both) everything. */
 static void
 mask_user_info(char *url, size_t len)
 {
-	char *host = memmem(url, len, "://", 3), *end = url + len, *at, *colon;
+	char *host = memmem(url, len, "//", 2), *at, *colon;
+	size_t n, cut;
 
-	host = host ? host + 3 : url;
-	for (char *p = host; p < end; p++)
-		if (*p == '/' || *p == '?') {
-			end = p;
-			break;
-		}
-	at = memrchr(host, '@', (size_t)(end - host));
+	host = host ? host + 2 : url;
+	len -= (size_t)(host - url);
+	for (n = 0; n < len && host[n] != '/' && host[n] != '?'; n++)
+		;
+	cut = config_url_cut_password(host, n, len - n);
+	at = cut ? host + cut : memrchr(host, '@', n);
 	if (!at)
 		return;
 	colon = memchr(host, ':', (size_t)(at - host));

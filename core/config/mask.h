@@ -13,4 +13,11 @@
 char *config_mask_url(const char *url, size_t len);
 char *config_mask_line(const char *line, size_t len);
 
+/*
+ * A password with a / or ? in it ends the host part of a URL, whose len bytes then end in no port.
+ * Returns the offset of the @, among the rest bytes behind them, that was meant to end the
+ * password, or 0.
+ */
+size_t config_url_cut_password(const char *host, size_t len, size_t rest);
+
 #endif

@@ -410,15 +410,21 @@ read_document(struct reader *r)
 	return root;
 }
 
-/* What follows the root must be the end or another document, which is not looked at. */
+/* What follows the root must be the end: nobody would look at another document. */
 static void
 finish_document(struct reader *r)
 {
 	yaml_event_t event;
+	bool end = false;
 
-	for (int i = 0; i < 2 && !r->failed; i++)
-		if (next_event(r, &event))
-			yaml_event_delete(&event);
+	while (!end && !r->failed && next_event(r, &event)) {
+		/* No event: the end was seen already, there was no document. */
+		end = event.type == YAML_STREAM_END_EVENT || event.type == YAML_NO_EVENT;
+		if (event.type == YAML_DOCUMENT_START_EVENT)
+			fail(r, position(r, event.start_mark),
+			     "a second document begins here; a configuration is one");
+		yaml_event_delete(&event);
+	}
 }
 
 const struct adit_tree *

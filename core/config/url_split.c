@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/config/mask.h"
 #include "core/config/url_split.h"
 
 struct tree_pos
@@ -145,6 +146,9 @@ split_scheme(struct url *url, struct url_slice *rest, struct config_errors *errs
 	size_t len;
 
 	url->pos = url_pos(url->source, rest->text);
+	if (!sep && memmem(rest->text, rest->len, "//", 2))
+		return url_error(errs, url->source, memmem(rest->text, rest->len, "//", 2),
+				 "no \":\" before \"//\"");
 	if (*rest->text == ':' || !sep) {
 		url->scheme = "auto";
 		url->implied = true;
@@ -193,6 +197,10 @@ split_authority(struct url *url, struct url_slice *rest, struct config_errors *e
 
 	while (len < rest->len && rest->text[len] != '/' && rest->text[len] != '?')
 		len++;
+	if (config_url_cut_password(rest->text, len, rest->len - len))
+		return url_error(errs, url->source, rest->text + len,
+				 "\"%c\" ends the host; in a password it is written %%%02X",
+				 rest->text[len], (unsigned)rest->text[len]);
 	url->host = (struct url_slice){ .text = rest->text, .len = len };
 	rest->text += len;
 	rest->len -= len;

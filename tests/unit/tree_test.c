@@ -107,12 +107,14 @@ nothing_is_an_empty_map(void **state)
 }
 
 static void
-only_the_first_document_counts(void **state)
+a_second_document_is_refused(void **state)
 {
 	struct reading *r = *state;
 
-	assert_non_null(read_text(r, "a: 1\n---\na: 2\n---\n: : :\n"));
-	assert_string_equal(tree_text(tree_get(r->root, "a")), "1");
+	assert_non_null(read_text(r, "---\na: 1\n...\n# the end\n"));
+	assert_one_error(r, "a: 1\n---\na: 2\n",
+			 ("t.yaml:2:1: a second document begins here; a configuration is one\n"
+			  "    2 | ---\n      | ^"));
 }
 
 static void
@@ -406,6 +408,39 @@ urls_are_masked(void **state)
 	free(masked);
 }
 
+/* A password that is not escaped, or no colon before the slashes: what was meant is seen. */
+static void
+passwords_of_broken_urls_are_masked(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "tcp://u:p/w?x@h:1", "tcp://u:*****@h:1" },
+		{ "tcp://u:p/@w@h:1/x", "tcp://u:****@h:1/x" },
+		{ "tcp//u:pw@h:1", "tcp//u:**@h:1" },
+		{ "u:pw@h:1", "u:**@h:1" },
+		{ "tcp://h:80/u@h:1", "tcp://h:80/u@h:1" },
+		{ "tcp://:80?a=b@c", "tcp://:80?a=b@c" },
+		{ "tcp://[::1]/u@h:1", "tcp://[::1]/u@h:1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *masked = config_mask_url(rows[i][0], strlen(rows[i][0]));
+
+		assert_string_equal(masked, rows[i][1]);
+		free(masked);
+	}
+}
+
+static void
+what_a_file_says_cannot_steer_a_terminal(void **state)
+{
+	struct reading *r = *state;
+
+	assert_one_error(r, "\"\\e[2J\": 1\n\"\\e[2J\": 2\n",
+			 ("t.yaml:2:1: key \"?[2J\" stands here twice, first in line 1\n"
+			  "    2 | \"\\e[2J\": 2\n      | ^"));
+}
+
 static void
 durations_are_gos(void **state)
 {
@@ -523,7 +558,6 @@ addresses_are_checked(void **state)
 	}
 	assert_int_equal(scalar_addr("h", ADDR_NO_PORT, NULL, NULL), 0);
 	assert_int_equal(scalar_addr("::1", ADDR_NO_PORT, NULL, NULL), 0);
-	assert_int_equal(scalar_addr("", ADDR_EMPTY, NULL, NULL), 0);
 }
 
 int
@@ -533,7 +567,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(nodes_know_their_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(json_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_an_empty_map, setup, teardown),
-		cmocka_unit_test_setup_teardown(only_the_first_document_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_second_document_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(aliases_are_the_same_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(merge_fills_what_is_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(errors_show_the_place, setup, teardown),
@@ -550,6 +584,8 @@ main(void)
 						teardown),
 		cmocka_unit_test(the_nearest_name_is_found),
 		cmocka_unit_test(urls_are_masked),
+		cmocka_unit_test(passwords_of_broken_urls_are_masked),
+		cmocka_unit_test_setup_teardown(what_a_file_says_cannot_steer_a_terminal, setup, teardown),
 		cmocka_unit_test(durations_are_gos),
 		cmocka_unit_test(numbers_have_limits),
 		cmocka_unit_test(addresses_are_checked),
