@@ -18,6 +18,12 @@ problem_at(const struct adit_tree *node, const struct tree_path *path)
 	return problem;
 }
 
+/* A mistake and the node that it is in. */
+struct found {
+	const struct adit_tree	*at;
+	struct adit_err		 e;
+};
+
 /* ---- one value ------------------------------------------------------------ */
 
 static int
@@ -106,14 +112,30 @@ fill_field(const struct adit_opt *row, void *instance, const struct adit_tree *v
 	return adit_opt_set(row, instance, tree_text(value), e);
 }
 
+/* Which item of a list is wrong is told by its own place, where it has one. */
+static int
+check_items(const struct adit_opt *row, const struct adit_strings *list, struct found *found)
+{
+	const struct adit_tree *value = found->at;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < list->n; i++) {
+		if (tree_type(value) == TREE_LIST)
+			found->at = tree_item(value, i);
+		err = row->check(list->v[i], &found->e);
+	}
+	return err;
+}
+
 int
 opts_check_value(const struct adit_opt *row, const struct adit_tree *value,
 		 const struct tree_path *path, struct config_errors *errs)
 {
 	struct adit_opt alone[2] = { *row, ADIT_OPT_END };
-	struct adit_err e = ADIT_ERR_INIT;
+	struct found found = { .at = value, .e = ADIT_ERR_INIT };
 	union {
 		struct adit_pairs	pairs;
+		struct adit_strings	list;
 		struct adit_uuid	uuid;
 		int64_t			number;
 	} field = { .pairs = { .n = 0 } };
@@ -123,9 +145,13 @@ opts_check_value(const struct adit_opt *row, const struct adit_tree *value,
 		return 0;
 	alone->offset = 0;
 	alone->given = 0;
-	err = fill_field(alone, &field, value, &e);
+	err = fill_field(alone, &field, value, &found.e);
+	if (!err && row->check && row->type == ADIT_OPT_LIST)
+		err = check_items(row, &field.list, &found);
+	else if (!err && row->check)
+		err = row->check(tree_text(value), &found.e);
 	adit_opt_fini(alone, &field);
-	return err ? wrong(value, path, errs, &e) : 0;
+	return err ? wrong(found.at, path, errs, &found.e) : 0;
 }
 
 /* ---- all of them ---------------------------------------------------------- */

@@ -374,8 +374,6 @@ check_addr(const char *text, unsigned flags, size_t *at, struct adit_err *e)
 	struct in6_addr v6;
 
 	*at = 0;
-	if (!*text && flags & ADDR_EMPTY)
-		return 0;
 	for (const char *p = text; *p; p++) {
 		*at = (size_t)(p - text);
 		if ((unsigned char)*p <= ' ' || *p == '/' || *p == 127)

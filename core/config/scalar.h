@@ -39,7 +39,6 @@ int scalar_size(const char *text, uint64_t *out);
 
 enum scalar_addr_flags {
 	ADDR_NO_PORT = 1,	/* the port may be missing */
-	ADDR_EMPTY = 2,		/* everything may be missing */
 };
 
 /*

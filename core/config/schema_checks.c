@@ -5,6 +5,7 @@
 
 #include "core/config/scalar.h"
 #include "core/config/schema_checks.h"
+#include "core/wire/hostname.h"
 
 /* ---- single values -------------------------------------------------------- */
 
@@ -63,6 +64,16 @@ check_addr(struct walk *w, const struct adit_tree *value, const struct tree_path
 
 	if (scalar_addr(tree_text(value), flags, NULL, &e) < 0)
 		schema_error(w, value, path, NULL, "%s", e.text);
+}
+
+void
+check_rule_host(struct walk *w, const struct adit_tree *value, const struct tree_path *path)
+{
+	char pattern[HOSTNAME_PATTERN_SIZE];
+
+	if (hostname_pattern(tree_text(value), pattern) < 0)
+		schema_error(w, value, path, NULL,
+			     "expected a host, .host or *.host, not \"%.60s\"", tree_text(value));
 }
 
 void
@@ -175,7 +186,7 @@ check_server_tls(struct walk *w, const struct component_conf *c, const struct tr
 
 static void
 finish_component(struct walk *w, struct component_conf *c, enum adit_kind kind,
-		 const struct tree_path *path)
+		 const struct adit_tree *place, const struct tree_path *path)
 {
 	static const char *const defaults[] = {
 		[ADIT_HANDLER] = "auto",
@@ -189,7 +200,7 @@ finish_component(struct walk *w, struct component_conf *c, enum adit_kind kind,
 		c->type = defaults[kind];
 	if (c->metadata && tree_type(c->metadata) != TREE_MAP)
 		c->metadata = NULL;
-	metadata_check_type(w, kind, c->node, c->type, path);
+	metadata_check_type(w, kind, place, c->type, path);
 	if (kind == ADIT_HANDLER || kind == ADIT_LISTENER)
 		check_server_tls(w, c, path);
 }
@@ -200,7 +211,7 @@ check_handler(struct walk *w, void *base, const struct adit_tree *node,
 {
 	struct component_conf *c = base;
 
-	finish_component(w, c, ADIT_HANDLER, path);
+	finish_component(w, c, ADIT_HANDLER, node, path);
 	if (c->retries < 0)
 		schema_error(w, tree_get(node, "retries"), path, NULL,
 			     "retries cannot be negative");
@@ -210,23 +221,20 @@ void
 check_listener(struct walk *w, void *base, const struct adit_tree *node,
 	       const struct tree_path *path)
 {
-	(void)node;
-	finish_component(w, base, ADIT_LISTENER, path);
+	finish_component(w, base, ADIT_LISTENER, node, path);
 }
 
 void
 check_connector(struct walk *w, void *base, const struct adit_tree *node,
 		const struct tree_path *path)
 {
-	(void)node;
-	finish_component(w, base, ADIT_CONNECTOR, path);
+	finish_component(w, base, ADIT_CONNECTOR, node, path);
 }
 
 void
 check_dialer(struct walk *w, void *base, const struct adit_tree *node, const struct tree_path *path)
 {
-	(void)node;
-	finish_component(w, base, ADIT_DIALER, path);
+	finish_component(w, base, ADIT_DIALER, node, path);
 }
 
 static const char *
@@ -261,13 +269,15 @@ place_dialer(struct walk *w, const struct adit_tree *node, const char *key)
 	return metadata_place(w, ADIT_DIALER, type_or(node, "tcp"), key);
 }
 
+/* owner: where it should have been said, the place to show when the default is not there. */
 static struct component_conf *
-default_component(struct walk *w, enum adit_kind kind, const struct tree_path *path)
+default_component(struct walk *w, enum adit_kind kind, const struct adit_tree *owner,
+		  const struct tree_path *path)
 {
 	struct component_conf *c = arena_alloc(w->arena, sizeof(*c));
 
 	if (c)
-		finish_component(w, c, kind, path);
+		finish_component(w, c, kind, owner, path);
 	return c;
 }
 
@@ -295,9 +305,9 @@ check_chain_node(struct walk *w, void *base, const struct adit_tree *node,
 
 	finish_node(w, n, path);
 	if (!n->connector)
-		n->connector = default_component(w, ADIT_CONNECTOR, path);
+		n->connector = default_component(w, ADIT_CONNECTOR, node, path);
 	if (!n->dialer)
-		n->dialer = default_component(w, ADIT_DIALER, path);
+		n->dialer = default_component(w, ADIT_DIALER, node, path);
 	if (!n->connector || !n->dialer)
 		return;
 	if (!scalar_one_of(n->dialer->type, other)) {
@@ -358,6 +368,19 @@ merge_old_auth(struct walk *w, struct node_conf *n, const struct tree_path *path
 	}
 }
 
+/* A name alone is for a tunnel, an empty one for the host that was sniffed. */
+static void
+check_target(struct walk *w, const struct node_conf *n, const struct tree_path *path)
+{
+	const struct adit_tree *addr = tree_get(n->node, "addr");
+
+	if (*n->addr)
+		check_addr(w, addr, path, ADDR_NO_PORT);
+	else
+		schema_start_error(w, tree_is_null(addr) ? n->node : addr, path, NULL,
+				   "a node without address is not available in this build");
+}
+
 void
 check_forward_node(struct walk *w, void *base, const struct adit_tree *node,
 		   const struct tree_path *path)
@@ -365,12 +388,12 @@ check_forward_node(struct walk *w, void *base, const struct adit_tree *node,
 	struct tree_path at = { .up = path, .key = "addr" };
 	struct node_conf *n = base;
 
+	(void)node;
 	finish_node(w, n, path);
 	merge_old_filter(w, n, path);
 	merge_old_auth(w, n, path);
-	/* A name alone is for a tunnel, an empty one for the host that was sniffed. */
 	if (!(n->network && strcmp(n->network, "unix") == 0) && n->addr[0] != '/')
-		check_addr(w, tree_get(node, "addr"), &at, ADDR_NO_PORT | ADDR_EMPTY);
+		check_target(w, n, &at);
 	metadata_check_node(w, n, path);
 }
 
@@ -445,7 +468,6 @@ check_service(struct walk *w, void *base, const struct adit_tree *node,
 	struct tree_path listener = { .up = path, .key = "listener" };
 	struct service_conf *s = base;
 
-	(void)node;
 	if (!s->name || !*s->name)
 		s->name = arena_printf(w->arena, "service-%zu", path->index);
 	if (!s->addr)
@@ -453,9 +475,9 @@ check_service(struct walk *w, void *base, const struct adit_tree *node,
 	if (s->metadata && tree_type(s->metadata) != TREE_MAP)
 		s->metadata = NULL;
 	if (!s->handler)
-		s->handler = default_component(w, ADIT_HANDLER, &handler);
+		s->handler = default_component(w, ADIT_HANDLER, node, &handler);
 	if (!s->listener)
-		s->listener = default_component(w, ADIT_LISTENER, &listener);
+		s->listener = default_component(w, ADIT_LISTENER, node, &listener);
 	if (!s->handler || !s->listener)
 		return;
 	check_listen_addr(w, s, path);

@@ -520,7 +520,7 @@ static const struct schema_object service = {
 
 static const struct schema rule_rows[] = {
 	{ .key = "hostname", .type = SCHEMA_TEXT, AT(rule_conf, hostname),
-	  .flags = SCHEMA_REQUIRED },
+	  .flags = SCHEMA_REQUIRED, .check = check_rule_host },
 	{ .key = "endpoint", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
 	END,
 };

@@ -122,10 +122,8 @@ generation_make_ingresses(struct generation *g, const struct generation *old,
 			g->ingresses[i] = ingress_new(g->config, conf, world, e);
 		else if (!config_object_equal(old->config, g->config, CONFIG_INGRESSES, conf->name))
 			g->tables[i] = ingress_table_new(world->home, conf, world->log, e);
-		if (!g->ingresses[i] || e->code) {
-			adit_err_context(e, "ingress %s", conf->name);
+		if (!g->ingresses[i] || e->code)
 			return e->code;
-		}
 	}
 	return 0;
 }

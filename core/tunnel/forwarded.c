@@ -61,17 +61,25 @@ is_trusted(const struct adit_strings *trusted, const struct adit_addr *peer)
 }
 
 int
-forwarded_check(const struct adit_strings *trusted, struct adit_err *e)
+forwarded_check_network(const char *text, struct adit_err *e)
 {
 	struct adit_addr net;
 	unsigned bits;
 
-	for (size_t i = 0; i < trusted->n; i++)
-		if (network_parse(trusted->v[i], &net, &bits) < 0)
-			return adit_err_set(e, ADIT_ECONFIG,
-			                    "expected an address or a network, not \"%s\"",
-			                    trusted->v[i]);
-	return 0;
+	if (network_parse(text, &net, &bits) == 0)
+		return 0;
+	return adit_err_set(e, ADIT_ECONFIG, "expected an address or a network, not \"%s\"",
+			    text);
+}
+
+int
+forwarded_check(const struct adit_strings *trusted, struct adit_err *e)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < trusted->n; i++)
+		err = forwarded_check_network(trusted->v[i], e);
+	return err;
 }
 
 /* Also spelled with underscores, which some servers take for the same field. */

@@ -25,7 +25,10 @@ int forwarded_set(struct adit_fields *f, const struct adit_addr *peer,
  */
 int forwarded_add_node(struct adit_fields *f, const char *node);
 
-/* 0, or ADIT_ECONFIG with e filled: an entry that is no address or network. */
+/* Whether a text is an address or a network: a check for an option row. 0, or ADIT_ECONFIG and e. */
+int forwarded_check_network(const char *text, struct adit_err *e);
+
+/* The same of all of them. */
 int forwarded_check(const struct adit_strings *trusted, struct adit_err *e);
 
 #endif

@@ -116,32 +116,13 @@ rules_put(struct rules *r, const char *name, const struct adit_rule *value)
 	return 0;
 }
 
-/* The name of a rule as it is kept: normalised, a wildcard with its dot. 0 or -EINVAL. */
-static int
-rule_name(const char *host, char name[HOSTNAME_MAX + 2])
-{
-	struct hostname ip;
-	bool wild;
-
-	if (*host == '[') {
-		if (hostname_parse(host, strlen(host), &ip) < 0 || ip.has_port)
-			return -EINVAL;
-		strcpy(name, ip.text);
-		return 0;
-	}
-	if (*host == '*')
-		host++;
-	wild = *host == '.';
-	name[0] = '.';
-	return hostname_normalise(host + wild, strlen(host + wild), name + wild) < 0 ? -EINVAL : 0;
-}
 
 int
 rules_set(struct rules *r, const char *host, const struct adit_rule *rule, struct adit_err *e)
 {
-	char name[HOSTNAME_MAX + 2];
+	char name[HOSTNAME_PATTERN_SIZE];
 
-	if (rule_name(host, name) < 0)
+	if (hostname_pattern(host, name) < 0)
 		return adit_err_set(e, -EINVAL, "not a host name: \"%s\"", host);
 	if (rules_put(r, name, rule) < 0)
 		return adit_err_set(e, -ENOMEM, "out of memory");
@@ -193,6 +174,16 @@ rules_add_list(struct rules *r, const char *list, struct adit_err *e)
 		if (*pair)
 			err = rules_add_pair(r, pair, e);
 	free(copy);
+	return err;
+}
+
+int
+rules_check_list(const char *list, struct adit_err *e)
+{
+	struct rules *r = rules_new();
+	int err = r ? rules_add_list(r, list, e) : adit_err_set(e, -ENOMEM, "out of memory");
+
+	rules_free(r);
 	return err;
 }
 

@@ -20,6 +20,9 @@ int rules_set(struct rules *r, const char *host, const struct adit_rule *rule, s
 /* Adds "host:uuid,host:uuid" (the option `tunnel`). */
 int rules_add_list(struct rules *r, const char *list, struct adit_err *e);
 
+/* Whether such a list can be added: a check for its option row. */
+int rules_check_list(const char *list, struct adit_err *e);
+
 /* Adds lines "host endpoint", "#" comments and blank lines; a bad line is refused by number. */
 int rules_add_text(struct rules *r, const char *text, struct adit_err *e);
 

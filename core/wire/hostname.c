@@ -95,3 +95,22 @@ hostname_parse(const char *text, size_t len, struct hostname *out)
 	out->kind = inet_pton(AF_INET, out->text, &ip) == 1 ? HOSTNAME_IPV4 : HOSTNAME_DNS;
 	return parse_port(text + host_len, len - host_len, out);
 }
+
+int
+hostname_pattern(const char *text, char out[HOSTNAME_PATTERN_SIZE])
+{
+	struct hostname ip;
+	bool wild;
+
+	if (*text == '[') {
+		if (hostname_parse(text, strlen(text), &ip) < 0 || ip.has_port)
+			return -EINVAL;
+		strcpy(out, ip.text);
+		return 0;
+	}
+	if (*text == '*')
+		text++;
+	wild = *text == '.';
+	out[0] = '.';
+	return hostname_normalise(text + wild, strlen(text + wild), out + wild) < 0 ? -EINVAL : 0;
+}

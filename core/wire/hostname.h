@@ -15,6 +15,7 @@
 enum {
 	HOSTNAME_MAX = 253,		/* RFC 1035, 2.3.4, as text without the root's dot */
 	HOSTNAME_LABEL_MAX = 63,
+	HOSTNAME_PATTERN_SIZE = HOSTNAME_MAX + 2,	/* a leading dot, the end */
 };
 
 enum hostname_kind {
@@ -44,5 +45,11 @@ int hostname_parse(const char *text, size_t len, struct hostname *out);
  * terminated. Returns its length or -EINVAL by the rules above; digits and dots are a name too.
  */
 ssize_t hostname_normalise(const char *name, size_t len, char out[HOSTNAME_MAX + 1]);
+
+/*
+ * The host of a routing rule, "host", ".host", "*.host" or "[v6]", as rules are kept: normalised,
+ * a wildcard with its dot. Returns 0 or -EINVAL.
+ */
+int hostname_pattern(const char *text, char out[HOSTNAME_PATTERN_SIZE]);
 
 #endif

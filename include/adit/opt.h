@@ -53,6 +53,12 @@ struct adit_opt {
 	unsigned		 flags;		/* of enum adit_opt_flags */
 	const char		*help;		/* one line */
 	size_t			 given;		/* offset of a bool, set by a key; 0: none */
+
+	/*
+	 * Optional, of _STRING and of each item of _LIST: whether it can be used, so that a mistake
+	 * is told with its place and together with all others. Returns 0, or a negative code and e.
+	 */
+	int			(*check)(const char *text, struct adit_err *e);
 };
 #define ADIT_OPT_END { .name = NULL }
 

@@ -84,6 +84,8 @@ BAD = [
     (GOOD.replace("type: tcp", "type: tcp\n    chain: nowhere", 1), r":6:12: .*nowhere"),
     (GOOD.replace("type: tcp", "type: tcp\n    metadata:\n      readTimeout: soon", 1), r":7:20: .*soon"),
     (GOOD + GOOD.replace("services:\n", ""), r":12:9: .*web"),
+    (GOOD.replace("  handler:\n    type: tcp\n", ""), r":2:3: .*handler \"auto\""),
+    (GOOD + "---\n" + GOOD, r":12:1: a second document"),
 ]
 
 
@@ -112,6 +114,10 @@ def test_all_errors_are_told_at_once(world: World):
     (("-L", "tcp://127.0.0.1:99999"), "99999"),
     (("-L", "tcp://127.0.0.1:0", "-F", "tunnel://127.0.0.1:x"), "127.0.0.1:x"),
     (("-L", "rtcp://:0/127.0.0.1:1", "-F", "tunnel://127.0.0.1:1?tunnel.id=abc"), "abc"),
+    (("-L", "tunnel://:0?tunnel=a.local:abc"), ':20: not a tunnel id (a UUID): "abc"'),
+    (("-L", "tunnel://:0?entrypoint.trustedProxies=x"), ':39: expected an address or a network, not "x"'),
+    (("-L", "tunnel://web:a/b@:0"), '":15: "/" ends the host; in a password it is written %2F'),
+    (("-L", "tunnel//web:ab@:0"), '":7: no ":" before "//"'),
 ])
 def test_wrong_arguments_are_refused(world: World, args, said):
     daemon = world.run(*args)

@@ -16,11 +16,19 @@
 
 static const char *const id_aliases[] = { "tunnelID", NULL };
 
+static int
+is_no_x(const char *text, struct adit_err *e)
+{
+	return strcmp(text, "x") == 0 ? adit_err_set(e, ADIT_ECONFIG, "\"%s\" is an x", text) : 0;
+}
+
 static const struct adit_opt tunnel_rows[] = {
 	{ .name = "entrypoint", .type = ADIT_OPT_ADDR },
 	{ .name = "entrypoints", .type = ADIT_OPT_TREE, .refers = "ingresses" },
 	{ .name = "ingress", .type = ADIT_OPT_NAME, .refers = "ingresses" },
 	{ .name = "tunnel.ttl", .type = ADIT_OPT_DURATION },
+	{ .name = "tunnel", .type = ADIT_OPT_STRING, .check = is_no_x },
+	{ .name = "trusted", .type = ADIT_OPT_LIST, .check = is_no_x },
 	{ .name = "entrypoint.readTimeout", .type = ADIT_OPT_DURATION },
 	ADIT_OPT_END,
 };
@@ -317,7 +325,7 @@ forwarders_take_old_names(void **state)
 		"    selector: {}\n"
 		"    nodes:\n"
 		"    - {name: a, addr: h, host: x, protocol: http, path: /p, auth: {username: u}}\n"
-		"    - {filter: {host: y}, matcher: {rule: Host(`z`), priority: -1, bodySize: 5},\n"
+		"    - {addr: h, filter: {host: y}, matcher: {rule: Host(`z`), priority: -1, bodySize: 5},\n"
 		"       http: {header: {X-A: b}, rewrite: [{match: m, replacement: r}], "
 		"failCodes: 5xx},\n"
 		"       tls: {secure: true}}\n");
@@ -331,7 +339,7 @@ forwarders_take_old_names(void **state)
 	assert_string_equal(f->nodes.v[0].filter->protocol, "http");
 	assert_string_equal(f->nodes.v[0].filter->path, "/p");
 	assert_string_equal(f->nodes.v[0].http->auth->username, "u");
-	assert_string_equal(f->nodes.v[1].addr, "");
+	assert_string_equal(f->nodes.v[1].addr, "h");
 	assert_string_equal(f->nodes.v[1].filter->host, "y");
 	assert_int_equal(f->nodes.v[1].matcher->priority, -1);
 	assert_string_equal(f->nodes.v[1].http->request_header.name[0], "X-A");
@@ -543,6 +551,59 @@ unknown_words(void **state)
 }
 
 static void
+rows_check_what_a_type_cannot_say(void **state)
+{
+	(void)state;
+	assert_errors("services: [{addr: ':1', handler: {type: tunnel, metadata: {\n"
+		      "  tunnel: x, trusted: [y, x]}}}]\n",
+		      "stdin:2:11: services[0].handler.metadata.tunnel: \"x\" is an x\n"
+		      "    2 |   tunnel: x, trusted: [y, x]}}}]\n"
+		      "      |           ^\n"
+		      "stdin:2:27: services[0].handler.metadata.trusted: \"x\" is an x\n"
+		      "    2 |   tunnel: x, trusted: [y, x]}}}]\n"
+		      "      |                           ^\n");
+	assert_errors("services: [{addr: ':1', handler: {type: tunnel, metadata: {\n"
+		      "  trusted: 'y,x'}}}]\n",
+		      "stdin:2:12: services[0].handler.metadata.trusted: \"x\" is an x\n"
+		      "    2 |   trusted: 'y,x'}}}]\n"
+		      "      |            ^\n");
+}
+
+static void
+hosts_of_rules_are_checked(void **state)
+{
+	(void)state;
+	assert_errors("ingresses: [{name: i, rules: [\n"
+		      "  {hostname: a b, endpoint: ac74d9dd-3125-442a-a7c1-f9e49e05faca},\n"
+		      "  {hostname: '*.a', endpoint: ac74d9dd-3125-442a-a7c1-f9e49e05faca},\n"
+		      "  {hostname: a.*.b, endpoint: ac74d9dd-3125-442a-a7c1-f9e49e05faca}]}]\n",
+		      "stdin:2:14: ingresses[0].rules[0].hostname: "
+		      "expected a host, .host or *.host, not \"a b\"\n"
+		      "    2 |   {hostname: a b, endpoint: ac74d9dd-3125-442a-a7c1-f9e49e05faca},\n"
+		      "      |              ^\n"
+		      "stdin:4:14: ingresses[0].rules[2].hostname: "
+		      "expected a host, .host or *.host, not \"a.*.b\"\n"
+		      "    4 |   {hostname: a.*.b, endpoint: ac74d9dd-3125-442a-a7c1-f9e49e05faca}]}]\n"
+		      "      |              ^\n");
+}
+
+static void
+targets_have_an_address(void **state)
+{
+	(void)state;
+	assert_errors("services: [{addr: ':1', forwarder: {nodes: [\n"
+		      "  {name: a},\n  {addr: ''}]}}]\n",
+		      "stdin:2:3: services[0].forwarder.nodes[0].addr: a node without address is "
+		      "not available in this build\n"
+		      "    2 |   {name: a},\n"
+		      "      |   ^\n"
+		      "stdin:3:10: services[0].forwarder.nodes[1].addr: a node without address is "
+		      "not available in this build\n"
+		      "    3 |   {addr: ''}]}}]\n"
+		      "      |          ^\n");
+}
+
+static void
 dangling_names(void **state)
 {
 	(void)state;
@@ -706,19 +767,19 @@ what_does_not_fit_together(void **state)
 		      "    1 | services: [{addr: ':1', handler: {retries: -1}}]\n"
 		      "      |                                            ^\n");
 	assert_errors(
-		"services: [{addr: ':1', forwarder: {nodes: [{matcher: {rule: Foo(`x`)}}]}}]\n",
-		"stdin:1:62: services[0].forwarder.nodes[0].matcher.rule: "
+		"services: [{addr: ':1', forwarder: {nodes: [{addr: t, matcher: {rule: Foo()}}]}}]\n",
+		"stdin:1:71: services[0].forwarder.nodes[0].matcher.rule: "
 		"unknown function \"Foo\" in a rule\n"
-		"    1 | services: [{addr: ':1', forwarder: {nodes: [{matcher: {rule: "
-		"Foo(`x`)}}]}}]\n"
-		"      |                                                              ^\n");
+		"    1 | services: [{addr: ':1', forwarder: {nodes: [{addr: t, matcher: {rule: "
+		"Foo()}}]}}]\n"
+		"      |                                                                       ^\n");
 	assert_errors(
-		"services: [{addr: ':1', forwarder: {nodes: [{host: a, filter: {path: /}}]}}]\n",
-		"stdin:1:52: services[0].forwarder.nodes[0].host: the old name of \"filter.host\", "
+		"services: [{addr: ':1', forwarder: {nodes: [{addr: t, host: a, filter: {}}]}}]\n",
+		"stdin:1:61: services[0].forwarder.nodes[0].host: the old name of \"filter.host\", "
 		"and there is a filter too\n"
-		"    1 | services: [{addr: ':1', forwarder: {nodes: [{host: a, filter: {path: "
-		"/}}]}}]\n"
-		"      |                                                    ^\n");
+		"    1 | services: [{addr: ':1', forwarder: {nodes: [{addr: t, host: a, filter: "
+		"{}}]}}]\n"
+		"      |                                                             ^\n");
 }
 
 static void
@@ -947,6 +1008,9 @@ main(void)
 		cmocka_unit_test(copies_of_url_parameters_are_fine),
 		cmocka_unit_test(wrong_types),
 		cmocka_unit_test(unknown_words),
+		cmocka_unit_test(rows_check_what_a_type_cannot_say),
+		cmocka_unit_test(hosts_of_rules_are_checked),
+		cmocka_unit_test(targets_have_an_address),
 		cmocka_unit_test(dangling_names),
 		cmocka_unit_test(names_missing_or_twice),
 		cmocka_unit_test(bad_addresses_and_uuids),
