@@ -260,30 +260,44 @@ is_nowhere(const char *output)
 	return output && (!strcmp(output, "none") || !strcmp(output, "null"));
 }
 
-static void
-log_set(struct adit_log *log, const struct log_conf *conf)
+/* Lines for nowhere are not even formatted. */
+static enum adit_log_level
+conf_level(const struct log_conf *conf)
 {
-	/* Lines for nowhere are not even formatted. */
-	atomic_store(&log->level, is_nowhere(conf->output) ? ADIT_LOG_NONE : (int)conf->level);
-	atomic_store(&log->format, (int)conf->format);
+	return is_nowhere(conf->output) ? ADIT_LOG_NONE : conf->level;
 }
 
 int
-log_configure(struct adit_log *log, const struct log_conf *conf, struct adit_err *e)
+log_prepare(struct log_change *c, const struct log_conf *conf, struct adit_err *e)
 {
 	struct adit_err why = ADIT_ERR_INIT;
-	struct log_file *old, *f = log_file_open(conf->output, &conf->rotation, &why);
 
-	if (!f)
-		return adit_err_set(e, why.code, "%s", why.text);
-	log_set(log, conf);
+	*c = (struct log_change){ .level = conf_level(conf), .format = conf->format };
+	c->file = log_file_open(conf->output, &conf->rotation, &why);
+	return c->file ? 0 : adit_err_set(e, why.code, "%s", why.text);
+}
+
+void
+log_apply(struct adit_log *log, struct log_change *c)
+{
+	struct log_file *old;
+
+	atomic_store(&log->level, (int)c->level);
+	atomic_store(&log->format, (int)c->format);
 	pthread_mutex_lock(&log->lock);
 	old = log->next;
-	log->next = f;
+	log->next = c->file;
 	pthread_cond_signal(&log->more);
 	pthread_mutex_unlock(&log->lock);
+	c->file = NULL;
 	log_file_free(old);
-	return 0;
+}
+
+void
+log_change_fini(struct log_change *c)
+{
+	log_file_free(c->file);
+	c->file = NULL;
 }
 
 /* Without signals: those are for the threads that handle them, and SIGPIPE becomes -EPIPE. */
@@ -360,7 +374,8 @@ log_open(const struct log_conf *conf, struct adit_err *e)
 		adit_err_set(e, err, "cannot start the log: %s", adit_strerror(err));
 		return NULL;
 	}
-	log_set(log, conf);
+	atomic_store(&log->level, (int)conf_level(conf));
+	atomic_store(&log->format, (int)conf->format);
 	if (why.code)
 		adit_log(log, ADIT_LOG_WARN, NULL, "%s; using stderr", why.text);
 	return log;

@@ -38,8 +38,21 @@ struct adit_log *log_open(const struct log_conf *conf, struct adit_err *e);
  */
 void log_free(struct adit_log *log);
 
-/* Changes all settings while it runs, for a reload. On failure the old ones stay. Any thread. */
-int log_configure(struct adit_log *log, const struct log_conf *conf, struct adit_err *e);
+/* New settings whose output is open already: to take them cannot fail. */
+struct log_change {
+	enum adit_log_level	 level;
+	enum log_format		 format;
+	struct log_file		*file;		/* owned; NULL: taken, or not prepared */
+};
+
+/* Prepares a change of all settings, for a reload. 0, or a failure with e filled. Any thread. */
+int log_prepare(struct log_change *c, const struct log_conf *conf, struct adit_err *e);
+
+/* Gives log, which runs, the settings prepared. Any thread. */
+void log_apply(struct adit_log *log, struct log_change *c);
+
+/* Drops a change, if it was not taken. */
+void log_change_fini(struct log_change *c);
 
 /*
  * Waits until all lines of before have left, at most ms. 0 or -ETIMEDOUT. Any thread. Fatal lines

@@ -136,8 +136,8 @@ daemon_drain_step(evutil_socket_t fd, short what, void *arg)
 
 /* ---- reload ------------------------------------------------------------------------------- */
 
-static int
-daemon_configure_log(struct daemon *d, const struct config *config, struct adit_err *e)
+static struct log_conf
+log_conf_of(const struct config *config)
 {
 	const struct config_log *conf = config->log;
 	struct log_conf settings = LOG_CONF_DEFAULT;
@@ -150,10 +150,7 @@ daemon_configure_log(struct daemon *d, const struct config *config, struct adit_
 		settings.rotation.max_backups = (unsigned)conf->rotation->max_backups;
 		settings.rotation.max_age_days = (unsigned)conf->rotation->max_age;
 	}
-	if (d->log)
-		return log_configure(d->log, &settings, e);
-	d->log = log_open(&settings, e);
-	return d->log ? 0 : e->code;
+	return settings;
 }
 
 /* Starts what is new in next. On failure what was started is stopped again. */
@@ -231,6 +228,23 @@ daemon_log_errors(struct daemon *d, const struct config_errors *errs)
 		adit_log(d->log, ADIT_LOG_ERROR, NULL, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
+/* All of config, its log too, or nothing. */
+static int
+daemon_take(struct daemon *d, struct config *config, struct adit_err *e)
+{
+	const struct log_conf conf = log_conf_of(config);
+	struct log_change log;
+	int err = log_prepare(&log, &conf, e);
+
+	if (err)
+		return err;
+	err = daemon_switch(d, config, e);
+	if (!err)
+		log_apply(d->log, &log);
+	log_change_fini(&log);
+	return err;
+}
+
 static void
 daemon_reload(struct daemon *d, bool by_itself)
 {
@@ -242,9 +256,7 @@ daemon_reload(struct daemon *d, bool by_itself)
 	if (!config)
 		daemon_log_errors(d, errs);
 	else
-		err = daemon_switch(d, config, &e);
-	if (!err)
-		err = daemon_configure_log(d, config, &e);
+		err = daemon_take(d, config, &e);
 	if (err)
 		adit_log(d->log, ADIT_LOG_ERROR, NULL,
 			 "config not reloaded, nothing has changed%s%s",
@@ -332,9 +344,11 @@ daemon_start(struct daemon *d, struct config *config, struct adit_err *e)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct worker_conf workers = { .workers = d->conf->workers, .memory = d->conf->memory };
+	const struct log_conf log = log_conf_of(config);
 	sigset_t all, old;
 
-	if (daemon_configure_log(d, config, e) < 0)
+	d->log = log_open(&log, e);
+	if (!d->log)
 		return e->code;
 	if (!workers.workers)
 		workers.workers = cores > 0 ? (unsigned)cores : 1;

@@ -148,6 +148,18 @@ def test_port_that_is_taken_changes_nothing(world: World):
     assert visitor.get(server.daemon.listening("fine"), "any").text == "beta\n"
 
 
+def test_log_that_cannot_be_opened_changes_nothing(world: World):
+    rules = {"app.local": tunnel_id()}
+    server = start(world, server_config("tcp", rules))
+    world.client("tcp", server.clients, rules["app.local"], world.site("alpha").address)
+    config = server_config("tcp", {"other.local": tunnel_id()})
+    mark = reload(world, server.daemon, config + "log:\n  output: server.yaml/log\n")
+    error = server.daemon.log.wait(lambda e: e.level == "error", since=mark)
+    assert re.match("config not reloaded, nothing has changed: .*server.yaml/log", error.msg)
+    assert server.get("app.local").text == "alpha\n"
+    assert server.get("other.local").status == 404
+
+
 def test_changed_password_applies_to_the_next_client(world: World):
     def config(password: str) -> str:
         return server_config("tcp", rules).replace(
