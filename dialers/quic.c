@@ -15,6 +15,7 @@
 #include "core/mux/liveness.h"
 #include "core/mux/quic/opts.h"
 #include "core/runtime/resolver.h"
+#include "core/service/ending.h"
 
 /*
  * Streams that a server may open which opens one for each visitor: granting them costs nothing, and
@@ -113,7 +114,7 @@ peer_event(void *owner, struct adit_mux *m, unsigned events)
 	struct adit_component *component = p->place->dialer->base.component;
 	const struct adit_reason *why = adit_mux_reason(m);
 	struct adit_conn *c;
-	char remote[ADIT_ADDR_TEXT];
+	struct ending end;
 
 	/* A gost opens none; who speaks a protocol in which the server does has diverted them. */
 	while ((c = adit_mux_accept(m)))
@@ -124,11 +125,13 @@ peer_event(void *owner, struct adit_mux *m, unsigned events)
 		adit_mux_want(m, ADIT_READ);
 		return;
 	}
-	adit_log(adit_component_log(component), ADIT_LOG_INFO,
-		 ADIT_FIELDS(ADIT_STR("kind", "dialer"), ADIT_STR("dialer", "quic"),
-			     ADIT_STR("node", adit_component_name(component)),
-			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(m), remote))),
-		 "session ended: %s", why->text ? why->text : adit_strerror(why->err));
+	/* What went over it has a line of its own. */
+	end = ending_of_mux(component, m);
+	end.kind = "dialer";
+	end.by = ending_by(why->err, "server");
+	end.how = ending_how(why->err);
+	ending_log(&end, ADIT_LOG_DEBUG, "quic session: %s",
+		   why->text ? why->text : adit_strerror(why->err));
 	peer_end(p, why);
 }
 

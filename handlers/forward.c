@@ -9,6 +9,7 @@
 #include <adit/plugin.h>
 #include <adit/pump.h>
 
+#include "core/service/ending.h"
 #include "core/wire/proxy.h"
 
 #define HALF_CLOSED_NS ADIT_SECONDS(60)
@@ -45,7 +46,7 @@ struct forwarding {
 	struct adit_conn	*conn, *far;	/* owned until the pump has them */
 	struct adit_pump	*pump;
 	unsigned		 attempt;
-	uint64_t		 id;
+	uint64_t		 id, born;	/* of conn */
 	struct adit_addr	 remote;
 	char			*asked;		/* owned; may be NULL */
 };
@@ -58,11 +59,18 @@ forwarding_free(struct forwarding *f)
 	free(f);
 }
 
+/* No target was reached: bytes and time are those of the conn that waited for one. */
 static void
-forwarding_fail(struct forwarding *f, int why, const char *text)
+forwarding_fail(struct forwarding *f, int why, const char *by, const char *text)
 {
-	adit_conn_log(f->conn, ADIT_LOG_ERROR, "%s%s%s", f->asked ? f->asked : "",
-		      f->asked ? ": " : "", text);
+	struct ending end = ending_of(f->activity.component, f->conn);
+
+	end.kind = "handler";
+	end.host = f->asked;
+	end.by = by;
+	end.how = ending_how(why);
+	ending_log(&end, ADIT_LOG_ERROR, "%s%s%s", f->asked ? f->asked : "", f->asked ? ": " : "",
+		   text);
 	adit_conn_close(f->conn, why);
 	adit_conn_close(f->far, why);
 	forwarding_free(f);
@@ -71,20 +79,17 @@ forwarding_fail(struct forwarding *f, int why, const char *text)
 static void
 forwarding_done(void *arg, const struct adit_pump_stats *stats)
 {
-	static const char *const sides[] = { "nobody", "peer", "target" };
 	struct forwarding *f = arg;
+	const struct ending end = {
+		.component = f->activity.component, .kind = "handler", .id = f->id,
+		.remote = &f->remote, .host = f->asked,
+		.traffic = { stats->bytes[0], stats->bytes[1] },
+		.duration = adit_now() - f->born,
+		.by = ending_side(stats->side, "peer", "target"), .how = stats->how,
+	};
 	char remote[ADIT_ADDR_TEXT];
 
-	adit_log(adit_component_log(f->activity.component), ADIT_LOG_INFO,
-		 ADIT_FIELDS(ADIT_STR("kind", "handler"), ADIT_UINT("conn", f->id),
-			     ADIT_STR("service", adit_component_name(f->activity.component)),
-			     ADIT_STR("remote", adit_addr_format(&f->remote, remote)),
-			     ADIT_STR("host", f->asked), ADIT_UINT("inputBytes", stats->bytes[0]),
-			     ADIT_UINT("outputBytes", stats->bytes[1]),
-			     ADIT_DURATION("duration", stats->duration),
-			     ADIT_STR("endedBy", sides[stats->side + 1]),
-			     ADIT_STR("how", stats->how)),
-		 "%s >-< target", remote);
+	ending_log(&end, ADIT_LOG_INFO, "%s >-< target", adit_addr_format(&f->remote, remote));
 	forwarding_free(f);
 }
 
@@ -98,7 +103,7 @@ forwarding_stop(struct adit_activity *a, int why)
 	if (f->pump)
 		adit_pump_stop(f->pump, why);
 	else
-		forwarding_fail(f, why, adit_strerror(why));
+		forwarding_fail(f, why, NULL, adit_strerror(why));
 }
 
 static int
@@ -158,7 +163,7 @@ forwarding_open(struct forwarding *f, const char *failure)
 
 	f->far = adit_forward(&f->handler->base, f->conn, f->attempt, &e);
 	if (!f->far) {
-		forwarding_fail(f, ADIT_ETARGET, failure ? failure : e.text);
+		forwarding_fail(f, ADIT_ETARGET, "target", failure ? failure : e.text);
 		return;
 	}
 	adit_conn_own(f->far, forwarding_far_event, f);
@@ -186,6 +191,7 @@ forward_handle(struct adit_handler *h, struct adit_conn *c)
 	f->handler = adit_container_of(h, struct forward_handler, base);
 	f->conn = c;
 	f->id = adit_conn_id(c);
+	f->born = adit_now() - adit_conn_age(c);
 	f->remote = *adit_conn_remote(c);
 	f->asked = asked && *asked ? strdup(asked) : NULL;
 	f->activity.stop = forwarding_stop;

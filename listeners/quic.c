@@ -17,6 +17,7 @@
 #include "core/mux/quic/group.h"
 #include "core/mux/quic/opts.h"
 #include "core/service/component.h"
+#include "core/service/ending.h"
 #include "core/service/secret.h"
 
 struct quic_listener {
@@ -45,6 +46,7 @@ struct quic_session {
 	struct quic_port	*port;
 	struct adit_mux		*mux;		/* owned */
 	struct liveness		*liveness;
+	bool			 used;		/* a stream came: it has a line of its own */
 };
 
 #define AT(f) offsetof(struct quic_listener, f)
@@ -72,19 +74,42 @@ port_settle(struct quic_port *p)
 	free(p);
 }
 
+/* Of what came no further than its handshake this is the only line. */
+static void
+session_log_end(const struct quic_session *s, int why)
+{
+	const struct adit_reason *reason = adit_mux_reason(s->mux);
+	struct ending end = ending_of_mux(s->port->component, s->mux);
+	int err = reason->err ? reason->err : why;
+
+	end.kind = "listener";
+	end.by = err ? ending_by(err, "peer") : NULL;
+	end.how = err ? ending_how(err) : "stopped";
+	ending_log(&end, s->used ? ADIT_LOG_DEBUG : ADIT_LOG_INFO, "quic session: %s",
+		   reason->text ? reason->text : adit_strerror(err));
+}
+
+/* One that only timed out may have been nobody's: its address was forged. */
+static void
+port_failed(void *arg, const struct adit_mux *m)
+{
+	const struct quic_port *port = arg;
+	const struct adit_reason *reason = adit_mux_reason(m);
+	struct ending end = ending_of_mux(port->component, m);
+
+	end.kind = "listener";
+	end.by = ending_by(reason->err, "peer");
+	end.how = ending_how(reason->err);
+	ending_log(&end, reason->err == -ETIMEDOUT ? ADIT_LOG_DEBUG : ADIT_LOG_INFO,
+		   "handshake: %s", reason->text ? reason->text : adit_strerror(reason->err));
+}
+
 static void
 session_end(struct quic_session *s, int why)
 {
 	struct quic_port *port = s->port;
-	const struct adit_reason *reason = adit_mux_reason(s->mux);
-	char remote[ADIT_ADDR_TEXT];
 
-	adit_log(adit_component_log(port->component), ADIT_LOG_DEBUG,
-		 ADIT_FIELDS(ADIT_STR("kind", "listener"),
-			     ADIT_STR("service", adit_component_name(port->component)),
-			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(s->mux), remote))),
-		 "quic session: %s", reason->text ? reason->text :
-		 adit_strerror(reason->err ? reason->err : why));
+	session_log_end(s, why);
 	liveness_stop(s->liveness);
 	adit_mux_close(s->mux, &(struct adit_reason){ .err = why });
 	adit_activity_end(&s->activity);
@@ -101,6 +126,7 @@ session_event(void *owner, struct adit_mux *m, unsigned events)
 
 	(void)events;
 	while ((c = adit_mux_accept(m))) {
+		s->used = true;
 		if (adit_mux_draining(m))
 			adit_conn_close(c, ADIT_EDRAINING);
 		else
@@ -203,7 +229,7 @@ quic_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
 	struct quic_port *port = calloc(1, sizeof(*port));
 	struct quic_conf conf = {
 		.secret = q->secret, .secret_len = sizeof(q->secret),
-		.accept = port_accepted, .arg = port, .params = q->params,
+		.accept = port_accepted, .failed = port_failed, .arg = port, .params = q->params,
 		.forward = quic_group_forward, .forward_arg = q->group,
 	};
 	struct adit_packet_conn *packet;

@@ -10,6 +10,8 @@
 #include <adit/log.h>
 #include <adit/plugin.h>
 
+#include "core/service/ending.h"
+
 /*
  * Pauses between attempts: doubled from the first, bounded tightly during the first minute of an
  * outage.
@@ -65,17 +67,31 @@ rtcp_of(struct adit_listener *l)
 	return adit_container_of(l, struct rtcp_listener, base);
 }
 
-static void
-rtcp_log(struct rtcp_bind *b, enum adit_log_level level, int err, const char *text, uint64_t pause)
+/* How the session ended, or the attempt at one. err 0: we did it, in order. */
+static struct ending
+rtcp_ending(const struct rtcp_bind *b, int err)
 {
-	struct adit_component *p = b->listener->base.component;
+	const struct adit_component *p = b->listener->base.component;
+	struct ending end = { .component = p };
 
-	adit_log(adit_component_log(p), level,
-		 ADIT_FIELDS(ADIT_STR("kind", "listener"), ADIT_STR("listener", "rtcp"),
-			     ADIT_STR("service", adit_component_name(p))),
-		 "accept: %s%s%s, retrying in %llums", adit_strerror(err),
-		 text && *text ? ": " : "",
-		 text ? text : "", (unsigned long long)(pause / ADIT_MS(1)));
+	if (b->mux)
+		end = ending_of_mux(p, b->mux);
+	end.kind = "listener";
+	end.by = err ? ending_by(err, "server") : NULL;
+	end.how = err ? ending_how(err) : "stopped";
+	if (strcmp(end.how, "refused") == 0)
+		end.by = "server";
+	return end;
+}
+
+static void
+rtcp_log_lost(const struct rtcp_bind *b, int err, const char *text, uint64_t pause)
+{
+	const struct ending end = rtcp_ending(b, err);
+
+	ending_log(&end, ADIT_LOG_WARN, "accept: %s%s%s, retrying in %llums", adit_strerror(err),
+		   text && *text ? ": " : "", text ? text : "",
+		   (unsigned long long)(pause / ADIT_MS(1)));
 }
 
 static void
@@ -97,13 +113,17 @@ rtcp_pause(struct rtcp_bind *b, int err, const char *text)
 	 * time.
 	 */
 	pause = pause / 2 + (uint64_t)adit_random_below((uint32_t)(pause / 2000)) * 1000;
-	rtcp_log(b, ADIT_LOG_WARN, err, text, pause);
+	rtcp_log_lost(b, err, text, pause);
 	adit_timer_set(b->retry, pause);
 }
 
 static void
 rtcp_end(struct rtcp_bind *b, int why)
 {
+	const struct ending end = rtcp_ending(b, why == ADIT_ESTOPPED ? 0 : why);
+
+	if (b->mux && !b->lost)
+		ending_log(&end, ADIT_LOG_INFO, "session ended");
 	b->listener->parts[b->index].bind = NULL;
 	adit_mux_close(b->mux, &(struct adit_reason){ .err = why });
 	adit_timer_free(b->retry);
@@ -150,11 +170,12 @@ rtcp_event(void *owner, struct adit_mux *m, unsigned events)
 			adit_mux_want(m, ADIT_READ);
 		return;
 	}
-	b->mux = NULL;
-	if (b->draining)
+	if (b->draining) {
 		rtcp_end(b, why->err);
-	else
-		rtcp_pause(b, why->err, why->text);
+		return;
+	}
+	rtcp_pause(b, why->err, why->text);
+	b->mux = NULL;
 	adit_mux_close(m, NULL);
 }
 

@@ -95,6 +95,7 @@ adit_conn_new(struct adit_worker *w, const struct adit_conn_ops *ops, size_t siz
 	core->conn = c;
 	core->flags = flags;
 	core->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	core->born = adit_now();
 	io_init(&core->io, w, conn_run, conn_free);
 	core->io.cut = HAS(c, cut) ? conn_cut : NULL;
 	return c;
@@ -200,6 +201,7 @@ adit_conn_read(struct adit_conn *c, void *buf, size_t len)
 		adit_conn_fail(c, (int)n);
 		n = core->err;
 	} else {
+		core->traffic.in += (uint64_t)n;
 		conn_tell_rest(c, before, ADIT_READ);
 	}
 	return n;
@@ -222,6 +224,7 @@ adit_conn_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		adit_conn_fail(c, (int)took);
 		took = c->core->err;
 	} else {
+		c->core->traffic.out += (uint64_t)took;
 		conn_tell_rest(c, before, ADIT_WRITE);
 	}
 	return took;
@@ -349,6 +352,18 @@ uint64_t
 adit_conn_id(const struct adit_conn *c)
 {
 	return c->core->id;
+}
+
+uint64_t
+adit_conn_age(const struct adit_conn *c)
+{
+	return adit_now() - c->core->born;
+}
+
+const struct adit_traffic *
+adit_conn_traffic(const struct adit_conn *c)
+{
+	return &c->core->traffic;
 }
 
 struct adit_worker *

@@ -29,6 +29,8 @@ struct adit_conn_core {
 	void			(*watch)(void *arg, int err);	/* see conn_watch_open */
 	void			*watch_arg;
 	uint64_t		 code, id;
+	uint64_t		 born;		/* adit_now() */
+	struct adit_traffic	 traffic;
 	struct adit_addr	 local, remote;
 };
 

@@ -40,8 +40,9 @@ struct h1_conf {
 /*
  * Both own lower from now on, also when they fail (NULL: out of memory); lower may still be
  * opening. conf is copied and may be NULL. A mux that ended politely (the peer closed between
- * messages, the last exchange was not to be followed by another, idle for too long) has -ESHUTDOWN
- * as its error.
+ * messages, the last exchange was not to be followed by another) has -ESHUTDOWN as its error, a
+ * server that was idle for too long -ETIMEDOUT, one that was sent what is no request -EBADMSG and
+ * the status it answered with as the reason's code.
  *
  * Server: exchanges are accepted, each when its request's head has arrived. Draining lets the
  * current one end and says "Connection: close".

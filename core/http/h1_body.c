@@ -40,6 +40,7 @@ rx_take(struct h1 *h, void *buf, size_t len)
 	n = adit_conn_read(h->lower, buf, len);
 	if (n > 0) {
 		adit_mux_hear(&h->base, adit_now());
+		adit_mux_moved(&h->base, (uint64_t)n, 0);
 	} else if (n == -EAGAIN) {
 		h->waiting = true;
 		h1_update(h);
@@ -248,6 +249,7 @@ piece_send(struct h1 *h, const struct piece *p, bool chunked)
 	}
 	if (took < 0)
 		took = 0;
+	adit_mux_moved(&h->base, 0, (uint64_t)took);
 	queue_drop(&h->out, (size_t)took < queued ? (size_t)took : queued);
 	sent = (size_t)took > queued ? (size_t)took - queued : 0;
 	h->blocked = sent < p->len;

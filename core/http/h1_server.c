@@ -23,6 +23,9 @@ server_answer(struct h1 *h, int status, const char *why)
 	/* Behind a response that was cut no other may stand; here none was begun. */
 	if (n > 0 && (size_t)n < sizeof(text) && h->lower)
 		queue_add(&h->out, text, (size_t)n);
+	adit_mux_fail(&h->base, &(struct adit_reason){
+		.err = -EBADMSG, .code = (uint64_t)status, .text = why,
+	});
 	h1_finish(h, -EBADMSG, why);
 }
 
@@ -49,7 +52,7 @@ server_timeout(struct h1 *h)
 	if (h->rx == H1_RX_HEAD && h1_parser_begun(&h->parser))
 		server_answer(h, 408, "request took too long");
 	else
-		h1_finish(h, -ESHUTDOWN, "idle");
+		h1_finish(h, -ETIMEDOUT, "idle");
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */

@@ -233,6 +233,7 @@ h1_flush(struct h1 *h)
 			h1_write_failed(h, (int)took);
 			return;
 		}
+		adit_mux_moved(&h->base, 0, (uint64_t)took);
 		queue_drop(&h->out, (size_t)took);
 	}
 	h1_flushed(h);
@@ -338,6 +339,8 @@ h1_read_lower(struct h1 *h)
 	n = len ? adit_conn_read(h->lower, scratch, len) : -EAGAIN;
 	if (n == -EAGAIN)
 		return;
+	if (n > 0)
+		adit_mux_moved(&h->base, (uint64_t)n, 0);
 	if (n > 0)
 		h1_bytes_came(h, scratch, (size_t)n);
 	else

@@ -28,6 +28,8 @@ struct adit_mux_core {
 	unsigned		 streams;
 	uint64_t		 draining;	/* since when; 0: not */
 	uint64_t		 heard, id;
+	uint64_t		 born;		/* adit_now() */
+	struct adit_traffic	 traffic;
 	struct adit_addr	 local, remote;
 };
 
@@ -83,7 +85,7 @@ adit_mux_new(struct adit_worker *w, const struct adit_mux_ops *ops, size_t size)
 	m->ops = ops;
 	m->core = core;
 	core->mux = m;
-	core->heard = adit_now();
+	core->heard = core->born = adit_now();
 	core->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 	io_init(&core->io, w, mux_run, mux_free);
 	if (HAS(m, cut))
@@ -249,6 +251,27 @@ adit_mux_streams(const struct adit_mux *m)
 	if (HAS(m, streams))
 		return m->ops->streams(m);
 	return m->core->streams;
+}
+
+void
+adit_mux_moved(struct adit_mux *m, uint64_t in, uint64_t out)
+{
+	m->core->traffic.in += in;
+	m->core->traffic.out += out;
+}
+
+const struct adit_traffic *
+adit_mux_traffic(const struct adit_mux *m)
+{
+	if (HAS(m, traffic))
+		return m->ops->traffic(m);
+	return &m->core->traffic;
+}
+
+uint64_t
+adit_mux_age(const struct adit_mux *m)
+{
+	return adit_now() - m->core->born;
 }
 
 uint64_t

@@ -60,7 +60,10 @@ smux_end(struct smux *m, int err, int close_err)
 		adit_mux_release(&m->base);
 }
 
-/* close_err 0: the peer ended it, below too. */
+/*
+ * close_err 0: the peer ended it, below too. However orderly that was, streams that are open are
+ * cut by it.
+ */
 static void
 smux_fail_closing(struct smux *m, const struct adit_reason *why, int close_err)
 {
@@ -68,7 +71,7 @@ smux_fail_closing(struct smux *m, const struct adit_reason *why, int close_err)
 		return;
 	if (!m->closing)
 		adit_mux_fail(&m->base, why);
-	smux_end(m, why->err, close_err);
+	smux_end(m, why->err == -ESHUTDOWN ? -ECONNRESET : why->err, close_err);
 }
 
 void
@@ -335,7 +338,7 @@ smux_receive(struct smux *m, const uint8_t *at, size_t len)
 static void
 smux_lower_ended(struct smux *m, int err)
 {
-	struct adit_reason why = { .err = -ECONNRESET, .text = "closed by the peer" };
+	struct adit_reason why = { .err = -ESHUTDOWN, .text = "closed by the peer" };
 
 	if (m->payload || m->head_len)
 		why = (struct adit_reason){ ADIT_ETRUNCATED, 0, "ended in the middle of a frame" };
@@ -364,6 +367,7 @@ smux_input(struct smux *m)
 			return;
 		}
 		adit_mux_hear(&m->base, adit_now());
+		adit_mux_moved(&m->base, (uint64_t)n, 0);
 		if (smux_receive(m, buf, (size_t)n) < 0)
 			return;
 		done += (size_t)n;

@@ -543,6 +543,7 @@ plan_write(struct smux *m, struct plan *p)
 	}
 	if (n < 0)
 		n = 0;
+	adit_mux_moved(&m->base, 0, (uint64_t)n);
 	m->blocked = (size_t)n < p->len;
 	plan_commit(m, p, (size_t)n);
 	return n;

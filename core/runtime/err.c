@@ -9,6 +9,7 @@ static const struct {
 	int		 code;
 	const char	*text;
 } texts[] = {
+	{ -ESHUTDOWN, "ended" },	/* in order, by whoever it is said of */
 	{ ADIT_ETLS, "TLS failure" },
 	{ ADIT_ETRUNCATED, "stream truncated" },
 	{ ADIT_EREFUSED, "refused by the peer" },

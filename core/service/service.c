@@ -11,6 +11,7 @@
 #include "core/runtime/worker.h"
 #include "core/service/auth.h"
 #include "core/service/component.h"
+#include "core/service/ending.h"
 #include "core/service/forwarder.h"
 #include "core/service/instance.h"
 #include "core/service/service.h"
@@ -414,6 +415,17 @@ service_hand_over(struct service *s, struct adit_conn *c)
 }
 
 static void
+arrival_log_end(const struct arrival *a, int err, const char *text)
+{
+	struct ending end = ending_of(&a->service->listener_place, a->conn);
+
+	end.kind = "listener";
+	end.by = ending_by(err, "peer");
+	end.how = ending_how(err);
+	ending_log(&end, ADIT_LOG_INFO, "handshake: %s", text);
+}
+
+static void
 arrival_event(void *owner, struct adit_conn *c, unsigned events)
 {
 	struct arrival *a = owner;
@@ -423,7 +435,7 @@ arrival_event(void *owner, struct adit_conn *c, unsigned events)
 	if (err) {
 		const char *text = tls_failure(c);
 
-		adit_conn_log(c, ADIT_LOG_INFO, "handshake: %s", text ? text : adit_strerror(err));
+		arrival_log_end(a, err, text ? text : adit_strerror(err));
 		adit_conn_close(c, err);
 	} else {
 		service_hand_over(a->service, c);
@@ -442,6 +454,7 @@ arrival_stop(struct adit_activity *activity, int why)
 
 	if (a->asked && !why)
 		return;
+	arrival_log_end(a, ADIT_EDRAINING, adit_strerror(ADIT_EDRAINING));
 	adit_conn_close(a->conn, why ? why : ADIT_EDRAINING);
 	arrival_end(a);
 }

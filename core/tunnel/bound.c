@@ -4,6 +4,7 @@
 
 #include <adit/log.h>
 
+#include "core/service/ending.h"
 #include "core/tunnel/kept.h"
 
 /* Between two looks for idle streams of a client that drains. */
@@ -14,7 +15,6 @@ bound_join(struct bound *b, struct adit_worker *w, const struct bound_conf *conf
 	   adit_session_open *open, void *session)
 {
 	b->worker = w;
-	b->began = adit_now();
 	adit_uuid_format(&conf->tunnel, b->tunnel);
 	adit_uuid_format(&conf->connector, b->connector);
 	b->number = adit_tunnel_join(w, &(struct adit_member){
@@ -68,25 +68,23 @@ bound_drain(struct bound *b)
 static const char *
 bound_how(int err)
 {
-	if (err == -ECONNRESET)
+	if (err == -ESHUTDOWN)
 		return "EOF";
 	return adit_strerror(err ? err : ADIT_ESTOPPED);
 }
 
 void
-bound_end(struct bound *b, const struct adit_addr *remote, const struct adit_reason *why)
+bound_end(struct bound *b, const struct adit_mux *m, const struct adit_reason *why)
 {
-	struct adit_component *p = b->activity.component;
-	char peer[ADIT_ADDR_TEXT];
+	struct ending end = ending_of_mux(b->activity.component, m);
 
-	adit_log(adit_component_log(p), ADIT_LOG_INFO,
-		 ADIT_FIELDS(ADIT_STR("kind", "handler"), ADIT_STR("handler", "tunnel"),
-			     ADIT_STR("service", adit_component_name(p)),
-			     ADIT_STR("remote", adit_addr_format(remote, peer)),
-			     ADIT_STR("tunnel", b->tunnel), ADIT_STR("connector", b->connector),
-			     ADIT_DURATION("duration", adit_now() - b->began)),
-		 "connector %s: %s%s%s", b->connector, bound_how(why->err), why->text ? ": " : "",
-		 why->text ? why->text : "");
+	end.kind = "handler";
+	end.tunnel = b->tunnel;
+	end.connector = b->connector;
+	end.by = why->err ? ending_by(why->err, "client") : NULL;
+	end.how = ending_how(why->err ? why->err : ADIT_ESTOPPED);
+	ending_log(&end, ADIT_LOG_INFO, "connector %s: %s%s%s", b->connector, bound_how(why->err),
+		   why->text ? ": " : "", why->text ? why->text : "");
 	bound_leave(b);
 	adit_activity_end(&b->activity);
 }

@@ -15,7 +15,6 @@ struct bound {
 	struct adit_timer	*drain;		/* runs once the client drains */
 	uint64_t		 number;	/* in the tunnel table; 0: has left */
 	uint64_t		 key;		/* the number it had */
-	uint64_t		 began;
 	char			 tunnel[37], connector[37];
 };
 
@@ -49,7 +48,10 @@ void bound_leave(struct bound *b);
  */
 void bound_drain(struct bound *b);
 
-/* Leaves, says in the log how and why, and is no activity any more. */
-void bound_end(struct bound *b, const struct adit_addr *remote, const struct adit_reason *why);
+/*
+ * Leaves, says in the log how and why its session m has ended (its bytes, its time), and is no
+ * activity any more.
+ */
+void bound_end(struct bound *b, const struct adit_mux *m, const struct adit_reason *why);
 
 #endif

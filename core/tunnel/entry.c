@@ -10,6 +10,7 @@
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/service/component.h"
+#include "core/service/ending.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/proxy.h"
@@ -74,18 +75,29 @@ newcomer_free(struct newcomer *n)
 	free(n);
 }
 
+static void
+newcomer_log_end(const struct newcomer *n, int why, const char *by, const char *how)
+{
+	struct ending end = ending_of(n->shared->conf.component, n->conn);
+
+	end.kind = "entrypoint";
+	end.host = *n->host ? n->host : NULL;
+	end.by = by;
+	end.how = how;
+	ending_log(&end, ADIT_LOG_INFO, "%s%s%s", n->host, *n->host ? ": " : "", adit_strerror(why));
+}
+
 /* Ends it without having sent a byte, but for the alert that TLS has for the case (0: none). */
 static void
 newcomer_refuse(struct newcomer *n, int why, unsigned alert)
 {
 	uint8_t record[CLIENTHELLO_ALERT_LEN];
 
-	adit_conn_log(n->conn, ADIT_LOG_INFO, "%s%s%s", n->host, *n->host ? ": " : "",
-		      adit_strerror(why));
 	if (alert) {
 		clienthello_alert((enum tls_alert)alert, record);
 		adit_conn_write(n->conn, record, sizeof(record));
 	}
+	newcomer_log_end(n, why, NULL, "refused");
 	adit_conn_close(n->conn, alert ? 0 : why);
 	newcomer_free(n);
 }
@@ -96,7 +108,17 @@ newcomer_stop(struct adit_activity *a, int why)
 	struct newcomer *n = adit_container_of(a, struct newcomer, activity);
 
 	/* Nobody has been asked for anything yet: a draining service need not wait for it. */
+	newcomer_log_end(n, why ? why : ADIT_EDRAINING, NULL, "stopped");
 	adit_conn_close(n->conn, why);
+	newcomer_free(n);
+}
+
+/* It went, or it was too slow: often without a word, as health checks and port scans are. */
+static void
+newcomer_lose(struct newcomer *n, int err)
+{
+	newcomer_log_end(n, err, ending_by(err, "visitor"), ending_how(err));
+	adit_conn_close(n->conn, err);
 	newcomer_free(n);
 }
 
@@ -290,7 +312,7 @@ newcomer_read(struct newcomer *n)
 	}
 	got = adit_conn_read(n->conn, n->buf + n->len, n->cap - n->len);
 	if (got <= 0)
-		return got ? (int)got : -ECONNRESET;
+		return got ? (int)got : -ESHUTDOWN;
 	n->len += (size_t)got;
 	return 0;
 }
@@ -310,10 +332,7 @@ newcomer_event(void *owner, struct adit_conn *c, unsigned events)
 	}
 	if (err == -EAGAIN)
 		return;
-	if (n->len)
-		newcomer_refuse(n, err, 0);
-	else		/* it never said a word: a health check, a port scan */
-		newcomer_stop(&n->activity, err);
+	newcomer_lose(n, err);
 }
 
 /* ---- the port ----------------------------------------------------------------------------- */

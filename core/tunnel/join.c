@@ -7,6 +7,8 @@
 #include <adit/log.h>
 #include <adit/pump.h>
 
+#include "core/service/ending.h"
+
 #define HALF_CLOSED_NS ADIT_SECONDS(60)
 
 struct joining {
@@ -15,6 +17,9 @@ struct joining {
 	struct adit_pump	*pump;
 	int			(*agree)(struct adit_conn *c);
 	void			(*refuse)(struct adit_conn *c, int err);
+	uint64_t		 id, born;	/* of visitor, for the log */
+	struct adit_addr	 remote;
+	char			*host;		/* owned; NULL if he named none */
 	char			 tunnel[ADIT_TUNNEL_NAME_MAX + 1];
 };
 
@@ -22,12 +27,27 @@ static void
 join_free(struct joining *j)
 {
 	adit_activity_end(&j->activity);
+	free(j->host);
 	free(j);
+}
+
+/* Nothing was joined: bytes and time are those of the visitor's conn so far. */
+static void
+join_log_failure(const struct joining *j, const char *how, const char *text)
+{
+	struct ending end = ending_of(j->activity.component, j->visitor);
+
+	end.kind = "handler";
+	end.host = j->host;
+	end.tunnel = j->tunnel;
+	end.how = how;
+	ending_log(&end, ADIT_LOG_WARN, "visitor refused: %s, tunnel=%s", text, j->tunnel);
 }
 
 static void
 join_close(struct joining *j, int why)
 {
+	join_log_failure(j, ending_how(why), adit_strerror(why));
 	adit_conn_close(j->visitor, why);
 	adit_conn_close(j->far, why);
 	join_free(j);
@@ -36,8 +56,7 @@ join_close(struct joining *j, int why)
 static void
 join_refuse(struct joining *j, int err)
 {
-	adit_conn_log(j->visitor, ADIT_LOG_WARN, "visitor refused: %s, tunnel=%s",
-		      adit_strerror(err), j->tunnel);
+	join_log_failure(j, "refused", adit_strerror(err));
 	j->refuse(j->visitor, err);
 	adit_conn_close(j->far, err);
 	join_free(j);
@@ -57,19 +76,17 @@ join_stop(struct adit_activity *a, int why)
 static void
 join_done(void *arg, const struct adit_pump_stats *stats)
 {
-	static const char *const sides[] = { "nobody", "visitor", "client" };
 	struct joining *j = arg;
-	struct adit_component *p = j->activity.component;
+	const struct ending end = {
+		.component = j->activity.component, .kind = "handler", .id = j->id,
+		.remote = &j->remote, .host = j->host, .tunnel = j->tunnel,
+		.traffic = { stats->bytes[0], stats->bytes[1] },
+		.duration = adit_now() - j->born,
+		.by = ending_side(stats->side, "visitor", "client"), .how = stats->how,
+	};
+	char remote[ADIT_ADDR_TEXT];
 
-	adit_log(adit_component_log(p), ADIT_LOG_INFO,
-		 ADIT_FIELDS(ADIT_STR("service", adit_component_name(p)),
-			     ADIT_STR("tunnel", j->tunnel),
-			     ADIT_UINT("inputBytes", stats->bytes[0]),
-			     ADIT_UINT("outputBytes", stats->bytes[1]),
-			     ADIT_DURATION("duration", stats->duration),
-			     ADIT_STR("endedBy", sides[stats->side + 1]),
-			     ADIT_STR("how", stats->how)),
-		 "visitor >< tunnel");
+	ending_log(&end, ADIT_LOG_INFO, "%s >< tunnel", adit_addr_format(&j->remote, remote));
 	join_free(j);
 }
 
@@ -118,6 +135,10 @@ join_visitor(struct adit_conn *visitor, const struct join_conf *conf)
 		return;
 	}
 	j->visitor = visitor;
+	j->id = adit_conn_id(visitor);
+	j->born = adit_now() - adit_conn_age(visitor);
+	j->remote = *adit_conn_remote(visitor);
+	j->host = conf->req.host && *conf->req.host ? strdup(conf->req.host) : NULL;
 	j->agree = conf->agree;
 	j->refuse = conf->refuse;
 	memcpy(j->tunnel, conf->req.tunnel, strnlen(conf->req.tunnel, ADIT_TUNNEL_NAME_MAX));

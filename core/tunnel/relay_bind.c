@@ -212,6 +212,15 @@ bind_free(struct adit_mux *m)
 	(void)m;
 }
 
+static const struct adit_traffic *
+bind_traffic(const struct adit_mux *m)
+{
+	static const struct adit_traffic none;
+	const struct relay_bind *b = (const void *)((const char *)m - offsetof(struct relay_bind, base));
+
+	return b->session ? adit_mux_traffic(b->session) : &none;
+}
+
 static const struct adit_mux_ops bind_ops = {
 	.size = sizeof(bind_ops),
 	.name = "relay-bind",
@@ -224,6 +233,7 @@ static const struct adit_mux_ops bind_ops = {
 	.close = bind_close,
 	.free = bind_free,
 	.streams = bind_streams,
+	.traffic = bind_traffic,
 };
 
 struct adit_mux *

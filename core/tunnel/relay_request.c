@@ -5,6 +5,7 @@
 #include <adit/log.h>
 
 #include "core/service/component.h"
+#include "core/service/ending.h"
 #include "core/tunnel/endpoint.h"
 #include "core/tunnel/join.h"
 #include "core/tunnel/relay_conn.h"
@@ -37,17 +38,35 @@ request_close(struct request *r, int why)
 	request_free(r);
 }
 
+/* It was closed by its peer, by its limit, or said what is no request. */
+static void
+request_lose(struct request *r, int err, const char *text)
+{
+	struct ending end = ending_of(r->activity.component, r->conn);
+
+	end.kind = "handler";
+	end.by = ending_by(err, "peer");
+	end.how = ending_how(err);
+	ending_log(&end, ADIT_LOG_WARN, "no request: %s", text);
+	request_close(r, err == -ETIMEDOUT ? 0 : err);
+}
+
 /* Answers with a status and closes, as a gost does after any but OK. */
 static void
 request_refuse(struct request *r, unsigned status, const char *what)
 {
 	const struct relay_msg answer = { .code = (uint8_t)status };
+	struct ending end;
 	char id[37];
 
 	adit_uuid_format(&r->message.tunnel.id, id);
-	adit_conn_log(r->conn, ADIT_LOG_WARN, "%s refused: %s, tunnel=%s", what,
-		      relay_status_text(status), r->message.has_tunnel ? id : "-");
 	relay_send(r->conn, &answer);
+	end = ending_of(r->activity.component, r->conn);
+	end.kind = "handler";
+	end.tunnel = r->message.has_tunnel ? id : NULL;
+	end.how = "refused";
+	ending_log(&end, ADIT_LOG_WARN, "%s refused: %s, tunnel=%s", what,
+		   relay_status_text(status), r->message.has_tunnel ? id : "-");
 	request_close(r, 0);
 }
 
@@ -62,7 +81,7 @@ request_stop(struct adit_activity *a, int why)
 {
 	struct request *r = adit_container_of(a, struct request, activity);
 
-	request_close(r, why ? why : ADIT_EDRAINING);
+	request_lose(r, why ? why : ADIT_EDRAINING, adit_strerror(ADIT_EDRAINING));
 }
 
 /* ---- clients ------------------------------------------------------------------------ */
@@ -106,8 +125,7 @@ request_bind(struct request *r)
 	int err;
 
 	if (r->message.n_addr < 2) {	/* nothing to answer with: a gost closes without a word */
-		adit_conn_log(r->conn, ADIT_LOG_WARN, "bind with less than two addresses");
-		request_close(r, -EBADMSG);
+		request_lose(r, -EBADMSG, "bind with less than two addresses");
 		return;
 	}
 	request_bind_answer(r, &conf.bound.connector, &answer);
@@ -236,9 +254,9 @@ request_event(void *owner, struct adit_conn *c, unsigned events)
 		request_serve(r);
 		return;
 	}
-	if (r->in.len || err != -ECONNRESET)
-		adit_conn_log(c, ADIT_LOG_WARN, "no request: %s", why ? why : adit_strerror(err));
-	request_close(r, err == -ETIMEDOUT ? 0 : err);
+	if (err == -ECONNRESET && !adit_conn_err(c))
+		err = r->in.len ? ADIT_ETRUNCATED : -ESHUTDOWN;
+	request_lose(r, err, why ? why : adit_strerror(err));
 }
 
 void

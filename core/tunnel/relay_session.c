@@ -59,7 +59,7 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 static void
 session_end(struct relay_session *s, const struct adit_reason *why)
 {
-	bound_end(&s->bound, adit_mux_remote(s->mux), why);
+	bound_end(&s->bound, s->mux, why);
 	liveness_stop(s->liveness);
 	adit_mux_close(s->mux, why);
 	free(s);

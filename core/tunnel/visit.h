@@ -12,7 +12,7 @@
 #include "core/tunnel/entry.h"
 #include "core/wire/hostname.h"
 
-struct adit_pump_stats;
+struct ending;
 
 /*
  * Immutable, shared by an entry point and its visits; counted, because visits outlive the entry
@@ -29,17 +29,16 @@ void entry_shared_put(struct entry_shared *s);
 /* Who a visit is of, kept for the log: its conn is gone when the last line is written. */
 struct visit_id {
 	uint64_t		 conn;
+	uint64_t		 born;		/* adit_now() */
 	struct adit_addr	 remote;
 	char			 host[254];
 };
 void visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *host);
 
 /*
- * The last line of a visit: bytes both ways, duration, who ended it and how. a of the stats is the
- * visitor.
+ * The last line of a visit, but for how it ended: who, since when. Borrows id; s for its component.
  */
-void visit_log_end(const struct visit_id *id, const struct entry_shared *s, const char *tunnel,
-		   const struct adit_pump_stats *stats);
+struct ending visit_ending(const struct visit_id *id, const struct entry_shared *s);
 
 /*
  * The tunnel for a host name (normalised): its name in out. 0, ADIT_ENOROUTE (no rule, or a private

@@ -17,6 +17,7 @@
 #include "core/http/respond.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
+#include "core/service/ending.h"
 #include "core/tunnel/forwarded.h"
 #include "core/tunnel/kept.h"
 #include "core/tunnel/visit.h"
@@ -33,8 +34,8 @@ struct http_visit {
 	struct http_request	*request;	/* the one that is going on; owned */
 	struct visit_id		 id;
 	struct adit_addr	 client;	/* the visitor, as far as known and trusted */
-	uint64_t		 began;
-	struct adit_pump_stats	 total;
+	const char		*by, *how;	/* what ended it, once that is known: for the log */
+	int			 status;	/* of the last response */
 	struct visit_start	 start;		/* of the first request */
 	unsigned		 requests;
 	bool			 keeps;		/* streams that are for this visitor only */
@@ -66,13 +67,36 @@ visit_drop_kept(struct http_visit *v)
 	v->keeps = false;
 }
 
+/* The first that is known to have ended it counts. */
 static void
-visit_end(struct http_visit *v, const char *how)
+visit_ended(struct http_visit *v, const char *by, const char *how)
 {
-	if (v->total.how == NULL)
-		v->total.how = how;
-	v->total.duration = adit_now() - v->began;
-	visit_log_end(&v->id, v->shared, NULL, &v->total);
+	if (v->how)
+		return;
+	v->by = by;
+	v->how = how;
+}
+
+static void
+visit_log_end(const struct http_visit *v)
+{
+	struct ending end = visit_ending(&v->id, v->shared);
+	char remote[ADIT_ADDR_TEXT];
+
+	end.requests = v->requests;
+	end.status = v->status;
+	end.traffic = *adit_mux_traffic(v->front);
+	end.by = v->by;
+	end.how = v->how;
+	ending_log(&end, ADIT_LOG_INFO, "%s >< %s", adit_addr_format(&v->id.remote, remote),
+		   v->id.host);
+}
+
+static void
+visit_end(struct http_visit *v, const char *by, const char *how)
+{
+	visit_ended(v, by, how);
+	visit_log_end(v);
 	visit_drop_kept(v);
 	adit_mux_close(v->front, NULL);
 	adit_activity_end(&v->activity);
@@ -115,6 +139,7 @@ request_end(struct http_request *r, int why)
 			     ADIT_STR("err", why ? adit_strerror(why) : NULL)),
 		 "request");
 	v->request = NULL;
+	v->status = r->status;
 	if (r->near)
 		adit_conn_close(&r->near->body, why);
 	if (why)
@@ -180,6 +205,18 @@ request_moves(const struct http_request *r, const struct front_result *result)
 	       (r->reused || result->err == ADIT_EPEERDEAD);
 }
 
+/* A response that was cut, or an upgraded connection that is over: the visitor's ends with it. */
+static void
+visit_see_end(struct http_visit *v, const struct front_result *result)
+{
+	if (result->err && !result->near)
+		visit_ended(v, ending_by(result->err, result->by_near ? "visitor" : "client"),
+			    ending_how(result->err));
+	else if (result->status == 101)
+		visit_ended(v, ending_side(result->stats.side, "visitor", "client"),
+			    result->stats.how);
+}
+
 static void
 request_done(void *arg, const struct front_result *result)
 {
@@ -189,12 +226,7 @@ request_done(void *arg, const struct front_result *result)
 	r->front = NULL;
 	r->near = result->near;
 	r->status = result->status;
-	v->total.bytes[0] += result->stats.bytes[0];
-	v->total.bytes[1] += result->stats.bytes[1];
-	if (result->err && result->by_near) {
-		v->total.side = 0;
-		v->total.how = result->stats.how;
-	}
+	visit_see_end(v, result);
 	if (!result->err) {
 		request_end(r, 0);
 	} else if (request_moves(r, result)) {
@@ -371,11 +403,11 @@ request_start(struct http_visit *v, struct adit_exchange *near)
 	v->request = r;
 	v->requests++;
 	status = request_route(r, head);
+	snprintf(v->id.host, sizeof(v->id.host), "%s", r->host.text);
 	if (status) {
 		request_refuse(r, status, request_route_error(status));
 		return;
 	}
-	snprintf(v->id.host, sizeof(v->id.host), "%s", r->host.text);
 	request_try(r);
 }
 
@@ -389,15 +421,32 @@ visit_stop(struct adit_activity *a, int why)
 	adit_mux_drain(v->front);
 	if (!why && v->request)
 		return;
-	v->total.how = "stopped";
-	v->total.side = -1;
+	visit_ended(v, NULL, "stopped");
 	v->stopping = true;
 	if (v->request && v->request->front)
 		http_front_stop(v->request->front, why);	/* ends the visit by its done */
 	else if (v->request)
 		request_end(v->request, why);
 	if (!v->request)
-		visit_end(v, "stopped");
+		visit_end(v, NULL, "stopped");
+}
+
+/*
+ * The visitor's connection is over. Of a request that was none the front says which status it
+ * answered with.
+ */
+static void
+visit_front_ended(struct http_visit *v)
+{
+	const struct adit_reason *why = adit_mux_reason(v->front);
+	const char *how = ending_how(why->err);
+
+	if (why->code) {
+		v->requests++;
+		v->status = (int)why->code;
+		how = why->code == 408 ? ending_how(-ETIMEDOUT) : "refused";
+	}
+	visit_end(v, why->code ? NULL : ending_by(why->err, "visitor"), how);
 }
 
 /*
@@ -409,7 +458,6 @@ visit_event(void *owner, struct adit_mux *front, unsigned events)
 {
 	struct http_visit *v = owner;
 	struct adit_conn *c;
-	int err;
 
 	(void)events;
 	while (!v->request && (c = adit_mux_accept(front)))
@@ -418,11 +466,8 @@ visit_event(void *owner, struct adit_mux *front, unsigned events)
 		adit_mux_want(front, 0);	/* until request_end */
 		return;
 	}
-	err = adit_mux_err(front);
-	if (!err)
-		return;
-	v->total.err = err == -ESHUTDOWN ? 0 : err;
-	visit_end(v, v->total.err ? adit_strerror(err) : "end");
+	if (adit_mux_err(front))
+		visit_front_ended(v);
 }
 
 void
@@ -438,7 +483,6 @@ visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start
 		adit_conn_close(c, -ENOMEM);
 		return;
 	}
-	v->began = adit_now();
 	v->start = *start;
 	visit_id_init(&v->id, c, "");
 	v->client = v->id.remote;

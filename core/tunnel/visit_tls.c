@@ -6,6 +6,7 @@
 #include <adit/log.h>
 #include <adit/pump.h>
 
+#include "core/service/ending.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
 
@@ -23,27 +24,46 @@ void
 visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *host)
 {
 	id->conn = adit_conn_id(c);
+	id->born = adit_now() - adit_conn_age(c);
 	id->remote = *adit_conn_remote(c);
 	snprintf(id->host, sizeof(id->host), "%s", host);
 }
 
-void
-visit_log_end(const struct visit_id *id, const struct entry_shared *s, const char *tunnel,
-	      const struct adit_pump_stats *st)
+struct ending
+visit_ending(const struct visit_id *id, const struct entry_shared *s)
 {
-	static const char *const sides[] = { "nobody", "visitor", "client" };
+	return (struct ending){
+		.component = s->conf.component, .kind = "entrypoint", .id = id->conn,
+		.remote = &id->remote, .host = *id->host ? id->host : NULL,
+		.duration = adit_now() - id->born,
+	};
+}
+
+static void
+tls_visit_log_end(const struct tls_visit *v, const struct adit_pump_stats *st)
+{
+	struct ending end = visit_ending(&v->id, v->shared);
 	char remote[ADIT_ADDR_TEXT];
 
-	adit_log(adit_component_log(s->conf.component), ADIT_LOG_INFO,
-		 ADIT_FIELDS(ADIT_STR("kind", "entrypoint"), ADIT_UINT("conn", id->conn),
-			     ADIT_STR("service", adit_component_name(s->conf.component)),
-			     ADIT_STR("remote", adit_addr_format(&id->remote, remote)),
-			     ADIT_STR("host", id->host), ADIT_STR("tunnel", tunnel),
-			     ADIT_UINT("inputBytes", st->bytes[0]),
-			     ADIT_UINT("outputBytes", st->bytes[1]),
-			     ADIT_DURATION("duration", st->duration),
-			     ADIT_STR("endedBy", sides[st->side + 1]), ADIT_STR("how", st->how)),
-		 "%s >< %s", remote, id->host);
+	end.tunnel = v->tunnel;
+	end.traffic = (struct adit_traffic){ st->bytes[0], st->bytes[1] };
+	end.by = ending_side(st->side, "visitor", "client");
+	end.how = st->how;
+	ending_log(&end, ADIT_LOG_INFO, "%s >< %s", adit_addr_format(&v->id.remote, remote),
+		   v->id.host);
+}
+
+/* The same where nothing was joined: the alert is all that the visitor got. */
+static void
+tls_visit_log_refusal(const struct tls_visit *v, int why)
+{
+	struct ending end = ending_of(v->shared->conf.component, v->visitor);
+
+	end.kind = "entrypoint";
+	end.host = v->id.host;
+	end.tunnel = *v->tunnel ? v->tunnel : NULL;
+	end.how = "refused";
+	ending_log(&end, ADIT_LOG_WARN, "%s: %s", v->id.host, adit_strerror(why));
 }
 
 static void
@@ -61,10 +81,9 @@ tls_visit_refuse(struct tls_visit *v, int why)
 {
 	uint8_t alert[CLIENTHELLO_ALERT_LEN];
 
-	adit_conn_log(v->visitor, ADIT_LOG_WARN, "%s: tunnel %s: %s", v->id.host, v->tunnel,
-		      adit_strerror(why));
 	clienthello_alert(TLS_ALERT_INTERNAL_ERROR, alert);
 	adit_conn_write(v->visitor, alert, sizeof(alert));
+	tls_visit_log_refusal(v, why);
 	adit_conn_close(v->visitor, 0);
 	adit_conn_close(v->far, why);
 	tls_visit_free(v);
@@ -75,7 +94,7 @@ tls_visit_done(void *arg, const struct adit_pump_stats *stats)
 {
 	struct tls_visit *v = arg;
 
-	visit_log_end(&v->id, v->shared, v->tunnel, stats);
+	tls_visit_log_end(v, stats);
 	tls_visit_free(v);
 }
 

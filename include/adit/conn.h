@@ -123,6 +123,11 @@ struct adit_conn {
 	struct adit_conn_core		*core;
 };
 
+/* Bytes both ways, seen from what counts them. */
+struct adit_traffic {
+	uint64_t	in, out;
+};
+
 typedef void adit_conn_cb(void *owner, struct adit_conn *c, unsigned events);
 
 /* ---- for owners ------------------------------------------------------------ */
@@ -164,6 +169,13 @@ bool adit_conn_is_open(const struct adit_conn *c);
 int adit_conn_err(const struct adit_conn *c);		/* 0, or why it failed */
 unsigned adit_conn_flags(const struct adit_conn *c);	/* of enum adit_conn_flag */
 uint64_t adit_conn_id(const struct adit_conn *c);	/* for the log; unique in the process */
+uint64_t adit_conn_age(const struct adit_conn *c);	/* ns since it was made */
+
+/*
+ * Bytes read and written so far; those that were given back count once, those that a pump spliced
+ * are counted by it alone. c's for its life.
+ */
+const struct adit_traffic *adit_conn_traffic(const struct adit_conn *c);
 
 /* The worker c belongs to: never NULL, and the calling thread's. */
 struct adit_worker *adit_conn_worker(const struct adit_conn *c);

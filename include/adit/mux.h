@@ -62,8 +62,9 @@ struct adit_mux_ops {
 	/* optional: adit_mux_siblings of a session that a connector's bind made */
 	unsigned	 (*siblings)(const struct adit_mux *m);
 
-	/* optional: adit_mux_streams, where others count them */
+	/* optional: adit_mux_streams and adit_mux_traffic, where others count */
 	unsigned	 (*streams)(const struct adit_mux *m);
+	const struct adit_traffic *(*traffic)(const struct adit_mux *m);
 
 	/* optional, as that of a conn: m is closed, and held when its worker ends */
 	void		 (*cut)(struct adit_mux *m);
@@ -137,7 +138,11 @@ int adit_mux_err(const struct adit_mux *m);		/* 0 while it lives */
 const struct adit_reason *adit_mux_reason(const struct adit_mux *m);	/* why it ended; m's */
 uint64_t adit_mux_heard(const struct adit_mux *m);	/* adit_now() of the peer's last byte */
 unsigned adit_mux_streams(const struct adit_mux *m);	/* conns of it that are not closed */
+uint64_t adit_mux_age(const struct adit_mux *m);		/* ns since it was made */
 uint64_t adit_mux_id(const struct adit_mux *m);		/* for the log; unique in the process */
+
+/* Bytes read and written below so far, for all its conns. m's for its life. */
+const struct adit_traffic *adit_mux_traffic(const struct adit_mux *m);
 
 /* As their namesakes in conn.h. */
 struct adit_worker *adit_mux_worker(const struct adit_mux *m);
@@ -156,6 +161,7 @@ void adit_mux_fail(struct adit_mux *m, const struct adit_reason *why);
 
 void adit_mux_hear(struct adit_mux *m, uint64_t now);	/* the peer is alive: adit_mux_heard */
 void adit_mux_count(struct adit_mux *m, int change);	/* of adit_mux_streams */
+void adit_mux_moved(struct adit_mux *m, uint64_t in, uint64_t out);	/* of adit_mux_traffic */
 
 /* As their namesakes in conn.h. */
 void adit_mux_set_local(struct adit_mux *m, const struct adit_addr *a);

@@ -644,7 +644,7 @@ idle_and_slow_clients_are_let_go(void **state)
 	while (!s->wire_ended)
 		loop_turn(*state, 1);
 	side_expect(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
-	assert_int_equal(s->mux_err, -ESHUTDOWN);
+	assert_int_equal(s->mux_err, -ETIMEDOUT);
 	side_free(s);
 }
 

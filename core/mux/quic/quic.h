@@ -94,6 +94,12 @@ struct quic_conf {
 	void			*arg;
 	struct quic_params	 params;
 
+	/*
+	 * optional: a session that came in, and ended before its handshake was done. For the log: it
+	 * is not the caller's, and may have come from a forged address.
+	 */
+	void			(*failed)(void *arg, const struct adit_mux *m);
+
 	/* optional: a datagram whose connection id names another worker or generation. Copies what
 	 * it keeps. Returns false: not taken, answered here. */
 	bool			(*forward)(void *arg, unsigned generation, unsigned worker,

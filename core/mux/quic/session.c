@@ -113,6 +113,8 @@ quic_session_end(struct quic_session *s, const struct adit_reason *why, const ng
 	quic_tls_close(s);
 	adit_timer_set(s->timer, linger < LINGER_MAX ? linger : LINGER_MAX);
 	adit_mux_fail(&s->base, &end);
+	if (!s->announced && s->ep->conf.failed)
+		s->ep->conf.failed(s->ep->conf.arg, &s->base);
 }
 
 /* What the peer said in its CONNECTION_CLOSE. */
@@ -257,6 +259,7 @@ quic_session_read(struct quic_session *s, const struct quic_datagram *d, uint64_
 	}
 	s->heard = true;
 	adit_mux_hear(&s->base, now);
+	adit_mux_moved(&s->base, d->len, 0);
 	if (opening && s->state == QUIC_OPEN)
 		quic_tls_done(s);
 	quic_dirty(s);

@@ -164,6 +164,7 @@ quic_transmit(struct quic_session *s, uint64_t now)
 		room = transmit_probe(s, now, &sent, &err);
 	else
 		room = transmit_burst(s, now, &sent, &err);
+	adit_mux_moved(&s->base, 0, sent);
 	if (err) {
 		quic_session_error(s, err, now);
 		return true;
