@@ -49,6 +49,7 @@ struct rtcp_bind {
 	struct adit_mux		*mux;		/* owned; NULL while pausing */
 	struct adit_timer	*retry;
 	uint64_t		 pause;		/* the next one, before jitter */
+	uint64_t		 tried;		/* when the last attempt began */
 	uint64_t		 lost;		/* since when there is none; 0: there is one */
 	unsigned		 siblings;	/* as the session says */
 	bool			 draining;
@@ -94,13 +95,34 @@ rtcp_log_lost(const struct rtcp_bind *b, int err, const char *text, uint64_t pau
 		   (unsigned long long)(pause / ADIT_MS(1)));
 }
 
+/*
+ * From half of it to all of it: those who lost the same server do not come back at the same time.
+ */
+static uint64_t
+rtcp_jitter(uint64_t pause)
+{
+	return pause / 2 + (uint64_t)adit_random_below((uint32_t)(pause / 2000)) * 1000;
+}
+
+/*
+ * Pauses lie between the beginnings of two attempts: one that has waited for an answer need not
+ * wait again.
+ */
+static uint64_t
+rtcp_rest(uint64_t pause, uint64_t past)
+{
+	uint64_t least = rtcp_jitter(PAUSE_FIRST);
+
+	return pause > past + least ? pause - past : least;
+}
+
 static void
 rtcp_pause(struct rtcp_bind *b, int err, const char *text)
 {
 	uint64_t now = adit_now(), max, pause;
 
 	if (!b->lost) {
-		b->lost = now;
+		b->lost = b->tried = now;
 		b->pause = PAUSE_FIRST;
 	}
 	max = now - b->lost < SOON ? PAUSE_MAX_SOON : PAUSE_MAX_LATE;
@@ -108,11 +130,7 @@ rtcp_pause(struct rtcp_bind *b, int err, const char *text)
 	if (err == ADIT_EUNAUTH || err == ADIT_EFORBIDDEN)
 		pause = PAUSE_REFUSED;
 	b->pause = pause * 2;
-	/*
-	 * From half of it to all of it: those who lost the same server do not come back at the same
-	 * time.
-	 */
-	pause = pause / 2 + (uint64_t)adit_random_below((uint32_t)(pause / 2000)) * 1000;
+	pause = rtcp_rest(rtcp_jitter(pause), now - b->tried);
 	rtcp_log_lost(b, err, text, pause);
 	adit_timer_set(b->retry, pause);
 }
@@ -189,6 +207,7 @@ rtcp_bind_now(void *arg)
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 
+	b->tried = adit_now();
 	b->mux = adit_listener_bind(&l->base, b->worker, &address, &e);
 	if (!b->mux) {
 		rtcp_pause(b, e.code, e.text);

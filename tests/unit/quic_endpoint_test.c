@@ -347,6 +347,50 @@ nobody_listens(void **state)
 	adit_mux_close(client, NULL);
 }
 
+/*
+ * Nothing comes back, and nobody says why: the attempt does not wait for its handshake's limit,
+ * that another one may begin while its own repetitions would become rare.
+ */
+static void
+an_attempt_of_which_nothing_is_heard_ends(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client;
+	uint64_t began;
+
+	r->params.handshake = ADIT_SECONDS(60);
+	r->params.unheard = 0;
+	r->down.cut = true;
+	quic_rig_start(r);
+	began = adit_now();
+	client = quic_rig_connect(r);
+	assert_true(quic_rig_until_ended(r, client));
+	assert_int_equal(adit_mux_err(client), -ETIMEDOUT);
+	assert_in_range(adit_now() - began, ADIT_MS(1000), ADIT_SECONDS(10));
+	adit_mux_close(client, NULL);
+}
+
+/* The peer has gone without a word, and its machine says so to each of a few questions. */
+static void
+a_peer_that_crashed_is_noticed(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client, *server;
+	uint64_t began;
+
+	quic_rig_start(r);
+	quic_rig_session(r, &client, &server);
+	r->down.cut = true;		/* no last words */
+	adit_mux_close(server, NULL);
+	quic_rig_stop_server(r);
+	began = adit_now();
+	adit_mux_probe(client);
+	assert_true(quic_rig_until_ended(r, client));
+	assert_int_equal(adit_mux_err(client), ADIT_EPEERDEAD);
+	assert_in_range(adit_now() - began, ADIT_MS(300), ADIT_SECONDS(3));
+	adit_mux_close(client, NULL);
+}
+
 static bool
 one_under_way(void *arg)
 {
@@ -799,6 +843,10 @@ main(void)
 		rig_test(untrusted_certificates_are_refused),
 		rig_test(handshakes_have_a_limit),
 		rig_test(nobody_listens),
+		cmocka_unit_test_setup_teardown(an_attempt_of_which_nothing_is_heard_ends,
+						quic_rig_setup, quic_rig_teardown),
+		cmocka_unit_test_setup_teardown(a_peer_that_crashed_is_noticed, quic_rig_setup,
+						quic_rig_teardown),
 		rig_test(addresses_are_proven_under_load),
 		rig_test(sources_are_bounded),
 		rig_test(full_endpoints_refuse),

@@ -268,14 +268,16 @@ endpoint_packet(struct quic_endpoint *ep, const struct adit_packet *p, bool forw
 static void
 endpoint_troubles(struct quic_endpoint *ep, uint64_t now)
 {
-	struct adit_addr peer;
+	struct adit_addr peer, last = { .family = 0 };
 	struct quic_session *s, *next;
 	int err;
 
 	while ((err = adit_packet_trouble(ep->packet, &peer))) {
 		/* Too big: a probe of the path's MTU that was lost, nothing else. */
-		if (err == -EMSGSIZE || !quic_rate_take(&ep->troubles, now))
+		if (err == -EMSGSIZE || adit_addr_equal(&peer, &last) ||
+		    !quic_rate_take(&ep->troubles, now))
 			continue;
+		last = peer;
 		for (s = TAILQ_FIRST(&ep->sessions); s; s = next) {
 			next = TAILQ_NEXT(s, all);
 			if (adit_addr_equal(adit_mux_remote(&s->base), &peer))

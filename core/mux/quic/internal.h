@@ -166,9 +166,11 @@ struct quic_session {
 	uint64_t flow_top, flow_seen; /* the peer's numbers: highest + 1, and a bit for
 	                               * each of the 64 below */
 
+	uint64_t		 began;
 	int			 trouble;	/* what ICMP said while nothing was heard */
-	unsigned		 troubles;
-	uint64_t		 trouble_at;
+	unsigned		 troubles;	/* how often, since something was heard */
+	uint64_t		 trouble_since, trouble_at;	/* the first of them, the last */
+	uint64_t		 probe_at;	/* another PING then; 0: none */
 	struct adit_reason	 end;		/* set by a callback: why to end; text is static */
 	uint8_t alert; /* with end, in a handshake: TLS's word for it; 0: none */
 	char			 end_text[128];
@@ -257,6 +259,13 @@ void quic_session_gone(struct quic_session *s);
 
 /* An unreachable message about its peer. */
 void quic_session_trouble(struct quic_session *s, int err, uint64_t now);
+
+/*
+ * When it has to be called beside ngtcp2's own times, UINT64_MAX: never; and does what is due.
+ * False: it has ended.
+ */
+uint64_t quic_session_due(const struct quic_session *s);
+bool quic_session_do_due(struct quic_session *s, uint64_t now);
 
 /*
  * Returns n bytes of the session's window, which arrived: whether they are read concerns their

@@ -57,6 +57,7 @@ struct quic_params {
 	uint64_t		 idle;		/* silence after which a session ends: 90 s */
 	uint64_t keep_alive; /* silence after which a PING is sent: 10 s; UINT64_MAX: none */
 	uint64_t		 handshake;	/* limit of a handshake: 5 s */
+	uint64_t		 unheard;	/* of one dialled of which nothing is heard: 1.25 s */
 	uint64_t		 window;	/* a session's first receive window: 1 MiB */
 	uint64_t		 stream_window;	/* a stream's: 64 KiB */
 	uint64_t		 window_max;	/* up to which both grow: 16 MiB */

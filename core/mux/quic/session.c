@@ -11,6 +11,13 @@
 #define STREAM_WINDOW_MIN 66000		/* the longest datagram of a flow has to fit */
 #define LINGER_MAX	ADIT_SECONDS(5)
 #define TROUBLE_PAUSE	ADIT_MS(100)	/* what comes faster is about the same flight */
+#define TROUBLES_END	4		/* one for each of so many probes, and no answer */
+
+/*
+ * Of an attempt: its first repetition comes after a second, the next after two more. Time for an
+ * answer to the first; then another attempt does better.
+ */
+#define UNHEARD_MAX	ADIT_MS(1250)
 
 /* UDP payloads to try: usual paths first, then jumbo frames and loopback. */
 static const uint16_t mtu_probes[] = { 1452, 1404, 1342, 1232, 8952, 4052, 16352 };
@@ -281,20 +288,73 @@ quic_session_try_reset(struct quic_session *s, const struct quic_datagram *d, ui
 	return err;
 }
 
+/*
+ * The peer's machine (or one on the way) says that nobody is there. Anybody can say that, so the
+ * peer is asked; a few questions that come back like this and no answer mean that it is so.
+ */
+static void
+session_doubt(struct quic_session *s, uint64_t now)
+{
+	const struct adit_reason gone = { .err = ADIT_EPEERDEAD,
+		                          .text = "the peer's address is unreachable" };
+	bool first = !s->troubles || adit_mux_heard(&s->base) >= s->trouble_at;
+
+	if (!first && now - s->trouble_at < TROUBLE_PAUSE)
+		return;
+	if (first) {
+		s->troubles = 0;
+		s->trouble_since = now;
+		s->probing = true;
+	}
+	s->trouble_at = now;
+	if (++s->troubles >= TROUBLES_END && now - s->trouble_since > 2 * quic_rtt(s)) {
+		quic_session_end(s, &gone, NULL, now);
+		return;
+	}
+	s->probe_at = now + TROUBLE_PAUSE;
+	quic_dirty(s);
+}
+
 void
 quic_session_trouble(struct quic_session *s, int err, uint64_t now)
 {
 	const struct adit_reason why = { .err = err, .text = "the peer's address is unreachable" };
 
 	if (s->state == QUIC_OPEN) {
-		s->probing = true;
-		quic_dirty(s);
+		session_doubt(s, now);
 	} else if (s->state == QUIC_OPENING && !s->heard && now - s->trouble_at > TROUBLE_PAUSE) {
 		s->trouble = err;
 		s->trouble_at = now;
 		if (++s->troubles >= 2)		/* the first flight, and its repetition */
 			quic_session_end(s, &why, NULL, now);
 	}
+}
+
+uint64_t
+quic_session_due(const struct quic_session *s)
+{
+	if (s->state == QUIC_OPEN && s->probe_at)
+		return s->probe_at;
+	if (s->state == QUIC_OPENING && !s->server && !s->heard)
+		return s->began + s->params.unheard;
+	return UINT64_MAX;
+}
+
+bool
+quic_session_do_due(struct quic_session *s, uint64_t now)
+{
+	const struct adit_reason unheard = { .err = s->trouble ? s->trouble : -ETIMEDOUT,
+		                             .text = "no answer to the first packets" };
+
+	if (now < quic_session_due(s))
+		return true;
+	if (s->state == QUIC_OPENING) {
+		quic_session_end(s, &unheard, NULL, now);
+		return false;
+	}
+	s->probe_at = 0;
+	s->probing = true;
+	return true;
 }
 
 void
@@ -445,6 +505,7 @@ session_defaults(struct quic_params *p)
 {
 	p->idle = p->idle ? p->idle : ADIT_SECONDS(90);
 	p->keep_alive = p->keep_alive ? p->keep_alive : ADIT_SECONDS(10);
+	p->unheard = p->unheard ? p->unheard : UNHEARD_MAX;
 	p->handshake = p->handshake ? p->handshake : ADIT_SECONDS(5);
 	p->window = p->window ? p->window : 1 << 20;
 	p->stream_window = p->stream_window ? p->stream_window : 64 << 10;
@@ -489,6 +550,7 @@ session_new(struct quic_endpoint *ep, const struct quic_params *params, bool ser
 	s->server = server;
 	s->announced = !server;
 	s->armed = UINT64_MAX;
+	s->began = now;
 	s->params = *params;
 	session_defaults(&s->params);
 	s->ref = (ngtcp2_crypto_conn_ref){ .get_conn = session_get_conn, .user_data = s };

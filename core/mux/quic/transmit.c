@@ -67,7 +67,7 @@ transmit_packet(struct quic_session *s, struct quic_writing *w)
 static void
 transmit_arm(struct quic_session *s, uint64_t now, bool wrote)
 {
-	uint64_t expiry = ngtcp2_conn_get_expiry(s->conn);
+	uint64_t expiry = ngtcp2_conn_get_expiry(s->conn), due = quic_session_due(s);
 
 	if (expiry <= now) {
 		if (wrote) {
@@ -76,6 +76,8 @@ transmit_arm(struct quic_session *s, uint64_t now, bool wrote)
 		}
 		expiry = now + ADIT_MS(1);	/* never a loop that writes nothing */
 	}
+	if (due < expiry)
+		expiry = due > now ? due : now;
 	if (expiry >= s->armed)
 		return;
 	s->armed = expiry;
@@ -151,6 +153,8 @@ quic_transmit(struct quic_session *s, uint64_t now)
 	size_t sent = 0;
 	int err = 0;
 
+	if (!quic_session_do_due(s, now))
+		return true;
 	if (ngtcp2_conn_get_expiry(s->conn) <= now)
 		err = ngtcp2_conn_handle_expiry(s->conn, now);
 	if (err) {
