@@ -169,7 +169,9 @@ peer_connect(struct quic_peer *p, const struct adit_addr *addr, struct adit_err 
 	p->mux = ep ? quic_connect(ep, &target, e) : NULL;
 	if (!p->mux)
 		return e->code;
-	p->liveness = liveness_start(p->mux, NULL, peer_dead, p);
+	p->liveness = liveness_start(p->mux, &(struct liveness_watch){
+		.dead = peer_dead, .arg = p,
+	});
 	adit_mux_own(p->mux, peer_event, p);
 	adit_mux_want(p->mux, ADIT_OPEN | ADIT_READ);
 	return 0;

@@ -166,7 +166,7 @@ port_accepted(void *arg, struct adit_mux *m)
 	s->port = port;
 	s->mux = m;
 	s->activity.stop = session_stop;
-	s->liveness = liveness_start(m, NULL, session_dead, s);
+	s->liveness = liveness_start(m, &(struct liveness_watch){ .dead = session_dead, .arg = s });
 	port->sessions++;
 	adit_log(adit_component_log(port->component), ADIT_LOG_DEBUG,
 		 ADIT_FIELDS(ADIT_STR("kind", "listener"),

@@ -437,6 +437,12 @@ adit_conn_splice_fd(struct adit_conn *c, unsigned dir)
 	return c->ops->splice_fd(c, dir);
 }
 
+int
+adit_conn_delivery(struct adit_conn *c, struct adit_delivery *d)
+{
+	return HAS(c, delivery) ? c->ops->delivery(c, d) : -ENOTSUP;
+}
+
 void
 adit_conn_hold(struct adit_conn *c)
 {

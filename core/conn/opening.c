@@ -106,6 +106,14 @@ opening_agree(struct adit_conn *c)
 		adit_conn_agree(o->lower);
 }
 
+static int
+opening_delivery(struct adit_conn *c, struct adit_delivery *d)
+{
+	struct opening *o = opening_of(c);
+
+	return o->lower ? adit_conn_delivery(o->lower, d) : -ENOTSUP;
+}
+
 static const struct adit_conn_ops opening_ops = {
 	.size = sizeof(opening_ops),
 	.name = "opening",
@@ -118,6 +126,7 @@ static const struct adit_conn_ops opening_ops = {
 	.splice_fd = opening_splice_fd,
 	.mux = opening_mux,
 	.agree = opening_agree,
+	.delivery = opening_delivery,
 };
 
 static void

@@ -28,6 +28,7 @@ struct tcp {
 	struct adit_conn	 base;
 	int			 fd;		/* -1: dialing, or closed */
 	struct event		 event;
+	uint64_t		 sent;		/* bytes the kernel took */
 	int			 failure;	/* the socket's, to be told by the next call */
 	bool			 connecting;
 	bool			 ended;		/* the peer's end was read */
@@ -236,6 +237,7 @@ tcp_writev(struct adit_conn *c, const struct iovec *iov, int n)
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	t->sent += (uint64_t)sent;
 	return sent;
 }
 
@@ -320,6 +322,33 @@ tcp_attach(struct adit_conn *c, struct adit_worker *to)
 		adit_conn_ready(c, ADIT_READ | ADIT_WRITE);
 }
 
+int
+tcp_unacked(struct adit_conn *c)
+{
+	struct tcp *t = tcp_of(c);
+	int n = 0;
+
+	if (t->fd < 0)
+		return -ENOTCONN;
+	if (ioctl(t->fd, SIOCOUTQ, &n) < 0)
+		return -errno;
+	return n;
+}
+
+/* What was spliced is not counted: nobody who asks is spliced to. */
+static int
+tcp_delivery(struct adit_conn *c, struct adit_delivery *d)
+{
+	struct tcp *t = tcp_of(c);
+	int unacked = tcp_unacked(c);
+
+	if (unacked < 0)
+		return -ENOTSUP;
+	d->taken = t->sent;
+	d->acked = t->sent > (uint64_t)unacked ? t->sent - (uint64_t)unacked : 0;
+	return 0;
+}
+
 static const struct adit_conn_ops tcp_ops = {
 	.size = sizeof(tcp_ops),
 	.name = "tcp",
@@ -332,6 +361,7 @@ static const struct adit_conn_ops tcp_ops = {
 	.detach = tcp_detach,
 	.attach = tcp_attach,
 	.cut = tcp_cut,
+	.delivery = tcp_delivery,
 };
 
 /* ---- making them -------------------------------------------------------------------- */
@@ -483,15 +513,4 @@ unix_connect(struct adit_worker *w, const char *path, struct adit_err *e)
 	}
 	strcpy(un.sun_path, path);
 	return stream_connect(w, (struct sockaddr *)&un, sizeof(un), e);
-}
-
-int
-tcp_unacked(struct adit_conn *c)
-{
-	struct tcp *t = tcp_of(c);
-	int n = 0;
-
-	if (t->fd < 0 || ioctl(t->fd, SIOCOUTQ, &n) < 0)
-		return -errno;
-	return n;
 }

@@ -601,6 +601,18 @@ tls_want(struct adit_conn *c)
 	tls_want_lower(tls_of(c));
 }
 
+/* In the lower conn's bytes: those of our queue will be the next it takes. */
+static int
+tls_delivery(struct adit_conn *c, struct adit_delivery *d)
+{
+	struct tls *t = tls_of(c);
+	int err = t->lower ? adit_conn_delivery(t->lower, d) : -ENOTSUP;
+
+	if (!err)
+		d->taken += t->out.len;
+	return err;
+}
+
 static const struct adit_conn_ops tls_ops = {
 	.size = sizeof(tls_ops),
 	.name = "tls",
@@ -611,6 +623,7 @@ static const struct adit_conn_ops tls_ops = {
 	.free = tls_free,
 	.want = tls_want,
 	.cut = tls_cut,
+	.delivery = tls_delivery,
 };
 
 /* ---- making them -------------------------------------------------------- */

@@ -2,67 +2,65 @@
 
 #include "core/mux/liveness.h"
 
-#define PROBE_NS ADIT_SECONDS(1)
+/* A little more often than what counts as fresh, so that a near peer always is. */
+#define PROBE_NS ADIT_MS(900)
+#define DOUBT_NS ADIT_MS(1500)
 #define SILENCE_NS ADIT_SECONDS(3)
 
 struct liveness {
 	struct adit_mux		*mux;
 	struct adit_timer	*timer;
-	bool			(*answers)(const struct adit_mux *m);
-	void			(*dead)(void *arg);
-	void			*arg;
+	struct liveness_watch	 watch;
 	uint64_t		 looked;	/* when it looked last */
 	uint64_t		 since;		/* silence before that does not count */
 };
 
-static bool
-liveness_is_silent(struct liveness *l, uint64_t now)
+static uint64_t
+liveness_silence(struct liveness *l, uint64_t now)
 {
-	uint64_t heard = adit_mux_heard(l->mux);
+	uint64_t silence = adit_mux_silence(l->mux);
 
 	/* Late itself: what the peer sent meanwhile may not have been read yet. */
 	if (now - l->looked > 2 * PROBE_NS)
 		l->since = now;
-	if (heard < l->since)
-		heard = l->since;
-	return now > heard && now - heard >= SILENCE_NS;
+	return silence < now - l->since ? silence : now - l->since;
 }
 
 static void
 liveness_look(void *arg)
 {
 	struct liveness *l = arg;
-	uint64_t now = adit_now();
-	bool silent;
+	uint64_t now = adit_now(), silence, left;
 
 	if (adit_mux_err(l->mux))
 		return;
-	adit_timer_set(l->timer, PROBE_NS);
-	if (!adit_mux_is_open(l->mux) || (l->answers && !l->answers(l->mux))) {
+	if (!adit_mux_is_open(l->mux)) {
 		l->looked = l->since = now;
+		adit_timer_set(l->timer, PROBE_NS);
 		return;
 	}
-	silent = liveness_is_silent(l, now);
+	silence = liveness_silence(l, now);
 	l->looked = now;
-	if (!silent) {
-		adit_mux_probe(l->mux);
+	if (silence >= SILENCE_NS) {
+		l->watch.dead(l->watch.arg);
 		return;
 	}
-	adit_timer_stop(l->timer);
-	l->dead(l->arg);
+	left = SILENCE_NS - silence;
+	adit_timer_set(l->timer, left < PROBE_NS ? left : PROBE_NS);
+	adit_mux_probe(l->mux);
+	if (silence >= DOUBT_NS && l->watch.doubt)
+		l->watch.doubt(l->watch.arg);
 }
 
 struct liveness *
-liveness_start(struct adit_mux *m, bool (*answers)(const struct adit_mux *m),
-	       void (*dead)(void *arg), void *arg)
+liveness_start(struct adit_mux *m, const struct liveness_watch *watch)
 {
 	struct liveness *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL;
 	*l = (struct liveness){
-		.mux = m, .answers = answers, .dead = dead, .arg = arg,
-		.looked = adit_now(), .since = adit_now(),
+		.mux = m, .watch = *watch, .looked = adit_now(), .since = adit_now(),
 	};
 	l->timer = adit_timer_new(adit_mux_worker(m), liveness_look, l);
 	if (!l->timer) {

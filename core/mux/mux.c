@@ -7,11 +7,15 @@
 
 #include <adit/mux.h>
 
+#include "core/mux/mux.h"
 #include "core/runtime/worker.h"
 
 /* For how long a peer may open more after a drain: one that cannot be told, or does not answer. */
 #define DRAIN_NS ADIT_MS(200)
 #define DRAIN_MAX_NS ADIT_SECONDS(3)
+
+/* Of an io: the peer was heard, and somebody waits for that. Beside enum adit_event. */
+#define MUX_HEARD 128u
 
 #define HAS(m, op) \
 	((m)->ops->size > offsetof(struct adit_mux_ops, op) && (m)->ops->op)
@@ -30,6 +34,9 @@ struct adit_mux_core {
 	uint64_t		 heard, id;
 	uint64_t		 born;		/* adit_now() */
 	struct adit_traffic	 traffic;
+	_Atomic uint64_t	*heard_too;	/* borrowed, may be NULL: told whenever heard is */
+	void			(*await)(void *arg);	/* to be called when it is heard */
+	void			*await_arg;
 	struct adit_addr	 local, remote;
 };
 
@@ -45,13 +52,28 @@ mux_hand_out(struct adit_mux_core *core)
 }
 
 static void
+mux_was_heard(struct adit_mux_core *core)
+{
+	void (*await)(void *arg) = core->await;
+
+	core->await = NULL;
+	core->io.ready &= (uint8_t)~MUX_HEARD;
+	core->io.want &= (uint8_t)~MUX_HEARD;
+	if (await)
+		await(core->await_arg);
+}
+
+static void
 mux_run(struct io *io, unsigned events)
 {
 	struct adit_mux_core *core = adit_container_of(io, struct adit_mux_core, io);
 
+	if (events & MUX_HEARD)
+		mux_was_heard(core);
+	events &= ~MUX_HEARD;
 	if (events & ADIT_READ)
 		mux_hand_out(core);
-	if (core->cb)
+	if (core->cb && events)
 		core->cb(core->owner, core->mux, events);
 }
 
@@ -103,6 +125,7 @@ adit_mux_own(struct adit_mux *m, adit_mux_cb *cb, void *owner)
 void
 adit_mux_want(struct adit_mux *m, unsigned events)
 {
+	events |= m->core->io.want & MUX_HEARD;
 	if (m->core->io.closed || m->core->io.want == events)
 		return;
 	io_want(&m->core->io, events);
@@ -245,6 +268,16 @@ adit_mux_heard(const struct adit_mux *m)
 	return m->core->heard;
 }
 
+uint64_t
+adit_mux_silence(struct adit_mux *m)
+{
+	uint64_t now = adit_now();
+
+	if (HAS(m, silence))
+		return m->ops->silence(m, now);
+	return now > m->core->heard ? now - m->core->heard : 0;
+}
+
 unsigned
 adit_mux_streams(const struct adit_mux *m)
 {
@@ -326,8 +359,35 @@ adit_mux_fail(struct adit_mux *m, const struct adit_reason *why)
 void
 adit_mux_hear(struct adit_mux *m, uint64_t now)
 {
-	if (now > m->core->heard)
-		m->core->heard = now;
+	struct adit_mux_core *core = m->core;
+
+	if (now <= core->heard)
+		return;
+	core->heard = now;
+	if (core->heard_too)
+		atomic_store_explicit(core->heard_too, now, memory_order_relaxed);
+	if (core->await)
+		io_ready(&core->io, MUX_HEARD);
+}
+
+void
+mux_tell_heard(struct adit_mux *m, _Atomic uint64_t *heard)
+{
+	m->core->heard_too = heard;
+	if (heard)
+		atomic_store_explicit(heard, m->core->heard, memory_order_relaxed);
+}
+
+void
+mux_await_heard(struct adit_mux *m, void (*heard)(void *arg), void *arg)
+{
+	struct io *io = &m->core->io;
+
+	m->core->await = heard;
+	m->core->await_arg = arg;
+	io->ready &= (uint8_t)~MUX_HEARD;
+	if (!io->closed)
+		io_want(io, heard ? io->want | MUX_HEARD : io->want & ~MUX_HEARD);
 }
 
 void

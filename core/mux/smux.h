@@ -67,6 +67,15 @@ struct adit_mux *smux_new(struct adit_conn *lower, const struct smux_conf *conf)
 bool smux_peer_is_adit(const struct adit_mux *m);
 
 /*
+ * Tells that what was just written to a stream obliges the peer to answer: a gost of version 2
+ * returns the window of the first bytes that it reads of a stream, and knows no other question.
+ */
+void smux_asked(struct adit_mux *m);
+
+/* Whether the session is not read, because what was read is not taken: nothing can be heard. */
+bool smux_is_paused(const struct adit_mux *m);
+
+/*
  * Whether the peer, an adit, has asked that no more streams be opened (its adit_mux_drain): a NOP
  * with stream id 0x7fffffff. The owner is woken by ADIT_READ when that comes.
  */

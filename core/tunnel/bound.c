@@ -4,17 +4,76 @@
 
 #include <adit/log.h>
 
+#include "core/mux/liveness.h"
+#include "core/mux/mux.h"
 #include "core/service/ending.h"
 #include "core/tunnel/kept.h"
+#include "core/tunnel/table.h"
 
 /* Between two looks for idle streams of a client that drains. */
 #define DRAIN_NS ADIT_MS(100)
+
+/* ---- is the client there? --------------------------------------------------------------- */
+
+static void
+bound_heard(void *arg)
+{
+	struct bound *b = arg;
+
+	adit_tunnel_set_usable(b->worker, b->number, true);
+	awaiting_heard(&b->awaiting);
+}
+
+void
+bound_doubt(struct bound *b)
+{
+	adit_tunnel_set_usable(b->worker, b->number, false);
+	mux_await_heard(b->mux, bound_heard, b);
+}
+
+/* An open has waited for long: another session takes it, if there is one. */
+static bool
+bound_is_late(void *arg)
+{
+	struct bound *b = arg;
+	const struct adit_open self = {
+		.tunnel = b->tunnel, .network = b->network, .session = b->key,
+	};
+
+	bound_doubt(b);
+	return tunnels_has_other(tunnels_of(b->worker), &self);
+}
+
+void
+bound_follow(struct bound *b, struct adit_mux *m)
+{
+	b->mux = m;
+	tunnels_follow(tunnels_of(b->worker), b->number, m);
+}
+
+bool
+bound_must_answer(const struct bound *b)
+{
+	return adit_now() - adit_mux_heard(b->mux) > LIVENESS_FRESH;
+}
+
+struct adit_conn *
+bound_ask(struct bound *b, struct adit_conn *c, struct adit_err *e)
+{
+	adit_mux_probe(b->mux);
+	mux_await_heard(b->mux, bound_heard, b);
+	return awaiting_add(&b->awaiting, c, e);
+}
+
+/* ---- in its tunnel ------------------------------------------------------------------------ */
 
 int
 bound_join(struct bound *b, struct adit_worker *w, const struct bound_conf *conf,
 	   adit_session_open *open, void *session)
 {
 	b->worker = w;
+	b->network = conf->network;
+	awaiting_init(&b->awaiting, bound_is_late, b);
 	adit_uuid_format(&conf->tunnel, b->tunnel);
 	adit_uuid_format(&conf->connector, b->connector);
 	b->number = adit_tunnel_join(w, &(struct adit_member){
@@ -43,6 +102,10 @@ bound_leave(struct bound *b)
 {
 	adit_tunnel_leave(b->worker, b->number);
 	b->number = 0;
+	if (b->mux)
+		mux_await_heard(b->mux, NULL, NULL);
+	b->mux = NULL;
+	awaiting_fini(&b->awaiting, ADIT_EPEERDEAD);
 	adit_timer_free(b->drain);
 	b->drain = NULL;
 }

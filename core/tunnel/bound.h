@@ -1,12 +1,16 @@
 /*
  * The server's end of a bound client, whatever its wire: a member of its tunnel, an activity of its
- * service, a line in the log at its end.
+ * service, a line in the log at its end. A client that was silent for a second is asked whether it
+ * is there before a visitor's bytes go to it; others are preferred until it is heard.
  */
 #ifndef ADIT_CORE_BOUND_H
 #define ADIT_CORE_BOUND_H
 
+#include <adit/mux.h>
 #include <adit/plugin.h>
 #include <adit/tunnel.h>
+
+#include "core/tunnel/awaiting.h"
 
 /* Embedded in a wire's session. Its fields are this module's, but for number and connector. */
 struct bound {
@@ -15,6 +19,9 @@ struct bound {
 	struct adit_timer	*drain;		/* runs once the client drains */
 	uint64_t		 number;	/* in the tunnel table; 0: has left */
 	uint64_t		 key;		/* the number it had */
+	enum adit_network	 network;
+	struct adit_mux		*mux;		/* who carries it; borrowed, NULL: nobody yet */
+	struct awaiting		 awaiting;	/* opens that wait for a sign of life */
 	char			 tunnel[37], connector[37];
 };
 
@@ -38,6 +45,25 @@ int bound_join(struct bound *b, struct adit_worker *w, const struct bound_conf *
 /* Of one that joined: it counts as an activity, with that stop, until bound_end. */
 void bound_begin(struct bound *b, const struct bound_conf *conf,
 		 void (*stop)(struct adit_activity *a, int why));
+
+/*
+ * m carries the session: when m is heard, its client is. Once, after bound_join; m must not be
+ * closed before bound_leave or bound_end.
+ */
+void bound_follow(struct bound *b, struct adit_mux *m);
+
+/* Whether m was silent for so long that the client has to show that it is there. */
+bool bound_must_answer(const struct bound *b);
+
+/*
+ * Of one that has to: takes c, a stream that is open and whose head was written, and probes m. What
+ * is returned opens over c when the client is heard, or fails with ADIT_EPEERDEAD once others could
+ * do it sooner. NULL with e filled: out of memory, and c is closed.
+ */
+struct adit_conn *bound_ask(struct bound *b, struct adit_conn *c, struct adit_err *e);
+
+/* The client is late with its answer: others are preferred until it is heard. */
+void bound_doubt(struct bound *b);
 
 /* Takes back bound_join, of one that did not begin. */
 void bound_leave(struct bound *b);

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "core/mux/liveness.h"
 #include "core/tunnel/pick.h"
 #include "core/tunnel/table.h"
 
@@ -8,7 +9,9 @@ member_fits(const struct tunnel_member *m, const struct tunnel_wish *wish)
 {
 	const struct tunnel_tried *tried = wish->tried;
 
-	if (m->network != wish->network || !atomic_load_explicit(&m->usable, memory_order_relaxed))
+	if (m->network != wish->network)
+		return false;
+	if (!wish->any && !atomic_load_explicit(&m->usable, memory_order_relaxed))
 		return false;
 	for (unsigned i = 0; tried && i < tried->n; i++)
 		if (tried->numbers[i] == m->number)
@@ -74,9 +77,8 @@ choose_of_client(const struct tunnel_member *const *members, unsigned n, unsigne
  * probability w / (sum so far). A member may become unusable between two passes, so there is
  * only one; the first exclusive one starts the choice anew.
  */
-const struct tunnel_member *
-tunnel_choose(const struct tunnel_member *const *members, unsigned n,
-	      const struct tunnel_wish *wish)
+static const struct tunnel_member *
+choose(const struct tunnel_member *const *members, unsigned n, const struct tunnel_wish *wish)
 {
 	const struct tunnel_member *chosen = NULL, *m;
 	bool exclusive = false;
@@ -100,6 +102,54 @@ tunnel_choose(const struct tunnel_member *const *members, unsigned n,
 			chosen = m;
 	}
 	return chosen;
+}
+
+const struct tunnel_member *
+tunnel_choose(const struct tunnel_member *const *members, unsigned n,
+	      const struct tunnel_wish *wish)
+{
+	const struct tunnel_member *m = choose(members, n, wish);
+	struct tunnel_wish last = *wish;
+
+	last.any = true;
+	return m ? m : choose(members, n, &last);
+}
+
+bool
+tunnels_has(const struct tunnel_worker *part, const char *tunnel, uint64_t number)
+{
+	const struct tunnel_member *const *members;
+	unsigned n;
+
+	members = tunnels_find(part, tunnel, &n);
+	for (unsigned i = 0; i < n; i++)
+		if (members[i]->number == number)
+			return true;
+	return false;
+}
+
+bool
+tunnels_has_other(const struct tunnel_worker *part, const struct adit_open *req)
+{
+	const struct tunnel_tried self = { .numbers = { req->session }, .n = 1 };
+	const struct tunnel_wish wish = { .network = req->network, .tried = &self };
+	const struct tunnel_member *const *members;
+	unsigned n;
+
+	members = tunnels_find(part, req->tunnel, &n);
+	for (unsigned i = 0; i < n; i++)
+		if (member_fits(members[i], &wish))
+			return true;
+	return false;
+}
+
+/* Heard within the last second: may be given a request without being asked for a sign of life. */
+static bool
+member_is_fresh(const struct tunnel_member *m)
+{
+	uint64_t heard = atomic_load_explicit(&m->heard, memory_order_relaxed), now = adit_now();
+
+	return heard >= now || now - heard <= LIVENESS_FRESH;
 }
 
 static const struct tunnel_member *
@@ -135,6 +185,7 @@ tunnels_choose(const struct tunnel_worker *part, const struct adit_open *req,
 	tried->numbers[tried->n++] = m->number;
 	*out = (struct adit_choice){
 		.session = m->number, .worker = m->worker, .visitor_address = m->visitor_address,
+		.fresh = member_is_fresh(m),
 	};
 	return true;
 }

@@ -1,7 +1,8 @@
 /*
  * Choosing one of a tunnel's sessions: weighted random among the clients that have usable ones of
  * the network asked for, then one of that client's: of the asking worker if there is one. Weight 0
- * counts as 1; where one of weight 255 is there, only such are considered.
+ * counts as 1; where one of weight 255 is there, only such are considered. Where nobody is usable,
+ * the same among all: one that may still answer is better than none.
  */
 #ifndef ADIT_CORE_TUNNEL_PICK_H
 #define ADIT_CORE_TUNNEL_PICK_H
@@ -14,7 +15,7 @@
 
 #define TUNNEL_ATTEMPTS 3u
 
-/* A session as all workers see it. Immutable, but for usable, which its worker sets. */
+/* A session as all workers see it. Immutable, but for usable and heard, which its worker sets. */
 struct tunnel_member {
 	uint64_t		number;
 	unsigned		worker;		/* its index */
@@ -23,6 +24,7 @@ struct tunnel_member {
 	uint8_t			weight;
 	bool			visitor_address;
 	atomic_bool		usable;
+	_Atomic uint64_t	heard;		/* as adit_mux_heard; UINT64_MAX: unknown */
 };
 
 /* What was tried for one open and is not to be tried again. Zero it before use. */
@@ -35,6 +37,7 @@ struct tunnel_wish {
 	enum adit_network		 network;
 	unsigned			 worker;	/* who asks */
 	const struct tunnel_tried	*tried;		/* NULL: nothing */
+	bool				 any;		/* who is not usable, too */
 };
 
 /* Sessions of one client stand side by side. NULL: none is left. */
@@ -52,5 +55,11 @@ struct tunnel_worker;
  */
 bool tunnels_choose(const struct tunnel_worker *part, const struct adit_open *req,
 		    struct tunnel_tried *tried, struct adit_choice *out);
+
+/* Whether that session is in the tunnel. */
+bool tunnels_has(const struct tunnel_worker *part, const char *tunnel, uint64_t number);
+
+/* Whether the tunnel has a usable session of that network beside req->session. */
+bool tunnels_has_other(const struct tunnel_worker *part, const struct adit_open *req);
 
 #endif

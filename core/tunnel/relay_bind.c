@@ -110,7 +110,9 @@ bind_open_session(struct relay_bind *b)
 		bind_fail(b, -ENOMEM, "out of memory");
 		return;
 	}
-	b->liveness = liveness_start(b->session, smux_peer_is_adit, bind_session_dead, b);
+	b->liveness = liveness_start(b->session, &(struct liveness_watch){
+		.dead = bind_session_dead, .arg = b,
+	});
 	adit_mux_own(b->session, bind_session_event, b);
 	adit_mux_want(b->session, ADIT_OPEN | ADIT_READ);
 	adit_mux_ready(&b->base, ADIT_OPEN);

@@ -12,6 +12,7 @@ struct relay_session {
 	struct bound		 bound;
 	struct adit_mux		*mux;		/* owned */
 	struct liveness		*liveness;
+	unsigned		 version;	/* of smux */
 };
 
 /*
@@ -32,10 +33,21 @@ session_head(const struct adit_open *req, struct relay_msg *m)
 	m->addr[1].port = req->port;
 }
 
+/*
+ * Whether the client can be asked: a gost that speaks smux 1 answers nothing but for the target,
+ * and a session that we do not read is not heard.
+ */
+static bool
+session_answers(const struct relay_session *s)
+{
+	return (s->version > 1 || smux_peer_is_adit(s->mux)) && !smux_is_paused(s->mux);
+}
+
 static struct adit_conn *
 session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 {
 	struct relay_session *s = arg;
+	bool ask = session_answers(s) && bound_must_answer(&s->bound);
 	struct adit_conn *c = adit_mux_open(s->mux, 0, e);
 	struct relay_msg m;
 	int err;
@@ -53,7 +65,10 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 		adit_err_set(e, err, "stream head: %s", adit_strerror(err));
 		return NULL;
 	}
-	return c;
+	/* The only question that a gost answers, so each counts. */
+	if (s->version > 1 && !smux_peer_is_adit(s->mux))
+		smux_asked(s->mux);
+	return ask ? bound_ask(&s->bound, c, e) : c;
 }
 
 static void
@@ -63,6 +78,14 @@ session_end(struct relay_session *s, const struct adit_reason *why)
 	liveness_stop(s->liveness);
 	adit_mux_close(s->mux, why);
 	free(s);
+}
+
+static void
+session_doubt(void *arg)
+{
+	struct relay_session *s = arg;
+
+	bound_doubt(&s->bound);
 }
 
 static void
@@ -131,6 +154,7 @@ relay_session_start(struct adit_conn *lower, const struct relay_session_conf *co
 
 	if (!s)
 		return session_refuse(NULL, lower, -ENOMEM);
+	s->version = conf->smux.version;
 	err = bound_join(&s->bound, w, &conf->bound, session_open, s);
 	if (err)
 		return session_refuse(s, lower, err);
@@ -148,7 +172,10 @@ relay_session_start(struct adit_conn *lower, const struct relay_session_conf *co
 		return session_refuse(s, NULL, err ? err : -ENOMEM);
 	}
 	adit_mux_set_remote(s->mux, &remote);
-	s->liveness = liveness_start(s->mux, smux_peer_is_adit, session_dead, s);
+	s->liveness = liveness_start(s->mux, &(struct liveness_watch){
+		.doubt = session_doubt, .dead = session_dead, .arg = s,
+	});
+	bound_follow(&s->bound, s->mux);
 	bound_begin(&s->bound, &conf->bound, session_stop);
 	adit_mux_own(s->mux, session_event, s);
 	adit_mux_want(s->mux, ADIT_OPEN | ADIT_READ);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mux/mux.h"
 #include "core/tunnel/table.h"
 
 #define SHARD_BITS 10
@@ -449,6 +450,7 @@ entry_new(const struct adit_member *m, unsigned worker)
 	e->member.weight = (uint8_t)m->weight;
 	e->member.visitor_address = m->visitor_address;
 	atomic_init(&e->member.usable, true);
+	atomic_init(&e->member.heard, UINT64_MAX);
 	return e;
 }
 
@@ -505,6 +507,8 @@ adit_tunnel_leave(struct adit_worker *w, uint64_t number)
 	if (!s)
 		return;
 	t = part->table;
+	if (s->mux)
+		mux_tell_heard(s->mux, NULL);
 	idmap_remove(&part->sessions, &s->node);
 	atomic_store_explicit(&s->entry->member.usable, false, memory_order_relaxed);
 	pthread_mutex_lock(&t->lock);
@@ -513,6 +517,17 @@ adit_tunnel_leave(struct adit_worker *w, uint64_t number)
 		t->n--;
 	table_begin_grace(t);
 	free(s);
+}
+
+void
+tunnels_follow(struct tunnel_worker *part, uint64_t number, struct adit_mux *m)
+{
+	struct tunnel_session *s = tunnels_session(part, number);
+
+	if (!s)
+		return;
+	s->mux = m;
+	mux_tell_heard(m, &s->entry->member.heard);
 }
 
 void

@@ -21,6 +21,7 @@ struct tunnel_session {
 	struct tunnel_entry	*entry;		/* its place in the table */
 	adit_session_open	*open;
 	void			*session;
+	struct adit_mux		*mux;		/* tells heard, or NULL */
 };
 
 /* A worker's part. */
@@ -43,6 +44,12 @@ struct tunnel_worker *tunnels_of(struct adit_worker *w);
 /* The members of that tunnel, *n of them; valid until the callback that is running returns. */
 const struct tunnel_member *const *tunnels_find(const struct tunnel_worker *t, const char *name,
 						unsigned *n);
+
+/*
+ * The session's peer is heard when m's is: m tells all workers when that was, until it leaves,
+ * which must come before m is closed. Same worker.
+ */
+void tunnels_follow(struct tunnel_worker *t, uint64_t number, struct adit_mux *m);
 
 /* The session of this worker with that number, or NULL. */
 struct tunnel_session *tunnels_session(const struct tunnel_worker *t, uint64_t number);

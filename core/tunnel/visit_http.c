@@ -20,6 +20,7 @@
 #include "core/service/ending.h"
 #include "core/tunnel/forwarded.h"
 #include "core/tunnel/kept.h"
+#include "core/tunnel/table.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/hostname.h"
 
@@ -196,13 +197,17 @@ request_failure_status(int why)
 
 /*
  * Whether the request is sent once more, on a new stream, which can do no harm: a kept one may have
- * been closed by the target while our request was on its way, or the client has died.
+ * been closed by the target while our request was on its way, or the client has died or gone.
  */
 static bool
 request_moves(const struct http_request *r, const struct front_result *result)
 {
-	return result->again && !r->repeated && !r->visit->stopping &&
-	       (r->reused || result->err == ADIT_EPEERDEAD);
+	const struct tunnel_worker *part = tunnels_of(adit_mux_worker(r->visit->front));
+
+	if (!result->again || r->repeated || r->visit->stopping)
+		return false;
+	return r->reused || result->err == ADIT_EPEERDEAD ||
+	       !tunnels_has(part, r->tunnel, r->choice.session);
 }
 
 /* A response that was cut, or an upgraded connection that is over: the visitor's ends with it. */
@@ -286,7 +291,11 @@ request_find_back(struct http_request *r, struct adit_err *e)
 		return adit_err_set(e, err, "%s", adit_strerror(err));
 	key.session = r->choice.session;
 	key.visitor = r->choice.visitor_address ? v->id.conn : 0;
-	if (v->shared->conf.keepalive && !r->repeated)
+	/*
+	 * A client that was not heard for a second is asked first, and the head of a new stream is
+	 * what asks it.
+	 */
+	if (v->shared->conf.keepalive && !r->repeated && r->choice.fresh)
 		r->back = kept_take(w, &key);
 	if (!r->back)
 		return request_open_back(r, e);

@@ -45,6 +45,12 @@ enum adit_conn_flag {
 struct adit_conn;
 struct adit_mux;
 
+/* How far what was written has come, in bytes as the lowest layer counts them. */
+struct adit_delivery {
+	uint64_t	taken;		/* down to the kernel, or to a queue on the way there */
+	uint64_t	acked;		/* of those, what the peer's kernel (QUIC: the peer) has */
+};
+
 /* What a kind of conn implements. Called through the wrappers below only. */
 struct adit_conn_ops {
 	size_t		 size;		/* of this table: what lies beyond its end is NULL */
@@ -113,6 +119,9 @@ struct adit_conn_ops {
 
 	/* adit_conn_agree, where the protocol tells the peer. */
 	void		(*agree)(struct adit_conn *c);
+
+	/* As adit_conn_delivery. */
+	int		(*delivery)(struct adit_conn *c, struct adit_delivery *d);
 };
 
 struct adit_conn_core;
@@ -216,6 +225,12 @@ struct adit_mux *adit_conn_mux(struct adit_conn *c);
 
 /* As the optional operation, after checking that nothing was given back. */
 int adit_conn_splice_fd(struct adit_conn *c, unsigned dir);
+
+/*
+ * How far the bytes written to c have come: what is taken now has arrived once acked is that much.
+ * 0, or -ENOTSUP where nobody knows.
+ */
+int adit_conn_delivery(struct adit_conn *c, struct adit_delivery *d);
 
 /*
  * Gives c up and runs arrived on the other worker, which owns it from then on (no owner, nothing

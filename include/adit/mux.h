@@ -71,6 +71,9 @@ struct adit_mux_ops {
 
 	/* optional: adit_mux_protocol */
 	const char	*(*protocol)(const struct adit_mux *m);
+
+	/* optional: adit_mux_silence at the time now, where that is not just since it was heard */
+	uint64_t	 (*silence)(struct adit_mux *m, uint64_t now);
 };
 
 struct adit_mux_core;
@@ -137,6 +140,13 @@ bool adit_mux_is_open(const struct adit_mux *m);
 int adit_mux_err(const struct adit_mux *m);		/* 0 while it lives */
 const struct adit_reason *adit_mux_reason(const struct adit_mux *m);	/* why it ended; m's */
 uint64_t adit_mux_heard(const struct adit_mux *m);	/* adit_now() of the peer's last byte */
+
+/*
+ * For how many ns the peer has owed a sign of life: 0 while nothing was asked (adit_mux_probe), or
+ * what was asked is still on its way to the peer's kernel and gets on, or we do not read ourselves.
+ */
+uint64_t adit_mux_silence(struct adit_mux *m);
+
 unsigned adit_mux_streams(const struct adit_mux *m);	/* conns of it that are not closed */
 uint64_t adit_mux_age(const struct adit_mux *m);		/* ns since it was made */
 uint64_t adit_mux_id(const struct adit_mux *m);		/* for the log; unique in the process */

@@ -49,7 +49,10 @@ uint64_t adit_tunnel_join(struct adit_worker *w, const struct adit_member *m);
 /* Leaves; after this open is not called again. Same worker. 0 is fine. */
 void adit_tunnel_leave(struct adit_worker *w, uint64_t number);
 
-/* A session in trouble (not answering) is out of rotation until it is well again. Same worker. */
+/*
+ * A session in trouble (not answering) is out of rotation until it is well again: chosen only where
+ * there is no other. Same worker.
+ */
 void adit_tunnel_set_usable(struct adit_worker *w, uint64_t number, bool usable);
 
 /* A session that was chosen. */
@@ -57,6 +60,7 @@ struct adit_choice {
 	uint64_t	session;	/* its number */
 	unsigned	worker;		/* index of the one it belongs to */
 	bool		visitor_address;	/* as its member's */
+	bool		fresh;		/* heard within the last second: may be sent a request */
 };
 
 /*

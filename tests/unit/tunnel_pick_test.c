@@ -94,11 +94,14 @@ only_what_fits_is_chosen(void **state)
 
 	(void)state;
 	assert_null(tunnel_choose(NULL, 0, &tcp));
-	assert_null(tunnel_choose(all, 2, &tcp));
-	assert_ptr_equal(tunnel_choose(all, 3, &tcp_else), &c);
+	assert_null(tunnel_choose(all, 1, &tcp));
+	for (int i = 0; i < 20; i++)
+		assert_ptr_equal(tunnel_choose(all, 3, &tcp_else), &c);
 	assert_ptr_equal(tunnel_choose(all, 3, &udp_else), &a);
 	assert_null(tunnel_choose(all, 3, &unix_else));
 	tried.numbers[tried.n++] = 3;
+	assert_ptr_equal(tunnel_choose(all, 3, &tcp_else), &b);		/* better than nobody */
+	tried.numbers[tried.n++] = 2;
 	assert_null(tunnel_choose(all, 3, &tcp_else));
 	assert_ptr_equal(tunnel_choose(all, 3, &udp_else), &a);
 }

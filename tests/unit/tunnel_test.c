@@ -57,10 +57,17 @@ sessions_join_and_leave(void **state)
 	assert_int_equal(adit_tunnel_pick(l->worker, NAME "x", ADIT_TCP, &choice),
 			 ADIT_ENOTUNNEL);
 
+	/* One in trouble is the last choice. */
+	fake_join(&b, NAME, ADIT_TCP, 0);
 	adit_tunnel_set_usable(l->worker, a.number, false);
-	assert_int_equal(adit_tunnel_pick(l->worker, NAME, ADIT_TCP, &choice), ADIT_ENOTUNNEL);
-	adit_tunnel_set_usable(l->worker, a.number, true);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(adit_tunnel_pick(l->worker, NAME, ADIT_TCP, &choice), 0);
+		assert_int_equal(choice.session, b.number);
+	}
+	fake_leave(&b);
 	assert_int_equal(adit_tunnel_pick(l->worker, NAME, ADIT_TCP, &choice), 0);
+	assert_int_equal(choice.session, a.number);
+	adit_tunnel_set_usable(l->worker, a.number, true);
 
 	fake_join(&b, NAME, ADIT_UDP, 0);
 	assert_int_equal(adit_tunnel_pick(l->worker, NAME, ADIT_UDP, &choice), 0);

@@ -261,6 +261,15 @@ stream_mux(struct adit_conn *c)
 	return s ? &s->base : NULL;
 }
 
+static int
+stream_delivery(struct adit_conn *c, struct adit_delivery *d)
+{
+	const struct quic_stream *st = quic_stream_of(quic_chan_of(c));
+
+	*d = (struct adit_delivery){ .taken = st->acked + st->chan.tx.len, .acked = st->acked };
+	return 0;
+}
+
 static const struct adit_conn_ops stream_ops = {
 	.size = sizeof(stream_ops),
 	.name = "quic",
@@ -270,6 +279,7 @@ static const struct adit_conn_ops stream_ops = {
 	.close = stream_close,
 	.free = stream_free,
 	.mux = stream_mux,
+	.delivery = stream_delivery,
 };
 
 /* ---- beginning --------------------------------------------------------------------------- */
