@@ -29,14 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--adit", default=os.environ.get("ADIT", ""), help="the daemon under test (or $ADIT)")
     parser.addoption("--gost", default=os.environ.get("ADIT_GOST", ""),
                      help="a gost 3 (or $ADIT_GOST; else the one in PATH)")
+    parser.addoption("--long", action="store_true", help="also what takes minutes")
     parser.addoption("--peers", default="adit", choices=sorted(PEERS), help="who talks to whom")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With other peers than adit alone only the tests run that are about both."""
-    if config.getoption("peers") == "adit":
-        return
-    chosen = [i for i in items if i.get_closest_marker("peers")]
+    """With other peers than adit alone only the tests run that are about both; the long ones when asked for."""
+    peers, long = config.getoption("peers") != "adit", config.getoption("long")
+    chosen = [i for i in items if not (peers and not i.get_closest_marker("peers"))
+              and not (i.get_closest_marker("long") and not long)]
     config.hook.pytest_deselected(items=[i for i in items if i not in chosen])
     items[:] = chosen
 

@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
 from .waiting import PATIENCE
 
@@ -111,12 +111,13 @@ def address(text: str) -> Address:
 class Daemon:
     """One running program. Its folder is its working directory and its home."""
 
-    def __init__(self, program: Path, args: list[str], folder: Path, name: str) -> None:
+    def __init__(self, program: Path, args: list[str], folder: Path, name: str,
+                 within: Sequence[str] = ()) -> None:
         self.program, self.args, self.folder, self.name = program, args, folder, name
         self.must_end_well = True
         self._out = open(folder / f"{name}.out", "wb+")
         self._process = subprocess.Popen(
-            [str(program), *args],
+            [*within, str(program), *args],
             cwd=folder,
             env={**os.environ, **SANITIZERS, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")},
             stdin=subprocess.DEVNULL,

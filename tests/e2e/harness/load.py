@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import collections
 import threading
+import time
+from dataclasses import dataclass
 from typing import Callable
 
 from . import visitor
 from .daemon import Address
+from .waiting import PATIENCE
 
 
 def at_once(n: int, work: Callable[[int], None], limit: float = 120) -> None:
@@ -63,3 +66,59 @@ class Load:
         for thread in self._threads:
             thread.join()
         return self.outcomes
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request: when it began and ended (time.time()), and what came of it."""
+
+    began: float
+    ended: float
+    outcome: str
+
+
+class Arrivals:
+    """Visitors that come at a steady rate, each on a connection of its own, however long the ones before
+    have to wait; until stop()."""
+
+    def __init__(self, entry: Address, host: str, rate: float = 40, path: str = "/") -> None:
+        self._entry, self._host, self._path = entry, host, path
+        self._lock = threading.Lock()
+        self._visits: list[Visit] = []
+        self._under_way: list[threading.Thread] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._arrive, args=(1 / rate,), daemon=True)
+        self._thread.start()
+
+    def _arrive(self, gap: float) -> None:
+        while not self._stop.wait(gap):
+            visit = threading.Thread(target=self._visit, daemon=True)
+            self._under_way = [t for t in self._under_way if t.is_alive()] + [visit]
+            visit.start()
+
+    def _visit(self) -> None:
+        began = time.time()
+        try:
+            answer = visitor.get(self._entry, self._host, self._path)
+            outcome = answer.text if answer.status == 200 else str(answer.status)
+        except (OSError, visitor.http.client.HTTPException):
+            outcome = "cut"
+        with self._lock:
+            self._visits.append(Visit(began, time.time(), outcome))
+
+    def since(self, moment: float) -> list[Visit]:
+        """Those that began at that time or later and have ended."""
+        with self._lock:
+            return [v for v in self._visits if v.began >= moment]
+
+    def count(self, outcome: str, since: float = 0) -> int:
+        return sum(v.outcome == outcome for v in self.since(since))
+
+    def stop(self) -> list[Visit]:
+        """Waits for those under way to end; all that ever came."""
+        self._stop.set()
+        self._thread.join()
+        for visit in self._under_way:
+            visit.join(2 * PATIENCE)
+            assert not visit.is_alive(), "a visitor never came to an end"
+        return self._visits

@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import selectors
 import socket
 import subprocess
 import sys
 import threading
+import time
+from functools import partial
 from pathlib import Path
 from typing import Callable, Optional
 
 from .daemon import Address
-from .servers import Server, reset
+from .servers import Server, narrow, reset
+
+
+# A link with a rate holds so many bytes of each TCP connection, and datagrams for so many seconds.
+SLOW_BUFFER = 4096
+SLOW_QUEUE = 2.0
 
 
 class TcpProxy:
-    """Carries connections to target. block(): nothing moves, nobody is told. cut(): all are reset."""
+    """Carries connections to target, each at most rate bytes per second each way if that is not 0.
+    block(): nothing moves, nobody is told. cut(): all are reset."""
 
-    def __init__(self, target: Address) -> None:
+    def __init__(self, target: Address, rate: int = 0) -> None:
         self.target = target
+        self.rate = rate
         self._flowing = threading.Event()
         self._flowing.set()
         self._refusing = False
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
-        self._server = Server(self._serve)
+        self._server = Server(self._serve, SLOW_BUFFER if rate else 0)
         self.address = self._server.address
 
     def _serve(self, near: socket.socket) -> None:
         if self._refusing:
             reset(near)
             return
-        far = socket.create_connection(self.target)
+        far = socket.socket()
+        if self.rate:
+            narrow(far, SLOW_BUFFER)
+        far.connect(self.target)
         pair = (near, far)
         self._pairs.add(pair)
         back = threading.Thread(target=self._carry, args=(far, near), daemon=True)
@@ -44,11 +57,13 @@ class TcpProxy:
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                block = source.recv(1 << 16)
+                block = source.recv(SLOW_BUFFER // 2 if self.rate else 1 << 16)
                 self._flowing.wait()
                 if not block:
                     sink.shutdown(socket.SHUT_WR)
                     return
+                if self.rate:
+                    time.sleep(len(block) / self.rate)
                 sink.sendall(block)
 
     @property
@@ -86,10 +101,14 @@ Filter = Callable[[bytes, bool], bool]
 
 class UdpProxy:
     """Carries datagrams to target, each sender by a socket of its own. passes(datagram, outbound) says
-    which get through; block() lets none through."""
+    which get through; block() lets none through. rate: bytes per second each way, behind a queue that
+    drops what would have to wait for too long; 0: as fast as it can."""
 
-    def __init__(self, target: Address, passes: Optional[Filter] = None) -> None:
+    def __init__(self, target: Address, passes: Optional[Filter] = None, rate: int = 0) -> None:
         self.target = target
+        self.rate = rate
+        self._queues: dict[bool, collections.deque[tuple[float, Callable[[], object]]]] = {
+            True: collections.deque(), False: collections.deque()}
         self.passes = passes
         self.carried = 0
         self._blocked = False
@@ -106,18 +125,36 @@ class UdpProxy:
 
     def _run(self) -> None:
         while True:
-            for key, _ in self._selector.select():
+            for key, _ in self._selector.select(self._send_due()):
                 if key.data is self._waker:
                     return
                 with contextlib.suppress(OSError):
                     if key.data is None:
                         datagram, sender = self._near.recvfrom(1 << 16)
                         if self._through(datagram, True):
-                            self._socket_of(sender).send(datagram)
+                            self._forward(True, len(datagram), partial(self._socket_of(sender).send, datagram))
                     else:
                         datagram = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]
                         if self._through(datagram, False):
-                            self._near.sendto(datagram, key.data)
+                            self._forward(False, len(datagram), partial(self._near.sendto, datagram, key.data))
+
+    def _forward(self, outbound: bool, length: int, send: Callable[[], object]) -> None:
+        if not self.rate:
+            send()
+            return
+        now, queue = time.monotonic(), self._queues[outbound]
+        due = max(now, queue[-1][0] if queue else 0) + length / self.rate
+        if due - now <= SLOW_QUEUE:
+            queue.append((due, send))
+
+    def _send_due(self) -> Optional[float]:
+        """Sends what has waited for its time; returns after how long there will be more."""
+        now = time.monotonic()
+        for queue in self._queues.values():
+            while queue and queue[0][0] <= now:
+                with contextlib.suppress(OSError):
+                    queue.popleft()[1]()
+        return min((max(0.0, q[0][0] - now) for q in self._queues.values() if q), default=None)
 
     def _socket_of(self, sender: Address) -> socket.socket:
         if sender not in self._far:

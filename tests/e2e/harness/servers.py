@@ -14,9 +14,12 @@ from .daemon import Address
 class Server:
     """Accepts on a port of the kernel's choice and runs serve for each connection in its own thread."""
 
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+    def __init__(self, serve: Callable[[socket.socket], None], buffer: int = 0) -> None:
+        """buffer: the size of each kernel buffer of its connections; 0: as usual."""
         self._serve = serve
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        if buffer:
+            narrow(self._listener, buffer)
         self.address: Address = self._listener.getsockname()
         self.connections = 0
         self._open: set[socket.socket] = set()
@@ -56,6 +59,12 @@ class Server:
         for conn in conns:
             with contextlib.suppress(OSError):
                 conn.shutdown(socket.SHUT_RDWR)
+
+
+def narrow(sock: socket.socket, buffer: int) -> None:
+    """Small kernel buffers, so that a queue stands with who sends; before it connects or listens."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
 
 
 def reset(sock: socket.socket) -> None:

@@ -74,15 +74,15 @@ class World:
     def dead_port(self) -> DeadPort:
         return self.keep(DeadPort())
 
-    def tcp_proxy(self, target: Address) -> TcpProxy:
-        return self.keep(TcpProxy(target))
+    def tcp_proxy(self, target: Address, rate: int = 0) -> TcpProxy:
+        return self.keep(TcpProxy(target, rate))
 
-    def udp_proxy(self, target: Address) -> UdpProxy:
-        return self.keep(UdpProxy(target))
+    def udp_proxy(self, target: Address, rate: int = 0) -> UdpProxy:
+        return self.keep(UdpProxy(target, rate=rate))
 
-    def link_proxy(self, transport: str, target: Address) -> Union[TcpProxy, UdpProxy]:
-        """A proxy for what carries transport."""
-        return self.udp_proxy(target) if transport == "quic" else self.tcp_proxy(target)
+    def link_proxy(self, transport: str, target: Address, rate: int = 0) -> Union[TcpProxy, UdpProxy]:
+        """A proxy for what carries transport. rate: bytes per second each way; 0: as fast as it can."""
+        return self.udp_proxy(target, rate) if transport == "quic" else self.tcp_proxy(target, rate)
 
     @property
     def instrumented(self) -> bool:
@@ -99,13 +99,15 @@ class World:
         path.write_text(text)
         return path
 
-    def start(self, *args: str, program: str = "adit", config: Optional[str] = None, name: str = "") -> Daemon:
-        """Starts a program with arguments, a configuration as YAML text, or both."""
+    def start(self, *args: str, program: str = "adit", config: Optional[str] = None, name: str = "",
+              within: Sequence[str] = ()) -> Daemon:
+        """Starts a program with arguments, a configuration as YAML text, or both. within: a command that
+        runs it (harness.namespaces)."""
         name = name or f"{program}-{len(self._daemons)}"
         words = list(args)
         if config is not None:
             words += ["-C", str(self.write(f"{name}.yaml", config))]
-        daemon = Daemon(self._programs[program], words, self.folder, name)
+        daemon = Daemon(self._programs[program], words, self.folder, name, within)
         # A gost that is stopped right after its start is ended by the signal itself: not ours to judge.
         daemon.must_end_well = program == "adit"
         self._daemons.append(daemon)
@@ -130,13 +132,13 @@ class World:
         return Tunnel(daemon, daemon.listening(), daemon.entrypoint())
 
     def client(self, transport: str, server: Address, tunnel: str, target: Address, user: str = "",
-               registered: bool = True, **options: Any) -> Daemon:
+               registered: bool = True, within: Sequence[str] = (), **options: Any) -> Daemon:
         """A tunnel client by command line; returns once the server has taken it, if registered."""
         query = query_of({"tunnel.id": tunnel}, options)
         daemon = self.start(
             "-L", f"rtcp://:0/{at(target)}",
             "-F", f"tunnel+{transport}://{user and user + '@'}{at(server)}?{query}",
-            program=self.pair.client, name=self._name("client"))
+            program=self.pair.client, name=self._name("client"), within=within)
         if registered:
             self.wait_registered(daemon)
         return daemon
