@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -339,6 +340,21 @@ daemon_watch_signals(struct daemon *d)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/*
+ * A shell's limit for a process is 1024 descriptors, and each connection takes one or two: all that
+ * may be had are taken, as gost does.
+ */
+static void
+raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int
 daemon_start(struct daemon *d, struct config *config, struct adit_err *e)
 {
@@ -350,6 +366,7 @@ daemon_start(struct daemon *d, struct config *config, struct adit_err *e)
 	d->log = log_open(&log, e);
 	if (!d->log)
 		return e->code;
+	raise_descriptors();
 	if (!workers.workers)
 		workers.workers = cores > 0 ? (unsigned)cores : 1;
 	if (workers.workers > ADIT_WORKERS_MAX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import signal
 import socket
 
@@ -184,3 +185,16 @@ def test_stop_while_visitors_arrive(world: World):
     server.daemon.send(signal.SIGTERM)
     assert server.daemon.wait(limit=15) == 0
     assert set(load.stop()) <= {"alpha\n", "503", "cut"}
+
+
+def test_all_descriptors_are_taken_that_may_be_had(world: World):
+    """A shell gives 1024 and lets a process have more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = min(512, hard - 1)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
+    try:
+        daemon = world.start("-L", "tcp://127.0.0.1:0/127.0.0.1:9")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    daemon.listening()
+    assert resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE) == (hard, hard)
