@@ -27,6 +27,7 @@ struct url_set {
 	struct adit_tree		*hops;		/* of chain-0; empty: no chain */
 };
 
+/* Begins an empty one; all is borrowed, and what is made lives in a. */
 void url_set_init(struct url_set *set, struct arena *a, struct config_errors *errs,
 		  const struct config_kinds *kinds);
 

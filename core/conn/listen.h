@@ -11,6 +11,7 @@
 struct listen_book;	/* all sets of a process */
 struct listen_set;
 
+/* An empty one, for so many workers; NULL: out of memory. Main thread, as all of a book. */
 struct listen_book *listen_book_new(unsigned workers);
 void listen_book_free(struct listen_book *b);	/* all sets must have been put back */
 

@@ -33,8 +33,9 @@ int h1_write_response(struct queue *q, const struct adit_fields *f, struct h1_me
  */
 int h1_write_trailers(struct queue *q, const struct adit_fields *t);
 
-/* "SIZE\r\n"; returns its length. */
-#define H1_CHUNK_HEAD 18
+#define H1_CHUNK_HEAD 18	/* 16 digits and CR LF */
+
+/* Writes "SIZE\r\n", which is not terminated; returns its length. */
 size_t h1_chunk_head(char out[H1_CHUNK_HEAD], size_t size);
 
 #endif

@@ -20,6 +20,7 @@ struct file_stamp {
 	struct timespec	changed;
 };
 
+/* The state path is in now; two of the same state are equal. Any thread; the first blocks. */
 struct file_stamp file_stamp_of(const char *path);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
 

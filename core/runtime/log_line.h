@@ -27,6 +27,7 @@ struct log_line {
 	char	text[LOG_LINE_MAX];	/* not terminated */
 };
 
+/* Writes ev as one line with its newline, cut where it would not fit. Any thread. */
 void log_line_format(struct log_line *l, enum log_format format, const struct log_event *ev);
 
 /* "trace" .. "fatal", "none". */

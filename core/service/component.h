@@ -41,6 +41,7 @@ struct adit_component {
 	void				(*destroy)(struct adit_component *p);
 };
 
+/* Begins p with one reference, the caller's; name and log are borrowed. destroy may be NULL. */
 void component_init(struct adit_component *p, const char *name, struct adit_log *log,
 		    void (*destroy)(struct adit_component *p));
 

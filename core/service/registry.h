@@ -9,8 +9,8 @@
 
 struct registry;
 
-struct registry *registry_new(void);
-void registry_free(struct registry *r);
+struct registry *registry_new(void);		/* empty; NULL: out of memory */
+void registry_free(struct registry *r);		/* NULL is fine */
 
 /*
  * Adds a table, which must live as long as r. -EINVAL with e filled: a foreign ABI number, a

@@ -21,8 +21,12 @@ struct worker_group;
  */
 struct chain *chain_new(struct config *config, const struct chain_conf *conf,
 			const struct registry *r, struct adit_log *log, struct adit_err *e);
+
+/* Takes and drops a reference. Any thread. */
 struct chain *chain_get(struct chain *c);
-void chain_put(struct chain *c);		/* any thread; NULL is fine */
+void chain_put(struct chain *c);		/* NULL is fine */
+
+/* As the configuration calls it; c's. Any thread. */
 const char *chain_name(const struct chain *c);
 
 /* What its dialers keep on w is let go. On w. */

@@ -45,6 +45,7 @@ int service_read_auth(const struct service *s, struct service_auth *out, struct 
 /* Gives s the new ones, and auth the old, to be freed when every worker has turned once. */
 void service_swap_auth(struct service *s, struct service_auth *auth);
 
+/* The configuration it was made from, and its part of that; s's. Any thread. */
 struct config *service_config(const struct service *s);
 const struct service_conf *service_conf_of(const struct service *s);
 

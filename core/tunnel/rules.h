@@ -10,8 +10,8 @@
 
 struct rules;
 
-struct rules *rules_new(void);
-void rules_free(struct rules *r);
+struct rules *rules_new(void);		/* empty; NULL: out of memory */
+void rules_free(struct rules *r);		/* NULL is fine */
 
 /* Adds a rule for "host", ".host", "*.host" or "[v6]". A later rule for the same name replaces the
  * earlier one. 0, -EINVAL with e filled, -ENOMEM. */
@@ -32,6 +32,7 @@ int rules_merge(struct rules *r, const struct rules *from);
 /* The rule for a normalised host name. 0 or ADIT_ENOROUTE. */
 int rules_find(const struct rules *r, const char *host, struct adit_rule *out);
 
+/* How many names have a rule. */
 size_t rules_count(const struct rules *r);
 
 #endif

@@ -23,6 +23,7 @@ struct entry_shared {
 	struct entry_conf	 conf;
 };
 
+/* Takes and drops a reference. Any thread. */
 struct entry_shared *entry_shared_get(struct entry_shared *s);
 void entry_shared_put(struct entry_shared *s);
 

@@ -1,0 +1,161 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "core/service/forwarder.h"
+#include "tests/unit/loop.h"
+
+/* A visitor that asked for host; its other end is closed with it. */
+static struct adit_conn *
+visitor_of(struct loop *l, const char *host)
+{
+	struct adit_conn *c, *other;
+
+	assert_int_equal(adit_conn_pair(l->worker, l->worker, 64, &c, &other), 0);
+	assert_int_equal(adit_conn_set_asked(c, host, 0), 0);
+	adit_conn_close(other, 0);
+	return c;
+}
+
+static struct forwarder
+forwarder_of(const struct forwarder_conf *conf)
+{
+	struct forwarder f = { .conf = NULL };
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (forwarder_init(&f, conf, &e) < 0)
+		fail_msg("%s", e.text);
+	return f;
+}
+
+static void
+without_nodes_nothing_is_picked(void **state)
+{
+	struct adit_conn *c = visitor_of(*state, "any");
+	struct forwarder f = forwarder_of(NULL);
+	struct adit_err e = ADIT_ERR_INIT;
+	struct forward_target to;
+
+	assert_null(forwarder_pick(&f, c, 0, &to, &e));
+	assert_int_equal(e.code, ADIT_ENOROUTE);
+	forwarder_fini(&f);
+	adit_conn_close(c, 0);
+}
+
+static void
+each_node_is_tried_once(void **state)
+{
+	struct node_conf nodes[] = {
+		{ .name = "a", .addr = "127.0.0.1:1" },
+		{ .name = "b", .addr = "[::1]:2" },
+	};
+	const struct forwarder_conf conf = { .nodes = { .n = 2, .v = nodes } };
+	struct adit_conn *c = visitor_of(*state, "any");
+	struct forwarder f = forwarder_of(&conf);
+	struct adit_err e = ADIT_ERR_INIT;
+	unsigned ports = 0;
+
+	for (unsigned attempt = 0; attempt < 2; attempt++) {
+		struct forward_target to;
+		struct node_state *s = forwarder_pick(&f, c, attempt, &to, &e);
+
+		assert_non_null(s);
+		assert_int_equal(to.target.network, ADIT_TCP);
+		assert_string_equal(to.target.host, to.target.port == 1 ? "127.0.0.1" : "::1");
+		ports |= 1u << to.target.port;
+		node_state_report(s, -ECONNREFUSED, adit_now());
+	}
+	assert_int_equal(ports, 1u << 1 | 1u << 2);
+	assert_null(forwarder_pick(&f, c, 2, &(struct forward_target){ .host = "" }, &e));
+	assert_int_equal(e.code, ADIT_ENOROUTE);
+	forwarder_fini(&f);
+	adit_conn_close(c, 0);
+}
+
+static void
+a_node_is_for_the_host_it_names(void **state)
+{
+	struct filter_conf filter = { .host = ".example" };
+	struct node_conf nodes[] = {
+		{ .name = "rest", .addr = "127.0.0.1:1" },
+		{ .name = "example", .addr = "127.0.0.1:2", .filter = &filter },
+	};
+	const struct forwarder_conf conf = { .nodes = { .n = 2, .v = nodes } };
+	struct forwarder f = forwarder_of(&conf);
+	struct adit_conn *one = visitor_of(*state, "a.example"), *other = visitor_of(*state, "b");
+	struct adit_err e = ADIT_ERR_INIT;
+	struct forward_target to;
+
+	for (int i = 0; i < 4; i++) {
+		assert_non_null(forwarder_pick(&f, one, 0, &to, &e));
+		assert_int_equal(to.target.port, 2);
+		assert_non_null(forwarder_pick(&f, other, 0, &to, &e));
+		assert_int_equal(to.target.port, 1);
+	}
+	forwarder_fini(&f);
+	adit_conn_close(one, 0);
+	adit_conn_close(other, 0);
+}
+
+static void
+a_node_may_be_a_path(void **state)
+{
+	struct node_conf node = { .name = "a", .addr = "/run/site", .network = "unix" };
+	const struct forwarder_conf conf = { .nodes = { .n = 1, .v = &node } };
+	struct adit_conn *c = visitor_of(*state, "any");
+	struct forwarder f = forwarder_of(&conf);
+	struct adit_err e = ADIT_ERR_INIT;
+	struct forward_target to;
+
+	assert_non_null(forwarder_pick(&f, c, 0, &to, &e));
+	assert_int_equal(to.target.network, ADIT_UNIX);
+	assert_string_equal(to.target.host, "/run/site");
+
+	node.network = NULL;
+	node.addr = "[::1";
+	assert_null(forwarder_pick(&f, c, 0, &to, &e));
+	assert_int_equal(e.code, ADIT_ECONFIG);
+	assert_string_equal(e.text, "node a: not host:port: [::1");
+	forwarder_fini(&f);
+	adit_conn_close(c, 0);
+}
+
+static void
+what_is_not_there_is_refused(void **state)
+{
+	struct node_conf nodes[SELECTOR_MAX + 1] = { { .name = "a", .addr = "h:1" } };
+	struct forwarder_conf conf = { .nodes = { .n = 1, .v = nodes } };
+	struct matcher_conf matcher = { .node = NULL };
+	struct adit_err e = ADIT_ERR_INIT;
+	struct forwarder f;
+
+	(void)state;
+	nodes[0].matcher = &matcher;
+	assert_int_equal(forwarder_init(&f, &conf, &e), ADIT_EUNSUPPORTED);
+	forwarder_fini(&f);
+	nodes[0].matcher = NULL;
+	conf.nodes.n = SELECTOR_MAX + 1;
+	assert_int_equal(forwarder_init(&f, &conf, &e), ADIT_ECONFIG);
+	forwarder_fini(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(without_nodes_nothing_is_picked, loop_setup,
+						loop_teardown),
+		cmocka_unit_test_setup_teardown(each_node_is_tried_once, loop_setup, loop_teardown),
+		cmocka_unit_test_setup_teardown(a_node_is_for_the_host_it_names, loop_setup,
+						loop_teardown),
+		cmocka_unit_test_setup_teardown(a_node_may_be_a_path, loop_setup, loop_teardown),
+		cmocka_unit_test(what_is_not_there_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
