@@ -21,6 +21,8 @@
 #define PAUSE_MAX_LATE ADIT_SECONDS(30)
 #define PAUSE_REFUSED ADIT_SECONDS(5)	/* the credentials will not be right in a moment */
 #define SOON ADIT_SECONDS(60)
+/* A session that ends sooner was none: a server may take a bind that it cannot serve, each time. */
+#define SETTLED ADIT_SECONDS(1)
 
 /* Sessions of one bind, if its connector wants several: each on another worker, while there are. */
 #define SESSIONS_MAX 16u
@@ -50,7 +52,8 @@ struct rtcp_bind {
 	struct adit_timer	*retry;
 	uint64_t		 pause;		/* the next one, before jitter */
 	uint64_t		 tried;		/* when the last attempt began */
-	uint64_t		 lost;		/* since when there is none; 0: there is one */
+	uint64_t		 lost;		/* when the outage began: this one or the last */
+	uint64_t		 opened;	/* since when there is a session; 0: there is none */
 	unsigned		 siblings;	/* as the session says */
 	bool			 draining;
 };
@@ -121,10 +124,11 @@ rtcp_pause(struct rtcp_bind *b, int err, const char *text)
 {
 	uint64_t now = adit_now(), max, pause;
 
-	if (!b->lost) {
+	if (b->opened && now - b->opened >= SETTLED) {
 		b->lost = b->tried = now;
 		b->pause = PAUSE_FIRST;
 	}
+	b->opened = 0;
 	max = now - b->lost < SOON ? PAUSE_MAX_SOON : PAUSE_MAX_LATE;
 	pause = b->pause < max ? b->pause : max;
 	if (err == ADIT_EUNAUTH || err == ADIT_EFORBIDDEN)
@@ -140,7 +144,7 @@ rtcp_end(struct rtcp_bind *b, int why)
 {
 	const struct ending end = rtcp_ending(b, why == ADIT_ESTOPPED ? 0 : why);
 
-	if (b->mux && !b->lost)
+	if (b->mux && b->opened)
 		ending_log(&end, ADIT_LOG_INFO, "session ended");
 	b->listener->parts[b->index].bind = NULL;
 	adit_mux_close(b->mux, &(struct adit_reason){ .err = why });
@@ -164,7 +168,7 @@ static void rtcp_wake_siblings(struct rtcp_bind *b);
 static bool
 rtcp_opened(struct rtcp_bind *b, struct adit_mux *m)
 {
-	b->lost = 0;
+	b->opened = adit_now();
 	b->siblings = adit_mux_siblings(m);
 	if (b->index == 0)
 		rtcp_wake_siblings(b);

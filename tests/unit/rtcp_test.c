@@ -280,6 +280,15 @@ lose(struct adit_worker *w, void *arg)
 		adit_mux_fail(m, &(struct adit_reason){ .err = -ECONNRESET });
 }
 
+static void
+lose_anywhere(struct adit_worker *w, void *arg)
+{
+	unsigned index = adit_worker_index(w);
+
+	(void)arg;
+	lose(w, &index);
+}
+
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 static void
@@ -331,6 +340,31 @@ each_that_is_lost_comes_back(void **state)
 	}
 }
 
+/*
+ * A server that takes each bind and breaks each session, as one with another version of the session
+ * protocol does, is not asked ten times a second for ever.
+ */
+static void
+sessions_that_do_not_last_are_no_success(void **state)
+{
+	struct service_stage *t = *state;
+	const unsigned times = 5;
+	uint64_t began = 0, opened, longest = 0;
+
+	start(t, 1);
+	for (unsigned n = 1; n <= times; n++) {
+		await_bound(n);
+		opened = adit_now();
+		began = began ? began : opened;
+		workers_call(t->workers, lose_anywhere, NULL);
+		longest = adit_now() - opened > longest ? adit_now() - opened : longest;
+	}
+	await_bound(times + 1);
+	/* Half of 100, 200, 400, 800 and 1000 ms, but for a session that did last on a slow machine. */
+	if (longest < ADIT_MS(500))
+		assert_true(adit_now() - began >= ADIT_MS(50 + 100 + 200 + 400 + 500));
+}
+
 /* The server is another now, for which one is enough: who comes back and is too much goes. */
 static void
 who_is_not_wanted_any_more_goes(void **state)
@@ -380,6 +414,7 @@ main(void)
 		STAGE_TEST(several_are_of_one_client_on_several_workers),
 		STAGE_TEST(there_is_a_limit),
 		STAGE_TEST(each_that_is_lost_comes_back),
+		STAGE_TEST(sessions_that_do_not_last_are_no_success),
 		STAGE_TEST(who_is_not_wanted_any_more_goes),
 		STAGE_TEST(stopping_ends_them_all),
 	};
