@@ -10,7 +10,8 @@ typedef void schema_finish(struct walk *w, void *base, const struct adit_tree *n
 			   const struct tree_path *path);
 typedef const char *schema_place(struct walk *w, const struct adit_tree *node, const char *key);
 
-schema_check check_is_map, check_rule, check_rule_host, check_group_chains, check_ip, check_endpoint_addr;
+schema_check check_is_map, check_rule, check_rule_host, check_group_chains, check_ip,
+	check_endpoint_addr;
 schema_finish check_selector, check_tls, check_rotation, check_log, check_ingress_rule,
 	check_ingress;
 schema_finish check_handler, check_listener, check_connector, check_dialer;

@@ -42,8 +42,8 @@ struct adit_conn_core {
 void conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *arg);
 
 /*
- * c carries a session: while memory is short it goes on as ever, or nothing that the session's streams
- * hold could leave, and its peer would not hear that it lives.
+ * c carries a session: while memory is short it goes on as ever, or nothing that the session's
+ * streams hold could leave, and its peer would not hear that it lives.
  */
 static inline void
 conn_set_vital(struct adit_conn *c)

@@ -1,6 +1,7 @@
 /*
  * The memory budget of a process. What holds bytes or state for peers is counted against it, by any
- * thread: the chunks of all pools, every conn with what its owner needs for it, TLS and QUIC sessions.
+ * thread: the chunks of all pools, every conn with what its owner needs for it, TLS and QUIC
+ * sessions.
  *
  * Beyond 3/4 of the budget no window grows. From 7/8 on memory is short, until it has fallen below
  * 3/4 again: queues that hold something take no more, so reading stops by backpressure, and new

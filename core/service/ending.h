@@ -17,12 +17,12 @@ struct ending {
 	const struct adit_addr		*remote;	/* NULL, or family 0: left out */
 	uint64_t			 id;		/* of the conn; 0: left out */
 	const char			*host, *tunnel, *connector;
-	unsigned			 requests;	/* of HTTP; 0: they and status are left out */
+	unsigned			 requests;	/* of HTTP; 0: left out, as status is */
 	int				 status;	/* of the last response; 0: none */
 	struct adit_traffic		 traffic;
 	uint64_t			 duration;	/* ns */
-	const char			*by;		/* NULL: nobody but we: a time-out, a refusal, the stop */
-	const char			*how;		/* NULL: ending_how of what the line is about */
+	const char			*by;		/* NULL: we: a time-out, a refusal, the stop */
+	const char			*how;		/* NULL: ending_how of the line's subject */
 };
 
 /* Who it is of, bytes and time, from a conn that is about to be closed, or from a session. */

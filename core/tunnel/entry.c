@@ -84,7 +84,8 @@ newcomer_log_end(const struct newcomer *n, int why, const char *by, const char *
 	end.host = *n->host ? n->host : NULL;
 	end.by = by;
 	end.how = how;
-	ending_log(&end, ADIT_LOG_INFO, "%s%s%s", n->host, *n->host ? ": " : "", adit_strerror(why));
+	ending_log(&end, ADIT_LOG_INFO, "%s%s%s", n->host, *n->host ? ": " : "",
+		   adit_strerror(why));
 }
 
 /* Ends it without having sent a byte, but for the alert that TLS has for the case (0: none). */

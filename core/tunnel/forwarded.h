@@ -25,7 +25,9 @@ int forwarded_set(struct adit_fields *f, const struct adit_addr *peer,
  */
 int forwarded_add_node(struct adit_fields *f, const char *node);
 
-/* Whether a text is an address or a network: a check for an option row. 0, or ADIT_ECONFIG and e. */
+/*
+ * Whether a text is an address or a network: a check for an option row. 0, or ADIT_ECONFIG and e.
+ */
 int forwarded_check_network(const char *text, struct adit_err *e);
 
 /* The same of all of them. */

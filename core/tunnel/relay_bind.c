@@ -218,7 +218,7 @@ static const struct adit_traffic *
 bind_traffic(const struct adit_mux *m)
 {
 	static const struct adit_traffic none;
-	const struct relay_bind *b = (const void *)((const char *)m - offsetof(struct relay_bind, base));
+	const struct relay_bind *b = bind_of_const(m);
 
 	return b->session ? adit_mux_traffic(b->session) : &none;
 }

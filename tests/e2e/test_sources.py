@@ -17,7 +17,7 @@ MAY_INCLUDE = {
     "include/adit/": (),
     "core/wire/": ("adit/",),
     "core/runtime/": ("adit/",),
-    "core/config/": ("adit/",),
+    "core/config/": ("adit/", "core/wire/"),
     "core/conn/": ("adit/", "core/runtime/"),
     "core/": ("adit/", "core/"),
     **{folder: ("adit/", "core/") for folder in PLUGINS},

@@ -325,7 +325,8 @@ forwarders_take_old_names(void **state)
 		"    selector: {}\n"
 		"    nodes:\n"
 		"    - {name: a, addr: h, host: x, protocol: http, path: /p, auth: {username: u}}\n"
-		"    - {addr: h, filter: {host: y}, matcher: {rule: Host(`z`), priority: -1, bodySize: 5},\n"
+		"    - {addr: h, filter: {host: y},\n"
+		"       matcher: {rule: Host(`z`), priority: -1, bodySize: 5},\n"
 		"       http: {header: {X-A: b}, rewrite: [{match: m, replacement: r}], "
 		"failCodes: 5xx},\n"
 		"       tls: {secure: true}}\n");
@@ -583,7 +584,8 @@ hosts_of_rules_are_checked(void **state)
 		      "      |              ^\n"
 		      "stdin:4:14: ingresses[0].rules[2].hostname: "
 		      "expected a host, .host or *.host, not \"a.*.b\"\n"
-		      "    4 |   {hostname: a.*.b, endpoint: ac74d9dd-3125-442a-a7c1-f9e49e05faca}]}]\n"
+		      "    4 |   {hostname: a.*.b, "
+		      "endpoint: ac74d9dd-3125-442a-a7c1-f9e49e05faca}]}]\n"
 		      "      |              ^\n");
 }
 
@@ -767,12 +769,14 @@ what_does_not_fit_together(void **state)
 		      "    1 | services: [{addr: ':1', handler: {retries: -1}}]\n"
 		      "      |                                            ^\n");
 	assert_errors(
-		"services: [{addr: ':1', forwarder: {nodes: [{addr: t, matcher: {rule: Foo()}}]}}]\n",
+		"services: [{addr: ':1', forwarder: {nodes: [{addr: t, "
+		"matcher: {rule: Foo()}}]}}]\n",
 		"stdin:1:71: services[0].forwarder.nodes[0].matcher.rule: "
 		"unknown function \"Foo\" in a rule\n"
 		"    1 | services: [{addr: ':1', forwarder: {nodes: [{addr: t, matcher: {rule: "
 		"Foo()}}]}}]\n"
-		"      |                                                                       ^\n");
+		"      |                                                                 "
+		"      ^\n");
 	assert_errors(
 		"services: [{addr: ':1', forwarder: {nodes: [{addr: t, host: a, filter: {}}]}}]\n",
 		"stdin:1:61: services[0].forwarder.nodes[0].host: the old name of \"filter.host\", "

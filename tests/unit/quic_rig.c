@@ -195,7 +195,9 @@ quic_rig_new(struct loop *l)
 		.accept = rig_on_accept, .arg = r,
 		.params = { .alpn = rig_alpn, .n_alpn = 3, .tls = r->server_tls },
 	};
-	/* Bad weather is no reason to give an attempt up: what its limits say, tests of them say. */
+	/*
+	 * Bad weather is no reason to give an attempt up: what its limits say, tests of them say.
+	 */
 	r->params = (struct quic_params){
 		.alpn = rig_alpn, .n_alpn = 3, .tls = r->client_tls, .unheard = ADIT_SECONDS(60),
 	};

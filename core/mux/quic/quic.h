@@ -55,9 +55,9 @@ enum quic_congestion { QUIC_CUBIC, QUIC_BBR, QUIC_RENO };
  */
 struct quic_params {
 	uint64_t		 idle;		/* silence after which a session ends: 90 s */
-	uint64_t keep_alive; /* silence after which a PING is sent: 10 s; UINT64_MAX: none */
+	uint64_t		 keep_alive;	/* silence after which a PING is sent: 10 s; UINT64_MAX: none */
 	uint64_t		 handshake;	/* limit of a handshake: 5 s */
-	uint64_t		 unheard;	/* of one dialled of which nothing is heard: 1.25 s */
+	uint64_t		 unheard;	/* of one dialled that says nothing: 1.25 s */
 	uint64_t		 window;	/* a session's first receive window: 1 MiB */
 	uint64_t		 stream_window;	/* a stream's: 64 KiB */
 	uint64_t		 window_max;	/* up to which both grow: 16 MiB */
@@ -96,8 +96,8 @@ struct quic_conf {
 	struct quic_params	 params;
 
 	/*
-	 * optional: a session that came in, and ended before its handshake was done. For the log: it
-	 * is not the caller's, and may have come from a forged address.
+	 * optional: a session that came in, and ended before its handshake was done. For the log:
+	 * it is not the caller's, and may have come from a forged address.
 	 */
 	void			(*failed)(void *arg, const struct adit_mux *m);
 
