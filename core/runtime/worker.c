@@ -226,7 +226,6 @@ worker_run(struct adit_worker *w)
 			break;
 	}
 	w->running = NULL;
-	list_join(&w->run, &w->later);
 }
 
 static void
@@ -252,6 +251,7 @@ worker_turn(evutil_socket_t fd, short what, void *arg)
 	w->in_turn = true;
 	worker_run(w);
 	worker_free_graves(w);
+	list_join(&w->run, &w->later);
 	w->in_turn = false;
 	/* By a timer: an event that makes itself active starves descriptors in libevent 2.1. */
 	w->turn_set = w->run.first;
