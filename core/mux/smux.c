@@ -830,6 +830,9 @@ smux_new(struct adit_conn *lower, const struct smux_conf *conf)
 	queue_init(&m->raw, worker_chunks(adit_mux_worker(&m->base)), RAW_CAP);
 	conn_set_vital(lower);
 	adit_conn_own(lower, smux_event, m);
+	/* At once: another worker may open a stream before the next turn. */
+	if (adit_conn_is_open(lower))
+		smux_opened(m);
 	smux_want(m);
 	return &m->base;
 }
