@@ -10,7 +10,7 @@
 #include "core/runtime/memory.h"
 
 #define IN_CAP 65536		/* read ahead of GnuTLS */
-#define OUT_FULL 65536		/* no more records from here on */
+#define OUT_FULL 81920		/* no more records from here on: a write of 64 KiB with its framing */
 #define OUT_LOW 32768		/* records again */
 #define OUT_CAP (256 * 1024)	/* with the last record, a flight, answers to key updates */
 #define RECORD_MAX 16384	/* RFC 8446, 5.1 */
@@ -19,6 +19,8 @@
 #define CLOSE_IDLE_MS 10000	/* of a polite close: while lower takes nothing */
 #define CLOSE_MS 60000		/* in all */
 #define SESSION_COST 24576	/* what GnuTLS holds for one, about: counted as memory used */
+#define READ_MAX 49152		/* of lower; with part of a record before it no more than the 64 KiB
+				 * that owners read */
 #define IOVECS 8
 
 enum tls_state {
@@ -40,6 +42,7 @@ struct tls {
 	struct adit_conn	*lower;		/* owned; NULL once closed */
 	enum tls_state		 state;
 	bool			 starved;	/* lower had nothing for the last pull */
+	bool			 sated;		/* a read has something: lower is not asked */
 	bool			 ended;		/* close_notify was read; closing: lower's end */
 	bool			 alerted;	/* we sent a fatal alert */
 	enum tls_end		 end;		/* our close_notify */
@@ -52,6 +55,17 @@ struct tls {
 	uint64_t		 close_by;	/* TLS_CLOSING: when lower is cut */
 };
 
+/*
+ * What is read from lower stands here while GnuTLS takes it, so that one call brings several records
+ * and no conn needs a buffer of its own. One per worker: TLS within TLS finds it taken, and reads
+ * into its queue.
+ */
+struct tls_buffer {
+	struct tls	*user;		/* NULL: it is free */
+	size_t		 start, len;	/* of what is left */
+	uint8_t		 bytes[READ_MAX];
+};
+
 static struct tls *
 tls_of(struct adit_conn *c)
 {
@@ -60,9 +74,55 @@ tls_of(struct adit_conn *c)
 
 /* ---- between GnuTLS and lower ------------------------------------------- */
 
+static struct tls_buffer *
+tls_buffer(const struct tls *t)
+{
+	void **slot = worker_slot(adit_conn_worker(&t->base), SLOT_TLS, free);
+
+	if (!*slot)
+		*slot = calloc(1, sizeof(struct tls_buffer));
+	return *slot;
+}
+
+/* Takes the buffer for what is read until tls_let_go. NULL: it is taken, or there is no memory. */
+static struct tls_buffer *
+tls_take_buffer(struct tls *t)
+{
+	struct tls_buffer *b = tls_buffer(t);
+
+	if (!b || (b->user && b->user != t))
+		return NULL;
+	b->user = t;
+	return b;
+}
+
+/* What GnuTLS was not asked to take is kept. Returns 0 or -ENOMEM. */
+static int
+tls_let_go(struct tls *t)
+{
+	struct tls_buffer *b = tls_buffer(t);
+	size_t len;
+
+	if (!b || b->user != t)
+		return 0;
+	len = b->len;
+	b->user = NULL;
+	b->len = 0;
+	return queue_add(&t->in, b->bytes + b->start, len) < len ? -ENOMEM : 0;
+}
+
+/* Whether bytes were read from lower that GnuTLS did not take. */
+static bool
+tls_has_more(const struct tls *t)
+{
+	const struct tls_buffer *b = tls_buffer(t);
+
+	return t->in.len || (b && b->user == t && b->len);
+}
+
 /* Reads from lower while it fills what it is given. > 0, 0 the end, or an error. */
 static ssize_t
-tls_fill(struct tls *t)
+tls_fill_queue(struct tls *t)
 {
 	ssize_t n;
 	size_t room;
@@ -80,16 +140,43 @@ tls_fill(struct tls *t)
 	return t->in.len ? (ssize_t)t->in.len : n;
 }
 
+/* Bytes of the buffer, from lower if it is empty. > 0, 0 the end, or an error. */
+static ssize_t
+tls_pull_buffer(struct tls *t, struct tls_buffer *b, void *buf, size_t len)
+{
+	ssize_t n;
+
+	if (!b->len) {
+		n = adit_conn_read(t->lower, b->bytes, sizeof(b->bytes));
+		if (n <= 0)
+			return n;
+		b->start = 0;
+		b->len = (size_t)n;
+	}
+	if (len > b->len)
+		len = b->len;
+	memcpy(buf, b->bytes + b->start, len);
+	b->start += len;
+	b->len -= len;
+	return (ssize_t)len;
+}
+
 static ssize_t
 tls_pull(gnutls_transport_ptr_t ptr, void *buf, size_t len)
 {
 	struct tls *t = ptr;
-	ssize_t n = t->in.len ? 1 : tls_fill(t);
+	struct tls_buffer *b = t->in.len ? NULL : tls_take_buffer(t);
+	ssize_t n;
 
-	if (n > 0)
-		return (ssize_t)queue_take(&t->in, buf, len);
-	if (n == 0)
-		return 0;
+	if (b) {
+		n = b->len || !t->sated ? tls_pull_buffer(t, b, buf, len) : -EAGAIN;
+	} else {
+		n = t->in.len ? 1 : tls_fill_queue(t);
+		if (n > 0)
+			n = (ssize_t)queue_take(&t->in, buf, len);
+	}
+	if (n >= 0)
+		return n;
 	if (n == -EAGAIN)
 		t->starved = true;
 	else
@@ -277,6 +364,8 @@ tls_handshake(struct tls *t)
 		ret = gnutls_handshake(t->session.tls);
 	} while (ret < 0 && !gnutls_error_is_fatal(ret) && !t->starved &&
 		 ++idle < IDLE_RECORDS_MAX);
+	if (tls_let_go(t) < 0)
+		ret = GNUTLS_E_MEMORY_ERROR;
 	if (ret == 0)
 		tls_opened(t);
 	else if (gnutls_error_is_fatal(ret))
@@ -430,13 +519,16 @@ tls_read(struct adit_conn *c, void *buf, size_t len)
 		return -EAGAIN;		/* or why it failed: adit_conn_read knows */
 	if (t->ended || !len)
 		return 0;
-	/* With something in hand lower is not asked for more, unless part of a record is there. */
+	/* With something in hand lower is not asked for more; part of a record waits for the next. */
 	do {
 		n = tls_recv(t, (uint8_t *)buf + got, len - got);
 		if (n > 0)
 			got += (size_t)n;
-	} while (n > 0 && got < len && t->in.len);
-
+		t->sated = got;
+	} while (n > 0 && got < len && tls_has_more(t));
+	t->sated = false;
+	if (tls_let_go(t) < 0)
+		n = GNUTLS_E_MEMORY_ERROR;
 	if (n == 0)
 		t->ended = true;
 	if (n < 0 && n != GNUTLS_E_AGAIN)

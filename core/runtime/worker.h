@@ -83,6 +83,7 @@ enum worker_slot {
 	SLOT_UDP,
 	SLOT_DIALS,
 	SLOT_FRONTS,
+	SLOT_TLS,
 	SLOTS,
 };
 void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *));
