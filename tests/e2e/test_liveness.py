@@ -68,7 +68,7 @@ def test_frozen_client_costs_nobody_anything(world: World, pair, transport):
     both_serve(load)
     frozen = time.time()
     first.freeze()
-    sleep_until(frozen + 5)
+    sleep_until(frozen + 4.5)
     first.thaw()
     thawed = time.time()
     until(lambda: load.count("first\n", since=thawed) > 5, "it serves again")
@@ -165,7 +165,7 @@ def test_crawling_client_is_never_evicted(world: World, pair, transport):
     server = world.server(transport, {"app.local": tunnel})
     client = world.client(transport, server.clients, tunnel, world.site("alpha").address)
     load = Arrivals(server.entry, "app.local", rate=5)
-    end = time.monotonic() + 6
+    end = time.monotonic() + 5
     while time.monotonic() < end:
         client.freeze()
         time.sleep(0.95)
@@ -182,7 +182,7 @@ def test_client_behind_a_full_queue_is_never_evicted(world: World, pair, transpo
     stands behind all that."""
     if pair.server == "gost":
         pytest.skip("about our server")
-    rate, seconds = 40_000, 6
+    rate, seconds = 40_000, 5
     tunnel = tunnel_id()
     server = world.server(transport, {"app.local": tunnel})
     link = world.link_proxy(transport, server.clients, rate=rate)
@@ -228,7 +228,7 @@ def test_clients_are_back_when_the_server_is(world: World, transport, away):
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_server_that_is_back_at_once(world: World, transport):
-    """Away for so short that no client has missed it: over QUIC only a stateless reset can tell."""
+    """Away for so short that no client has missed it: over QUIC only a stateless reset can tell in time."""
     tunnel = tunnel_id()
     rules = {"app.local": tunnel}
     server = world.server(transport, rules)
@@ -238,8 +238,6 @@ def test_server_that_is_back_at_once(world: World, transport):
     again = world.server(transport, rules, listen=server.clients, entry=server.entry)
     back = when(client.log.wait(REGISTERED, since=mark))
     assert back - when(again.daemon.log.wait("^listening on ")) < 2 + SLACK
-    if transport == "quic":
-        client.log.wait("stateless reset")
 
 
 # ---- what a client has to wait for ---------------------------------------------------------
