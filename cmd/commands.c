@@ -206,6 +206,23 @@ kind_from(const char *word, enum adit_kind *out)
 }
 
 static int
+help_refuse(struct registry *r, enum adit_kind kind, const char *name)
+{
+	const char *known;
+	struct nearest n;
+
+	nearest_init(&n, name);
+	for (size_t i = 0; (known = kinds_name(r, kind, i)); i++)
+		nearest_try(&n, known);
+	fprintf(stderr, "adit: no %s %s", registry_kind_name(kind), name);
+	if (n.best)
+		fprintf(stderr, ", did you mean \"%s\"?\n", n.best);
+	else
+		fputs("; see adit list\n", stderr);
+	return 2;
+}
+
+static int
 help_print(struct registry *r, const char *kind_word, const char *name)
 {
 	enum adit_kind kind;
@@ -220,8 +237,7 @@ help_print(struct registry *r, const char *kind_word, const char *name)
 	}
 	rows = registry_rows(r, kind, name, &known);
 	if (!known) {
-		fprintf(stderr, "adit: no %s %s; see adit list\n", kind_word, name);
-		return 2;
+		return help_refuse(r, kind, name);
 	}
 	printf("%s %s: %s\n\n", kind_word, name, registry_find(r, kind, name)->help);
 	opts_print(stdout, kind_word, name, rows);

@@ -6,6 +6,7 @@
 #include <adit/worker.h>
 
 #include "cmd/commands.h"
+#include "core/config/mask.h"
 
 #define DRAIN_DEFAULT ADIT_SECONDS(10)
 #define MEMORY_MIN (16u << 20)
@@ -61,7 +62,7 @@ flags_usage(FILE *out)
 
 	fprintf(out, "usage: adit [flags]\n");
 	for (unsigned i = 0; (c = command_at(i)); i++)
-		fprintf(out, "       adit %s %s\n", c->name, c->args);
+		fprintf(out, "       adit %s%s%s\n", c->name, *c->args ? " " : "", c->args);
 	fprintf(out, "\nflags (one dash or two; -L, -F and -C may be repeated):\n");
 	for (size_t i = 0; i < N_FLAGS; i++) {
 		char left[40];
@@ -181,11 +182,47 @@ flag_set(struct flags *f, const struct flag *flag, const char *value)
 	return -EINVAL;
 }
 
+/* near: the known word that may be meant, without what is wanted in front of it, or NULL. */
 static int
-flags_refuse(const char *what, const char *subject)
+flags_refuse(const char *what, const char *subject, const char *dash, const char *near)
 {
-	fprintf(stderr, "adit: %s: %s\nadit: see adit -help\n", what, subject);
+	/* A -L that was forgotten may have a password behind it. */
+	char *masked = config_mask_url(subject, strlen(subject));
+
+	fprintf(stderr, "adit: %s: %s", what, masked ? masked : "");
+	if (near)
+		fprintf(stderr, ", did you mean \"%s%s\"?", dash, near);
+	fputs("\nadit: see adit -help\n", stderr);
+	free(masked);
 	return 2;
+}
+
+static int
+flags_refuse_flag(const char *flag, const char *name, size_t len)
+{
+	char *word = strndup(name, len);
+	struct nearest n;
+	int status;
+
+	nearest_init(&n, word ? word : "");
+	for (size_t i = 0; i < N_FLAGS; i++)
+		if (strlen(flags[i].name) > 1)
+			nearest_try(&n, flags[i].name);
+	status = flags_refuse("flag provided but not defined", flag, "-", n.best);
+	free(word);
+	return status;
+}
+
+static int
+flags_refuse_word(const char *word)
+{
+	const struct command *c;
+	struct nearest n;
+
+	nearest_init(&n, word);
+	for (unsigned i = 0; (c = command_at(i)); i++)
+		nearest_try(&n, c->name);
+	return flags_refuse("not a flag or command", word, "", n.best);
 }
 
 /* One flag at argv[*i], perhaps with its value behind it. */
@@ -198,10 +235,10 @@ flags_read_one(struct flags *f, int argc, char **argv, int *i)
 	const char *value = equals ? equals + 1 : NULL;
 
 	if (!flag)
-		return flags_refuse("flag provided but not defined", argv[*i]);
+		return flags_refuse_flag(argv[*i], name, len);
 	if (!value && flag->type != FLAG_BOOL) {
 		if (*i + 1 >= argc)
-			return flags_refuse("flag needs an argument", argv[*i]);
+			return flags_refuse("flag needs an argument", argv[*i], NULL, NULL);
 		value = argv[++*i];
 	}
 	if (flag_set(f, flag, value) < 0) {
@@ -224,12 +261,12 @@ flags_read(struct flags *f, int argc, char **argv, bool files)
 		else if (files)
 			err = list_add(f, offsetof(struct flags, args.sources), argv[i]) < 0;
 		else
-			err = flags_refuse("not a flag or command", argv[i]);
+			err = flags_refuse_word(argv[i]);
 		if (err)
 			return err;
 	}
 	if (f->output && strcmp(f->output, "yaml") != 0 && strcmp(f->output, "json") != 0)
-		return flags_refuse("-O takes yaml or json, not", f->output);
+		return flags_refuse("-O takes yaml or json, not", f->output, NULL, NULL);
 	return 0;
 }
 

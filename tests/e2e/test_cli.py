@@ -109,6 +109,10 @@ def test_all_errors_are_told_at_once(world: World):
 
 @pytest.mark.parametrize("args, said", [
     (("-Z",), "-Z"),
+    (("-stat-dir", "x"), '-stat-dir, did you mean "-state-dir"?'),
+    (("chek",), 'chek, did you mean "check"?'),
+    (("tcp://web:ab@:0",), "tcp://web:**@:0"),
+    (("help", "listener", "qiuc"), 'no listener qiuc, did you mean "quic"?'),
     (("-L",), "-L"),
     (("-C", "/nonexistent.yaml"), "/nonexistent.yaml"),
     (("-L", "tcp://127.0.0.1:99999"), "99999"),
