@@ -829,6 +829,9 @@ smux_new(struct adit_conn *lower, const struct smux_conf *conf)
 	TAILQ_INIT(&m->lingering);
 	queue_init(&m->raw, worker_chunks(adit_mux_worker(&m->base)), RAW_CAP);
 	conn_set_vital(lower);
+	/* At once, where it can be: a stream may be opened and written to before the next turn. */
+	if (adit_conn_is_open(lower))
+		smux_opened(m);
 	adit_conn_own(lower, smux_event, m);
 	/* At once: another worker may open a stream before the next turn. */
 	if (adit_conn_is_open(lower))

@@ -161,6 +161,28 @@ who_has_the_answer_can_be_reached(void **state)
 	assert_true(is_in_table(t));
 }
 
+/*
+ * A visitor may be waiting already, on another worker: what he opens comes in the same turn as the
+ * answer, before the session has heard that the conn below is open.
+ */
+static void
+a_visitor_of_the_same_moment_is_served(void **state)
+{
+	struct world *t = *state;
+	const struct adit_open req = { .tunnel = NAME, .network = ADIT_TCP, .host = "app.local" };
+	struct adit_err e = ADIT_ERR_INIT;
+	struct adit_conn *c;
+
+	assert_int_equal(relay_session_start(&witness_new(t)->base, &t->conf), 0);
+	c = adit_tunnel_open(t->loop->worker, &req, NULL, &e);
+	assert_string_equal(e.text, "");
+	assert_non_null(c);
+	loop_turn(t->loop, 5);
+	assert_true(adit_conn_is_open(c));
+	assert_int_equal(adit_conn_write(c, "hello", 5), 5);
+	adit_conn_close(c, 0);
+}
+
 static void
 an_answer_that_cannot_be_sent_leaves_the_tunnel(void **state)
 {
@@ -192,6 +214,7 @@ main(void)
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_WORLD(who_has_the_answer_can_be_reached),
+		WITH_WORLD(a_visitor_of_the_same_moment_is_served),
 		WITH_WORLD(an_answer_that_cannot_be_sent_leaves_the_tunnel),
 		WITH_WORLD(a_client_that_leaves_is_out_of_the_tunnel),
 	};

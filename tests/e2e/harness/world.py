@@ -129,6 +129,8 @@ class World:
         daemon = self.start("-L", url, *flags, *(["-D"] if self.pair.server == "gost" else []),
                             program=self.pair.server, name=self._name("server"))
         self._servers.append(daemon)
+        if rules and self.pair.server == "gost":
+            daemon.log.wait("^load items")      # its rules come after its ports
         return Tunnel(daemon, daemon.listening(), daemon.entrypoint())
 
     def client(self, transport: str, server: Address, tunnel: str, target: Address, user: str = "",
