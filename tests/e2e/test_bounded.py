@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Iterator
 
 import pytest
@@ -240,3 +245,38 @@ def test_budget_is_kept_and_recovers(world: World, transport: str):
     log.wait(ENOUGH)
     assert log.count(SHORT) == log.count(ENOUGH) == 1, "each is said once"
     assert server.get("app.local").status == 200
+
+
+# ---- a crowd ---------------------------------------------------------------------------------------
+
+# Nine of ten are stuck. ADIT_CROWD=10000 needs a kernel whose connections may have so much (tcp_mem).
+CROWD = int(os.environ.get("ADIT_CROWD", "1000"))
+
+
+def script(name: str, *args: object) -> list[str]:
+    return [sys.executable, str(Path(__file__).parent / "harness" / name), *map(str, args)]
+
+
+@pytest.fixture
+def hoard() -> Iterator[Address]:
+    """Where harness/hoard.py listens."""
+    with subprocess.Popen(script("hoard.py"), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield "127.0.0.1", int(process.stdout.readline())
+        process.kill()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_stuck_crowd_does_not_slow_the_others(world: World, transport: str, hoard: Address):
+    tunnel = tunnel_id()
+    server = world.server(transport, {"app.local": tunnel})
+    client = world.client(transport, server.clients, tunnel, hoard)
+    crowd = subprocess.run(
+        script("crowd.py", *server.entry, CROWD * 9 // 10, CROWD // 10, 3, server.daemon.pid, client.pid),
+        stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    times = json.loads(crowd.stdout)
+    before, beside, after = times["before"], times["beside"], times["after"]
+    assert times["stuck"] == CROWD * 9 // 10 and not times["faults"], crowd.stdout
+    # Before and after may differ too, where others use the machine.
+    assert beside["rate"] > 0.8 * min(before["rate"], after["rate"]), crowd.stdout
+    assert beside["cost"] < 1.2 * max(before["cost"], after["cost"]), crowd.stdout
