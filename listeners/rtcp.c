@@ -53,7 +53,7 @@ struct rtcp_bind {
 	uint64_t		 pause;		/* the next one, before jitter */
 	uint64_t		 tried;		/* when the last attempt began */
 	uint64_t		 lost;		/* when the outage began: this one or the last */
-	uint64_t		 opened;	/* since when there is a session; 0: there is none */
+	uint64_t		 opened;	/* since when there is one; 0: there is none */
 	unsigned		 siblings;	/* as the session says */
 	bool			 draining;
 };

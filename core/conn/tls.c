@@ -10,7 +10,7 @@
 #include "core/runtime/memory.h"
 
 #define IN_CAP 65536		/* read ahead of GnuTLS */
-#define OUT_FULL 81920		/* no more records from here on: a write of 64 KiB with its framing */
+#define OUT_FULL 81920		/* no more records from here on: 64 KiB and their framing */
 #define OUT_LOW 32768		/* records again */
 #define OUT_CAP (256 * 1024)	/* with the last record, a flight, answers to key updates */
 #define RECORD_MAX 16384	/* RFC 8446, 5.1 */
@@ -56,9 +56,9 @@ struct tls {
 };
 
 /*
- * What is read from lower stands here while GnuTLS takes it, so that one call brings several records
- * and no conn needs a buffer of its own. One per worker: TLS within TLS finds it taken, and reads
- * into its queue.
+ * What is read from lower stands here while GnuTLS takes it, so that one call brings several
+ * records and no conn needs a buffer of its own. One per worker: TLS within TLS finds it taken, and
+ * reads into its queue.
  */
 struct tls_buffer {
 	struct tls	*user;		/* NULL: it is free */
@@ -519,7 +519,9 @@ tls_read(struct adit_conn *c, void *buf, size_t len)
 		return -EAGAIN;		/* or why it failed: adit_conn_read knows */
 	if (t->ended || !len)
 		return 0;
-	/* With something in hand lower is not asked for more; part of a record waits for the next. */
+	/*
+	 * With something in hand lower is not asked for more; part of a record waits for the next.
+	 */
 	do {
 		n = tls_recv(t, (uint8_t *)buf + got, len - got);
 		if (n > 0)

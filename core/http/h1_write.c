@@ -168,6 +168,17 @@ method_expects_body(struct adit_text method)
 	       http_text_equal(method, "PATCH", 5);
 }
 
+/* By Content-Length; -EINVAL: it promises a body, and there is none. */
+static int
+frame_length(struct h1_message *m, uint64_t length)
+{
+	if (m->end && length)
+		return -EINVAL;
+	m->length = length;
+	m->framing = length ? H1_LENGTH : H1_NO_BODY;
+	return 0;
+}
+
 static int
 frame_request(struct h1_message *m, const struct said *said)
 {
@@ -175,11 +186,8 @@ frame_request(struct h1_message *m, const struct said *said)
 	m->length = 0;
 	if (m->asked == H1_ASKED_CONNECT || (m->asked == H1_ASKED_UPGRADE && !said->length_given)) {
 		m->framing = H1_NO_BODY;
-	} else if (said->length_given) {
-		if (m->end && said->length)
-			return -EINVAL;
-		m->length = said->length;
-		m->framing = said->length ? H1_LENGTH : H1_NO_BODY;
+	} else if (said->length_given && frame_length(m, said->length) < 0) {
+		return -EINVAL;
 	}
 	if (said->close)
 		m->keep = false;
@@ -246,10 +254,8 @@ frame_response(int status, struct h1_message *m, const struct said *said)
 	} else if (status < 200 || status == 204 || status == 304 || m->asked == H1_ASKED_HEAD) {
 		m->framing = H1_NO_BODY;
 	} else if (said->length_given) {
-		if (m->end && said->length)
+		if (frame_length(m, said->length) < 0)
 			return -EINVAL;
-		m->length = said->length;
-		m->framing = said->length ? H1_LENGTH : H1_NO_BODY;
 	} else if (m->end) {
 		m->framing = H1_NO_BODY;
 	} else {

@@ -234,26 +234,6 @@ queue_addv(struct queue *q, const struct iovec *iov, int n)
 	return done;
 }
 
-bool
-queue_prepend(struct queue *q, const void *buf, size_t len)
-{
-	struct queue front;
-
-	if (!len)
-		return true;
-	queue_init(&front, q->pool, len);
-	if (queue_add(&front, buf, len) < len) {
-		queue_fini(&front);
-		return false;
-	}
-	front.last->next = q->first;
-	if (!q->last)
-		q->last = front.last;
-	q->first = front.first;
-	q->len += len;
-	return true;
-}
-
 int
 queue_peek(const struct queue *q, size_t offset, struct iovec *iov, int n)
 {

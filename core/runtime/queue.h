@@ -51,9 +51,6 @@ void queue_yield(struct queue *q);
 size_t queue_add(struct queue *q, const void *buf, size_t len);
 size_t queue_addv(struct queue *q, const struct iovec *iov, int n);
 
-/* Puts bytes in front; all or nothing (false: no memory). Ignores the cap. */
-bool queue_prepend(struct queue *q, const void *buf, size_t len);
-
 /* Room left under the cap. */
 size_t queue_room(const struct queue *q);
 

@@ -21,7 +21,7 @@ struct ending {
 	int				 status;	/* of the last response; 0: none */
 	struct adit_traffic		 traffic;
 	uint64_t			 duration;	/* ns */
-	const char			*by;		/* NULL: we: a time-out, a refusal, the stop */
+	const char			*by;		/* NULL: we: time-out, refusal, stop */
 	const char			*how;		/* NULL: ending_how of the line's subject */
 };
 
@@ -38,6 +38,7 @@ const char *ending_by(int err, const char *peer);
 /* Which of two sides ended a pump: a, b, or NULL, as its stats say. */
 const char *ending_side(int side, const char *a, const char *b);
 
+/* Writes the line: the fields of n that are known, then the text. Any thread. */
 void ending_log(const struct ending *n, enum adit_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

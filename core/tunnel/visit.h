@@ -34,6 +34,8 @@ struct visit_id {
 	struct adit_addr	 remote;
 	char			 host[254];
 };
+
+/* Of c, which asked for host (copied). */
 void visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *host);
 
 /*

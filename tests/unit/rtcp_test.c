@@ -360,7 +360,7 @@ sessions_that_do_not_last_are_no_success(void **state)
 		longest = adit_now() - opened > longest ? adit_now() - opened : longest;
 	}
 	await_bound(times + 1);
-	/* Half of 100, 200, 400, 800 and 1000 ms, but for a session that did last on a slow machine. */
+	/* Half of 100, 200, 400, 800 and 1000 ms; a session may have lasted on a slow machine. */
 	if (longest < ADIT_MS(500))
 		assert_true(adit_now() - began >= ADIT_MS(50 + 100 + 200 + 400 + 500));
 }

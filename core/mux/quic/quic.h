@@ -55,7 +55,7 @@ enum quic_congestion { QUIC_CUBIC, QUIC_BBR, QUIC_RENO };
  */
 struct quic_params {
 	uint64_t		 idle;		/* silence after which a session ends: 90 s */
-	uint64_t		 keep_alive;	/* silence after which a PING is sent: 10 s; UINT64_MAX: none */
+	uint64_t		 keep_alive;	/* silence before a PING: 10 s; UINT64_MAX: none */
 	uint64_t		 handshake;	/* limit of a handshake: 5 s */
 	uint64_t		 unheard;	/* of one dialled that says nothing: 1.25 s */
 	uint64_t		 window;	/* a session's first receive window: 1 MiB */
@@ -159,9 +159,8 @@ quic_session_server_name(const struct adit_mux *m); /* what the client asked for
 /* Servers: the certificate that the client presented, or NULL. Valid until m has ended. */
 const struct tls_peer *quic_session_peer(const struct adit_mux *m);
 
-/* Smoothed round trip in ns, the bytes that may be in flight; 0 once ended. */
+/* Smoothed round trip in ns; 0 once ended. */
 uint64_t quic_session_rtt(const struct adit_mux *m);
-uint64_t quic_session_cwnd(const struct adit_mux *m);
 
 /* How many bidirectional streams either end has opened so far. */
 uint64_t quic_session_opened(const struct adit_mux *m);

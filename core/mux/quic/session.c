@@ -767,15 +767,3 @@ quic_session_rtt(const struct adit_mux *m)
 	ngtcp2_conn_get_conn_info(s->conn, &info);
 	return info.smoothed_rtt;
 }
-
-uint64_t
-quic_session_cwnd(const struct adit_mux *m)
-{
-	const struct quic_session *s = quic_session_of(m);
-	ngtcp2_conn_info info;
-
-	if (!s->conn)
-		return 0;
-	ngtcp2_conn_get_conn_info(s->conn, &info);
-	return info.cwnd;
-}
