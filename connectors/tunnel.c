@@ -1,13 +1,17 @@
 /*
- * Connector `tunnel`: gost's relay protocol toward a tunnel server, as a client that binds a
- * tunnel, or as a visitor that reaches one.
+ * Connector `tunnel`: toward a tunnel's server, as a client that binds a tunnel, or as a visitor
+ * that reaches one: by adit/1 where a QUIC session agreed on that, else by gost's relay protocol.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <adit/log.h>
 #include <adit/plugin.h>
 
+#include "core/tunnel/native_bind.h"
+#include "core/tunnel/native_conn.h"
+#include "core/tunnel/reach.h"
 #include "core/tunnel/relay_bind.h"
 #include "core/tunnel/relay_conn.h"
 #include "core/tunnel/relay_opts.h"
@@ -27,6 +31,7 @@ struct tunnel_connector {
 	char			*record_mode;
 	struct mux_opts		 mux;
 	struct smux_conf	 smux;
+	struct reach_conf	 reach;
 };
 
 static const char *const id_aliases[] = { "tunnelID", NULL };
@@ -49,16 +54,6 @@ static struct tunnel_connector *
 tunnel_of(struct adit_connector *n)
 {
 	return adit_container_of(n, struct tunnel_connector, base);
-}
-
-static int
-tunnel_init(struct adit_connector *n, struct adit_err *e)
-{
-	struct tunnel_connector *t = tunnel_of(n);
-
-	if (!t->has_id)
-		t->id = adit_uuid_random();
-	return mux_opts_conf(&t->mux, false, &t->smux, e);
 }
 
 static int
@@ -107,20 +102,40 @@ tunnel_request(struct tunnel_connector *t, uint8_t cmd, const struct adit_target
 	return 0;
 }
 
-static struct adit_conn *
-tunnel_connect(struct adit_connector *n, struct adit_conn *lower, const struct adit_target *to,
-	       const struct adit_addr *visitor, struct adit_err *e)
+/* The same for adit/1. */
+static int
+tunnel_native_request(struct tunnel_connector *t, const struct adit_target *to,
+		      struct native_msg *m, struct adit_err *e)
 {
-	struct tunnel_connector *t = tunnel_of(n);
+	const char *user, *password;
+	bool fits = true;
+
+	*m = (struct native_msg){
+		.version = NATIVE_VERSION, .tunnel = t->id,
+		.network = to->network == ADIT_UDP ? NATIVE_UDP : NATIVE_TCP,
+		.has = 1u << NATIVE_F_VERSION | 1u << NATIVE_F_TUNNEL | 1u << NATIVE_F_NETWORK,
+	};
+	if (adit_component_auth(t->base.component, &user, &password))
+		fits = native_set_text(m, NATIVE_F_USER, user) &&
+		       native_set_text(m, NATIVE_F_PASSWORD, password);
+	if (fits)
+		return 0;
+	return adit_err_set(e, -EINVAL, "the credentials do not fit into a request");
+}
+
+static struct adit_conn *
+tunnel_connect_relay(struct tunnel_connector *t, struct adit_conn *lower,
+		     const struct reach_ask *ask, struct adit_err *e)
+{
 	struct sockaddr_storage ss;
 	struct relay_msg m;
 	struct adit_conn *c;
 
-	if (tunnel_request(t, RELAY_CONNECT, to, &m, e) < 0) {
+	if (tunnel_request(t, RELAY_CONNECT, &ask->to, &m, e) < 0) {
 		adit_conn_close(lower, -EINVAL);
 		return NULL;
 	}
-	if (visitor && adit_addr_to(visitor, &ss))
+	if (adit_addr_to(&ask->visitor, &ss))
 		wire_addr_from_sockaddr((struct sockaddr *)&ss, &m.addr[0]);
 	c = relay_conn(lower, &m, (unsigned)(t->connect_timeout / ADIT_MS(1)), NULL, NULL);
 	explicit_bzero(&m, sizeof(m));
@@ -129,26 +144,102 @@ tunnel_connect(struct adit_connector *n, struct adit_conn *lower, const struct a
 	return c;
 }
 
-static void
-tunnel_bound(void *arg, struct adit_mux *m, const struct relay_msg *answer)
+static struct adit_conn *
+tunnel_connect_native(struct tunnel_connector *t, struct adit_conn *lower,
+		      const struct reach_ask *ask, struct adit_err *e)
 {
-	struct tunnel_connector *t = arg;
-	char endpoint[WIRE_ADDR_TEXT] = "", where[WIRE_ADDR_TEXT] = "", id[37], connector[37];
-	bool udp = answer->tunnel.flags & RELAY_CONNECTOR_UDP;
+	struct adit_conn *c = NULL, *flow = NULL;
+	struct native_msg m;
+	int err = tunnel_native_request(t, &ask->to, &m, e);
 
-	(void)m;
-	if (answer->n_addr) {
-		wire_addr_host(&answer->addr[0], endpoint);
-		wire_addr_format(&answer->addr[0], where);
+	m.type = NATIVE_OPEN;
+	if (!err && !native_set_visitor(&m, &ask->visitor, ask->to.host, ask->to.port))
+		err = adit_err_set(e, -EINVAL, "\"%s\" does not fit into a request", ask->to.host);
+	if (!err && ask->to.network == ADIT_UDP) {
+		flow = adit_mux_open(adit_conn_mux(lower), ADIT_CONN_DGRAM, e);
+		err = flow ? 0 : e->code;
+		if (flow)
+			native_set_flow(&m, flow);
 	}
+	if (err)
+		adit_conn_close(lower, err);
+	else
+		c = native_ask(lower, flow, &m, (unsigned)(t->connect_timeout / ADIT_MS(1)));
+	explicit_bzero(&m, sizeof(m));
+	if (!c && !err)
+		adit_err_set(e, -ENOMEM, "out of memory");
+	return c;
+}
+
+static struct adit_conn *
+tunnel_connect_now(void *arg, struct adit_conn *lower, const struct reach_ask *ask,
+		   struct adit_err *e)
+{
+	return native_speaks(lower) ? tunnel_connect_native(arg, lower, ask, e) :
+				      tunnel_connect_relay(arg, lower, ask, e);
+}
+
+static struct adit_conn *
+tunnel_connect(struct adit_connector *n, struct adit_conn *lower, const struct adit_target *to,
+	       const struct adit_addr *visitor, struct adit_err *e)
+{
+	struct reach_ask ask = { .to = *to };
+
+	if (visitor)
+		ask.visitor = *visitor;
+	return reach_connect(lower, &ask, &tunnel_of(n)->reach, e);
+}
+
+/* What the server said to a bind. */
+struct tunnel_place {
+	const char		*host;
+	char			 where[WIRE_ADDR_TEXT];	/* with the port */
+	struct adit_uuid	 connector;
+	bool			 udp;
+};
+
+static void
+tunnel_log_bound(struct tunnel_connector *t, const struct tunnel_place *place)
+{
+	char id[37], connector[37];
+
 	adit_uuid_format(&t->id, id);
-	adit_uuid_format(&answer->tunnel.id, connector);
+	adit_uuid_format(&place->connector, connector);
 	adit_log(adit_component_log(t->base.component), ADIT_LOG_INFO,
 		 ADIT_FIELDS(ADIT_STR("kind", "connector"), ADIT_STR("connector", "tunnel"),
 			     ADIT_STR("node", adit_component_name(t->base.component)),
-			     ADIT_STR("endpoint", endpoint), ADIT_STR("tunnel", id)),
-		 "create tunnel on %s/%s OK, tunnel=%s, connector=%s, weight=%u", where,
-		 udp ? "udp" : "tcp", id, connector, (unsigned)t->weight);
+			     ADIT_STR("endpoint", place->host), ADIT_STR("tunnel", id)),
+		 "create tunnel on %s/%s OK, tunnel=%s, connector=%s, weight=%u", place->where,
+		 place->udp ? "udp" : "tcp", id, connector, (unsigned)t->weight);
+}
+
+static void
+tunnel_bound_relay(void *arg, struct adit_mux *m, const struct relay_msg *answer)
+{
+	char host[WIRE_ADDR_TEXT] = "";
+	struct tunnel_place place = {
+		.host = host, .connector = answer->tunnel.id,
+		.udp = answer->tunnel.flags & RELAY_CONNECTOR_UDP,
+	};
+
+	(void)m;
+	if (answer->n_addr) {
+		wire_addr_host(&answer->addr[0], host);
+		wire_addr_format(&answer->addr[0], place.where);
+	}
+	tunnel_log_bound(arg, &place);
+}
+
+static void
+tunnel_bound_native(void *arg, const struct native_msg *answer)
+{
+	struct tunnel_place place = {
+		.host = answer->host, .connector = answer->connector,
+		.udp = answer->network == NATIVE_UDP,
+	};
+
+	snprintf(place.where, sizeof(place.where), "%s:%u", answer->host, answer->port);
+	tunnel_log_bound(arg, &place);
 }
 
 /*
@@ -156,22 +247,21 @@ tunnel_bound(void *arg, struct adit_mux *m, const struct relay_msg *answer)
  * and all answer the empty one with the endpoint.
  */
 static struct adit_mux *
-tunnel_bind(struct adit_connector *n, struct adit_conn *lower, const struct adit_target *address,
-	    struct adit_err *e)
+tunnel_bind_relay(struct tunnel_connector *t, struct adit_conn *lower, const struct reach_ask *ask,
+		  struct adit_err *e)
 {
-	struct tunnel_connector *t = tunnel_of(n);
 	struct relay_bind_conf conf = {
-		.smux = t->smux, .answer_ms = ANSWER_MS, .bound = tunnel_bound, .arg = t,
+		.smux = t->smux, .answer_ms = ANSWER_MS, .bound = tunnel_bound_relay, .arg = t,
 	};
 	struct relay_msg m;
 	struct adit_mux *mux;
 
-	if (tunnel_request(t, RELAY_BIND, address, &m, e) < 0) {
+	if (tunnel_request(t, RELAY_BIND, &ask->to, &m, e) < 0) {
 		adit_conn_close(lower, -EINVAL);
 		return NULL;
 	}
 	m.tunnel.weight = (uint8_t)t->weight;
-	if (address->visitor_address)
+	if (ask->to.visitor_address)
 		m.tunnel.hints = RELAY_TUNNEL_SHOWS_VISITOR;
 	conf.request = &m;
 	mux = relay_bind(lower, &conf);
@@ -179,6 +269,70 @@ tunnel_bind(struct adit_connector *n, struct adit_conn *lower, const struct adit
 	if (!mux)
 		adit_err_set(e, -ENOMEM, "out of memory");
 	return mux;
+}
+
+static struct adit_mux *
+tunnel_bind_native(struct tunnel_connector *t, struct adit_conn *lower, const struct reach_ask *ask,
+		   struct adit_err *e)
+{
+	static const struct adit_client alone;
+	struct native_msg m;
+	const struct native_bind_conf conf = {
+		.request = &m, .answer_ms = ANSWER_MS, .connections = 1,
+		.bound = tunnel_bound_native, .arg = t,
+	};
+	int err = tunnel_native_request(t, &ask->to, &m, e);
+	struct adit_mux *mux;
+
+	if (!err && !native_set_visitor(&m, &ask->visitor, ask->to.host, ask->to.port))
+		err = adit_err_set(e, -EINVAL, "\"%s\" does not fit into a request", ask->to.host);
+	if (err) {
+		explicit_bzero(&m, sizeof(m));
+		adit_conn_close(lower, err);
+		return NULL;
+	}
+	m.weight = (uint8_t)t->weight;
+	m.has |= 1u << NATIVE_F_WEIGHT;
+	if (ask->to.visitor_address) {
+		m.flags = NATIVE_SHOWS_VISITOR;
+		m.has |= 1u << NATIVE_F_FLAGS;
+	}
+	if (memcmp(&ask->to.client, &alone, sizeof(alone)) != 0) {
+		memcpy(&m.connector, &ask->to.client, sizeof(m.connector));
+		m.has |= 1u << NATIVE_F_CONNECTOR;
+	}
+	mux = native_bind(lower, &conf, e);
+	explicit_bzero(&m, sizeof(m));
+	return mux;
+}
+
+static struct adit_mux *
+tunnel_bind_now(void *arg, struct adit_conn *lower, const struct reach_ask *ask, struct adit_err *e)
+{
+	return native_speaks(lower) ? tunnel_bind_native(arg, lower, ask, e) :
+				      tunnel_bind_relay(arg, lower, ask, e);
+}
+
+static struct adit_mux *
+tunnel_bind(struct adit_connector *n, struct adit_conn *lower, const struct adit_target *address,
+	    struct adit_err *e)
+{
+	const struct reach_ask ask = { .to = *address };
+
+	return reach_bind(lower, &ask, &tunnel_of(n)->reach, e);
+}
+
+static int
+tunnel_init(struct adit_connector *n, struct adit_err *e)
+{
+	struct tunnel_connector *t = tunnel_of(n);
+
+	if (!t->has_id)
+		t->id = adit_uuid_random();
+	t->reach = (struct reach_conf){
+		.ms = ANSWER_MS, .connect = tunnel_connect_now, .bind = tunnel_bind_now, .arg = t,
+	};
+	return mux_opts_conf(&t->mux, false, &t->smux, e);
 }
 
 const struct adit_connector_ops connector_tunnel = {
@@ -191,6 +345,7 @@ const struct adit_connector_ops connector_tunnel = {
 		.instance = sizeof(struct tunnel_connector),
 		.opts = tunnel_opts,
 	},
+	.protocol = NATIVE_ALPN,
 	.connect = tunnel_connect,
 	.bind = tunnel_bind,
 	.init = tunnel_init,

@@ -126,7 +126,7 @@ forwarding_send_proxy(struct forwarding *f)
 	return (int)len;
 }
 
-static void forwarding_open(struct forwarding *f, const char *failure);
+static void forwarding_open(struct forwarding *f, int failure);
 
 static void
 forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
@@ -145,7 +145,7 @@ forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 		adit_conn_close(far, err);
 		f->far = NULL;
 		f->attempt++;
-		forwarding_open(f, adit_strerror(err));
+		forwarding_open(f, err);
 		return;
 	}
 	adit_conn_want(far, 0);
@@ -157,13 +157,14 @@ forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 
 /* Tries a node; failure is why the one before could not be reached. */
 static void
-forwarding_open(struct forwarding *f, const char *failure)
+forwarding_open(struct forwarding *f, int failure)
 {
 	struct adit_err e = ADIT_ERR_INIT;
 
 	f->far = adit_forward(&f->handler->base, f->conn, f->attempt, &e);
 	if (!f->far) {
-		forwarding_fail(f, ADIT_ETARGET, "target", failure ? failure : e.text);
+		forwarding_fail(f, failure == -ETIMEDOUT ? failure : ADIT_ETARGET, "target",
+				failure ? adit_strerror(failure) : e.text);
 		return;
 	}
 	adit_conn_own(f->far, forwarding_far_event, f);
@@ -197,7 +198,7 @@ forward_handle(struct adit_handler *h, struct adit_conn *c)
 	f->activity.stop = forwarding_stop;
 	adit_activity_begin(&f->activity, h->component, adit_conn_worker(c));
 	adit_conn_own(c, forwarding_idle, f);
-	forwarding_open(f, NULL);
+	forwarding_open(f, 0);
 }
 
 static int

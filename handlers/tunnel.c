@@ -16,8 +16,11 @@
 #include "core/tunnel/entry.h"
 #include "core/tunnel/forwarded.h"
 #include "core/tunnel/relay_opts.h"
+#include "core/tunnel/native_conn.h"
+#include "core/tunnel/native_request.h"
 #include "core/tunnel/relay_request.h"
 #include "core/tunnel/rules.h"
+#include "core/wire/native.h"
 
 #define ENTRIES_MAX 16
 
@@ -123,7 +126,12 @@ tunnel_request_lookup(void *arg, struct adit_worker *w, const char *host, struct
 static void
 tunnel_handle(struct adit_handler *h, struct adit_conn *c)
 {
-	relay_request(c, &tunnel_of(h)->requests);
+	const struct request_conf *conf = &tunnel_of(h)->requests;
+
+	if (native_speaks(c))
+		native_request(c, conf);
+	else
+		relay_request(c, conf);
 }
 
 /*
@@ -305,6 +313,7 @@ const struct adit_handler_ops handler_tunnel = {
 		.instance = sizeof(struct tunnel_handler),
 		.opts = tunnel_opts,
 	},
+	.protocol = NATIVE_ALPN,
 	.handle = tunnel_handle,
 	.init = tunnel_init,
 	.fini = tunnel_fini,

@@ -301,7 +301,8 @@ open_try(struct tunnel_open *o)
 			return;
 		}
 	}
-	open_fail(o, ADIT_ENOTUNNEL);
+	/* One that had no answer in time is told apart from nobody. */
+	open_fail(o, o->err == -ETIMEDOUT ? o->err : ADIT_ENOTUNNEL);
 }
 
 static void
