@@ -250,6 +250,9 @@ tls_session_offer(struct tls_session *s, const char *const *protocols, unsigned 
 	const struct adit_strings *configured = &s->creds->policy->conf.alpn;
 	gnutls_datum_t list[ALPN_MAX];
 
+	/* tls_session_init has offered those already, and GnuTLS would count them twice. */
+	if (configured->n && protocols)
+		return 0;
 	if (configured->n) {
 		protocols = (const char *const *)configured->v;
 		n = (unsigned)configured->n;

@@ -16,6 +16,7 @@ from typing import Callable, Optional
 
 from .daemon import Address
 from .servers import Server, narrow, reset
+from .waiting import until
 
 
 # A link with a rate holds so many bytes of each TCP connection, and datagrams for so many seconds.
@@ -112,6 +113,7 @@ class UdpProxy:
         self.passes = passes
         self.carried = 0
         self._blocked = False
+        self._rebinding = False
         self._near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._near.bind(("127.0.0.1", 0))
         self.address: Address = self._near.getsockname()
@@ -126,8 +128,11 @@ class UdpProxy:
     def _run(self) -> None:
         while True:
             for key, _ in self._selector.select(self._send_due()):
-                if key.data is self._waker:
+                if key.data is self._waker and self._waker.recv(1) == b"x":
                     return
+                if key.data is self._waker:
+                    self._rebind()
+                    continue
                 with contextlib.suppress(OSError):
                     if key.data is None:
                         datagram, sender = self._near.recvfrom(1 << 16)
@@ -169,6 +174,20 @@ class UdpProxy:
             return False
         self.carried += 1
         return True
+
+    def rebind(self) -> None:
+        """Gives each sender another port towards the target, as a NAT does that forgot him."""
+        self._rebinding = True
+        self._wake.send(b"r")
+        until(lambda: not self._rebinding, "the proxy has other ports")
+
+    def _rebind(self) -> None:
+        for sender, old in list(self._far.items()):
+            del self._far[sender]
+            self._selector.unregister(old)
+            self._socket_of(sender)     # before the old port is free: it is another one
+            old.close()
+        self._rebinding = False
 
     def block(self) -> None:
         self._blocked = True

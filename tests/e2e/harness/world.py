@@ -134,12 +134,14 @@ class World:
         return Tunnel(daemon, daemon.listening(), daemon.entrypoint())
 
     def client(self, transport: str, server: Address, tunnel: str, target: Address, user: str = "",
-               registered: bool = True, within: Sequence[str] = (), **options: Any) -> Daemon:
+               registered: bool = True, within: Sequence[str] = (), flags: Sequence[str] = (),
+               **options: Any) -> Daemon:
         """A tunnel client by command line; returns once the server has taken it, if registered."""
         query = query_of({"tunnel.id": tunnel}, options)
         daemon = self.start(
             "-L", f"rtcp://:0/{at(target)}",
             "-F", f"tunnel+{transport}://{user and user + '@'}{at(server)}?{query}",
+            *flags,
             program=self.pair.client, name=self._name("client"), within=within)
         if registered:
             self.wait_registered(daemon)
