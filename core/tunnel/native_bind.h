@@ -1,7 +1,8 @@
 /*
  * The client's end of a bind over adit/1: a stream of a QUIC session on which the BIND is sent and
  * answered, and which says later that one side drains. The session that it gives accepts conns for
- * its visitors only: each is a stream that the server opened, its head read, or a flow of datagrams.
+ * its visitors only: streams that the server opened, their heads read, or flows of
+ * datagrams.
  */
 #ifndef ADIT_CORE_NATIVE_BIND_H
 #define ADIT_CORE_NATIVE_BIND_H

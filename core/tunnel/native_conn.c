@@ -72,7 +72,7 @@ native_refuse(struct adit_conn *c, int err, const char *text)
 {
 	int failed = native_send_answer(c, err, text);
 
-	adit_conn_set_code(c, native_error_status(err));	/* that it goes with, if not after */
+	adit_conn_set_code(c, native_error_status(err));	/* if it cannot be sent */
 	adit_conn_close(c, failed);
 }
 

@@ -20,7 +20,7 @@ control_end(struct native_control *c, int err, const char *text)
 	c->ended(c->arg, &why);
 }
 
-/* QUIC numbers streams as they are opened: so many there are, whichever of them have arrived yet. */
+/* QUIC numbers streams as they are opened: so many there are, whichever have arrived yet. */
 static int
 control_acknowledge(struct native_control *c)
 {

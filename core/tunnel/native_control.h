@@ -16,7 +16,7 @@ struct native_control {
 	bool			 drains;	/* we said so */
 	bool			 peer_drains;	/* the peer did; it has its answer */
 	bool			 drained;	/* our word was acknowledged */
-	uint64_t		 streams;	/* that the peer had opened in the session by then */
+	uint64_t		 streams;	/* that the peer had opened by then */
 
 	void			(*message)(void *arg, const struct native_msg *m);
 	void			(*ended)(void *arg, const struct adit_reason *why);

@@ -118,9 +118,10 @@ int
 native_session_start(struct adit_conn *stream, const struct native_session_conf *conf)
 {
 	struct native_session *s = calloc(1, sizeof(*s));
-	int err = s ? bound_join(&s->bound, adit_conn_worker(stream), &conf->bound, session_open, s) :
-		      -ENOMEM;
+	int err = -ENOMEM;
 
+	if (s)
+		err = bound_join(&s->bound, adit_conn_worker(stream), &conf->bound, session_open, s);
 	if (err < 0) {
 		native_refuse(stream, err, NULL);
 		free(s);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/conn/opening.h"
-#include "core/mux/later.h"
+#include "core/tunnel/later.h"
 
 /* While lower opens. One of conn and mux is there, the owner's. */
 struct reaching {

@@ -1,6 +1,6 @@
 /*
- * A session of adit/1 between two endpoints of one worker, of which the test plays one side byte for
- * byte.
+ * A session of adit/1 between two endpoints of one worker, of which the test plays one side byte
+ * for byte.
  */
 #ifndef ADIT_TEST_NATIVE_RIG_H
 #define ADIT_TEST_NATIVE_RIG_H

@@ -1,13 +1,16 @@
-#include "core/mux/later.h"
+#include "core/tunnel/later.h"
 
 #include <errno.h>
 #include <stddef.h>
+
+#include "core/tunnel/heads.h"
 
 struct later {
 	struct adit_mux	 base;
 	struct adit_mux	*lower;			/* owned; NULL until it is there */
 	void		(*cancel)(void *arg);	/* NULL once the maker is done with it */
 	void		*arg;
+	struct ready_list ready;		/* taken from it at once, so that it is quiet */
 };
 
 static struct later *
@@ -30,9 +33,7 @@ later_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
 static struct adit_conn *
 later_accept(struct adit_mux *m)
 {
-	struct later *l = later_of(m);
-
-	return l->lower ? adit_mux_accept(l->lower) : NULL;
+	return ready_take(&later_of(m)->ready);
 }
 
 static unsigned
@@ -102,6 +103,7 @@ later_close(struct adit_mux *m, const struct adit_reason *why)
 	l->cancel = NULL;
 	if (cancel)
 		cancel(l->arg);
+	ready_drop(&l->ready, why->err ? why->err : -ECONNRESET);
 	adit_mux_close(l->lower, why);
 	l->lower = NULL;
 }
@@ -133,7 +135,11 @@ later_event(void *owner, struct adit_mux *lower, unsigned events)
 {
 	struct later *l = owner;
 	const struct adit_reason *why = adit_mux_reason(lower);
+	struct adit_conn *c;
 
+	while ((c = adit_mux_accept(lower)))
+		if (ready_put(&l->ready, c))
+			adit_mux_ready(&l->base, ADIT_READ);
 	adit_mux_hear(&l->base, adit_mux_heard(lower));
 	if (why->err) {
 		adit_mux_want(lower, 0);
@@ -145,7 +151,7 @@ later_event(void *owner, struct adit_mux *lower, unsigned events)
 		adit_mux_set_remote(&l->base, adit_mux_remote(lower));
 		adit_mux_want(lower, ADIT_READ);
 	}
-	adit_mux_ready(&l->base, events);
+	adit_mux_ready(&l->base, events & ~(unsigned)ADIT_READ);
 }
 
 struct adit_mux *
@@ -155,6 +161,7 @@ later_new(struct adit_worker *w, void (*cancel)(void *arg), void *arg)
 
 	if (!l)
 		return NULL;
+	TAILQ_INIT(&l->ready);
 	l->cancel = cancel;
 	l->arg = arg;
 	return &l->base;
