@@ -137,16 +137,14 @@ bound_how(int err)
 }
 
 void
-bound_end(struct bound *b, const struct adit_mux *m, const struct adit_reason *why)
+bound_end(struct bound *b, struct ending *end, const struct adit_reason *why)
 {
-	struct ending end = ending_of_mux(b->activity.component, m);
-
-	end.kind = "handler";
-	end.tunnel = b->tunnel;
-	end.connector = b->connector;
-	end.by = why->err ? ending_by(why->err, "client") : NULL;
-	end.how = ending_how(why->err ? why->err : ADIT_ESTOPPED);
-	ending_log(&end, ADIT_LOG_INFO, "connector %s: %s%s%s", b->connector, bound_how(why->err),
+	end->kind = "handler";
+	end->tunnel = b->tunnel;
+	end->connector = b->connector;
+	end->by = why->err ? ending_by(why->err, "client") : NULL;
+	end->how = ending_how(why->err ? why->err : ADIT_ESTOPPED);
+	ending_log(end, ADIT_LOG_INFO, "connector %s: %s%s%s", b->connector, bound_how(why->err),
 		   why->text ? ": " : "", why->text ? why->text : "");
 	bound_leave(b);
 	adit_activity_end(&b->activity);

@@ -12,6 +12,8 @@
 
 #include "core/tunnel/awaiting.h"
 
+struct ending;
+
 /* Embedded in a wire's session. Its fields are this module's, but for number and connector. */
 struct bound {
 	struct adit_activity	 activity;
@@ -75,9 +77,9 @@ void bound_leave(struct bound *b);
 void bound_drain(struct bound *b);
 
 /*
- * Leaves, says in the log how and why its session m has ended (its bytes, its time), and is no
- * activity any more.
+ * Leaves, says in the log how and why its session has ended, of which end has the bytes and the
+ * time (ending_of_mux), and is no activity any more.
  */
-void bound_end(struct bound *b, const struct adit_mux *m, const struct adit_reason *why);
+void bound_end(struct bound *b, struct ending *end, const struct adit_reason *why);
 
 #endif

@@ -14,8 +14,8 @@ control_end(struct native_control *c, int err, const char *text)
 
 	if (err == -ECONNRESET && code)
 		why.err = native_status_error(code);
-	else if (err == -ECONNRESET && c->peer_drains)
-		why.err = ADIT_EDRAINING;
+	else if (err == -ECONNRESET && !adit_conn_err(c->stream))
+		why.err = c->peer_drains ? ADIT_EDRAINING : -ESHUTDOWN;	/* its end */
 	adit_conn_want(c->stream, 0);
 	c->ended(c->arg, &why);
 }

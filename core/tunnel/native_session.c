@@ -5,6 +5,7 @@
 
 #include <adit/mux.h>
 
+#include "core/service/ending.h"
 #include "core/tunnel/native_control.h"
 
 /* For a client to reach the target and say so: an HTTP visitor's own limit is shorter, mostly. */
@@ -77,7 +78,9 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 static void
 session_end(struct native_session *s, const struct adit_reason *why)
 {
-	bound_end(&s->bound, adit_conn_remote(s->control.stream), why);
+	struct ending end = ending_of(s->bound.activity.component, s->control.stream);
+
+	bound_end(&s->bound, &end, why);
 	native_group_fail(&s->visitors, why->err ? why->err : ADIT_ESTOPPED);
 	native_control_close(&s->control, why->err);
 	free(s);

@@ -5,6 +5,7 @@
 #include <adit/tunnel.h>
 
 #include "core/mux/liveness.h"
+#include "core/service/ending.h"
 #include "core/tunnel/relay_conn.h"
 #include "core/tunnel/relay_session.h"
 
@@ -74,7 +75,9 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 static void
 session_end(struct relay_session *s, const struct adit_reason *why)
 {
-	bound_end(&s->bound, s->mux, why);
+	struct ending end = ending_of_mux(s->bound.activity.component, s->mux);
+
+	bound_end(&s->bound, &end, why);
 	liveness_stop(s->liveness);
 	adit_mux_close(s->mux, why);
 	free(s);
