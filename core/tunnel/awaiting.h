@@ -28,8 +28,8 @@ void awaiting_init(struct awaiting *a, bool (*late)(void *arg), void *arg);
 void awaiting_fini(struct awaiting *a, int err);
 
 /*
- * Takes stream, which is open, and returns a conn that opens over it after awaiting_heard. NULL
- * with e filled: out of memory, and stream is closed.
+ * Takes stream, open or still opening, and returns a conn that opens over it after awaiting_heard.
+ * NULL with e filled: out of memory, and stream is closed.
  */
 struct adit_conn *awaiting_add(struct awaiting *a, struct adit_conn *stream, struct adit_err *e);
 

@@ -48,13 +48,14 @@ void
 bound_follow(struct bound *b, struct adit_mux *m)
 {
 	b->mux = m;
+	adit_mux_hold(m);
 	tunnels_follow(tunnels_of(b->worker), b->number, m);
 }
 
 bool
-bound_must_answer(const struct bound *b)
+bound_is_silent(const struct bound *b, uint64_t ns)
 {
-	return adit_now() - adit_mux_heard(b->mux) > LIVENESS_FRESH;
+	return adit_now() - adit_mux_heard(b->mux) > ns;
 }
 
 struct adit_conn *
@@ -102,8 +103,10 @@ bound_leave(struct bound *b)
 {
 	adit_tunnel_leave(b->worker, b->number);
 	b->number = 0;
-	if (b->mux)
+	if (b->mux) {
 		mux_await_heard(b->mux, NULL, NULL);
+		adit_mux_release(b->mux);
+	}
 	b->mux = NULL;
 	awaiting_fini(&b->awaiting, ADIT_EPEERDEAD);
 	adit_timer_free(b->drain);

@@ -49,18 +49,18 @@ void bound_begin(struct bound *b, const struct bound_conf *conf,
 		 void (*stop)(struct adit_activity *a, int why));
 
 /*
- * m carries the session: when m is heard, its client is. Once, after bound_join; m must not be
- * closed before bound_leave or bound_end.
+ * m carries the session: when m is heard, its client is. Once, after bound_join. m is held until
+ * bound_leave or bound_end, so it may be closed before.
  */
 void bound_follow(struct bound *b, struct adit_mux *m);
 
-/* Whether m was silent for so long that the client has to show that it is there. */
-bool bound_must_answer(const struct bound *b);
+/* Whether m was not heard for that many ns (LIVENESS_FRESH: the client has to be asked first). */
+bool bound_is_silent(const struct bound *b, uint64_t ns);
 
 /*
- * Of one that has to: takes c, a stream that is open and whose head was written, and probes m. What
- * is returned opens over c when the client is heard, or fails with ADIT_EPEERDEAD once others could
- * do it sooner. NULL with e filled: out of memory, and c is closed.
+ * Of such a client: takes c, a stream whose head was written, and probes m. What is returned opens
+ * over c when the client is heard and c is open, or fails with ADIT_EPEERDEAD once others could do
+ * it sooner. NULL with e filled: out of memory, and c is closed.
  */
 struct adit_conn *bound_ask(struct bound *b, struct adit_conn *c, struct adit_err *e);
 

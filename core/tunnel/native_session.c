@@ -11,6 +11,9 @@
 /* For a client to reach the target and say so: an HTTP visitor's own limit is shorter, mostly. */
 #define ANSWER_MS 30000
 
+/* One that was silent for longer shows that it is there, or another client is asked. */
+#define ASK_NS ADIT_MS(100)
+
 struct native_session {
 	struct bound		 bound;
 	struct native_control	 control;
@@ -66,11 +69,13 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 		return NULL;
 	}
 	c = native_ask(stream, flow, &m, ANSWER_MS);
-	if (c)
-		native_conn_join(c, &s->visitors);
-	else
+	if (!c) {
 		adit_err_set(e, -ENOMEM, "out of memory");
-	return c;
+		return NULL;
+	}
+	native_conn_join(c, &s->visitors);
+	/* The answer may take as long as the target; that the client is there shows sooner. */
+	return bound_is_silent(&s->bound, ASK_NS) ? bound_ask(&s->bound, c, e) : c;
 }
 
 /* ---- its life ----------------------------------------------------------------------- */
@@ -144,6 +149,8 @@ native_session_start(struct adit_conn *stream, const struct native_session_conf 
 		return err;
 	}
 	native_control_start(&s->control, stream);
+	if (adit_conn_mux(stream))
+		bound_follow(&s->bound, adit_conn_mux(stream));
 	bound_begin(&s->bound, &conf->bound, session_stop);
 	return 0;
 }

@@ -48,7 +48,7 @@ static struct adit_conn *
 session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 {
 	struct relay_session *s = arg;
-	bool ask = session_answers(s) && bound_must_answer(&s->bound);
+	bool ask = session_answers(s) && bound_is_silent(&s->bound, LIVENESS_FRESH);
 	struct adit_conn *c = adit_mux_open(s->mux, 0, e);
 	struct relay_msg m;
 	int err;
