@@ -1,0 +1,366 @@
+/*
+ * The n-th allocation of ours fails, for every n: each scenario ends, by what it was to reach or by a
+ * failure that somebody is told of, and leaves nothing behind (loop_free looks at chunks and events,
+ * ASan at the rest). The linker puts us between our code and malloc; libraries are not concerned.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <adit/pump.h>
+
+#include "core/conn/tls.h"
+#include "core/conn/tls_default.h"
+#include "core/mux/smux.h"
+#include "tests/unit/quic_rig.h"
+
+#define LEN 300000		/* more than any window at first */
+#define CAP 65536
+#define LIMIT_MS 10000		/* of a scenario that hangs */
+#define MOST 5000		/* allocations of a scenario */
+
+/* ---- allocations --------------------------------------------------------------------- */
+
+static unsigned armed;		/* counts down to the one that fails; 0: none does any more */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+
+static bool
+fails_now(void)
+{
+	return armed && --armed == 0;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+	return fails_now() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	return fails_now() ? NULL : __real_calloc(n, size);
+}
+
+void *
+__wrap_realloc(void *old, size_t size)
+{
+	return fails_now() ? NULL : __real_realloc(old, size);
+}
+
+char *
+__wrap_strdup(const char *text)
+{
+	return fails_now() ? NULL : __real_strdup(text);
+}
+
+/* ---- a scenario ------------------------------------------------------------------------ */
+
+struct scene {
+	struct loop		*l;
+	struct adit_mux		*client, *server;	/* of those that have sessions */
+	struct adit_conn	*a, *b;		/* a writes LEN bytes and the end, b reads */
+	size_t			 sent, got;
+	bool			 shut, whole;	/* all came, then the end */
+	int			 err;		/* what somebody was told */
+};
+
+static void
+nobody(void *owner, struct adit_conn *c, unsigned events)
+{
+	(void)owner;
+	(void)c;
+	(void)events;
+}
+
+/* They are looked at in each turn: who is ready keeps the loop turning. */
+static void
+scene_watch(struct adit_conn *c)
+{
+	if (!c)
+		return;
+	adit_conn_own(c, nobody, NULL);
+	adit_conn_want(c, ADIT_OPEN | ADIT_READ | ADIT_WRITE);
+}
+
+static void
+scene_write(struct scene *s)
+{
+	static const char buf[16384];
+	ssize_t n = 1;
+
+	while (n > 0 && s->sent < LEN) {
+		size_t left = LEN - s->sent;
+
+		n = adit_conn_write(s->a, buf, left < sizeof(buf) ? left : sizeof(buf));
+		if (n > 0)
+			s->sent += (size_t)n;
+	}
+	if (n < 0 && n != -EAGAIN)
+		s->err = (int)n;
+	if (s->sent == LEN && !s->shut) {
+		int err = adit_conn_shutdown(s->a);
+
+		s->shut = true;
+		if (err < 0 && err != -ENOTSUP)
+			s->err = err;
+	}
+}
+
+static void
+scene_read(struct scene *s)
+{
+	char buf[16384];
+	ssize_t n;
+
+	do {
+		n = adit_conn_read(s->b, buf, sizeof(buf));
+		if (n > 0)
+			s->got += (size_t)n;
+	} while (n > 0);
+	if (n == 0 && s->got < LEN)
+		s->err = -ECONNRESET;
+	else if (n < 0 && n != -EAGAIN)
+		s->err = (int)n;
+	s->whole = s->got == LEN;
+}
+
+/* One step; whether it is over. */
+static bool
+scene_step(void *arg)
+{
+	struct scene *s = arg;
+
+	if (s->client && adit_mux_err(s->client))
+		s->err = adit_mux_err(s->client);
+	if (s->server && adit_mux_err(s->server))
+		s->err = adit_mux_err(s->server);
+	if (!s->b && s->server) {
+		s->b = adit_mux_accept(s->server);
+		scene_watch(s->b);
+	}
+	if (s->a && !s->err) {
+		scene_write(s);
+		if (!s->b && adit_conn_read(s->a, (char[1]){ 0 }, 1) == 0)
+			s->err = -ECONNRESET;	/* refused */
+	}
+	if (s->b && !s->whole)
+		scene_read(s);
+	return s->err || s->whole;
+}
+
+static void
+scene_end(struct scene *s)
+{
+	adit_conn_close(s->a, 0);
+	adit_conn_close(s->b, 0);
+	adit_mux_close(s->client, NULL);
+	adit_mux_close(s->server, NULL);
+}
+
+static bool
+scene_pair(struct scene *s, struct adit_conn **a, struct adit_conn **b)
+{
+	s->err = adit_conn_pair(s->l->worker, s->l->worker, CAP, a, b);
+	return !s->err;
+}
+
+/* Runs a scenario for each n until it has no n-th allocation. begin may set err. */
+static void
+torture(void (*begin)(struct scene *s), unsigned step)
+{
+	unsigned n = 1;
+	bool failed = true;
+
+	for (; failed && n < MOST; n += step) {
+		struct scene s = { .l = loop_new() };
+
+		armed = n;
+		begin(&s);
+		scene_watch(s.a);
+		scene_watch(s.b);
+		if (!loop_until(s.l, scene_step, &s, LIMIT_MS))
+			fail_msg("hangs after failure %u: %zu sent, %zu read", n, s.sent, s.got);
+		failed = !armed;
+		armed = 0;
+		if (!failed)
+			assert_true(s.whole);
+		scene_end(&s);
+		loop_free(s.l);
+	}
+	assert_in_range(n, 5, MOST - 1);	/* it has failed something, and came to an end */
+}
+
+/* ---- scenarios ----------------------------------------------------------------------------- */
+
+static void
+pumped(void *arg, const struct adit_pump_stats *stats)
+{
+	(void)arg;
+	(void)stats;
+}
+
+static void
+begin_pump(struct scene *s)
+{
+	struct adit_conn *x, *y;
+
+	if (!scene_pair(s, &s->a, &x))
+		return;
+	if (!scene_pair(s, &y, &s->b))
+		adit_conn_close(x, -ENOMEM);
+	else
+		adit_pump(x, y, NULL, pumped, NULL);
+}
+
+static void
+begin_smux(struct scene *s, unsigned version)
+{
+	struct smux_conf conf = smux_conf_default(true, version);
+	struct adit_conn *x, *y;
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (!scene_pair(s, &x, &y))
+		return;
+	s->client = smux_new(x, &conf);
+	conf.client = false;
+	s->server = smux_new(y, &conf);
+	if (s->client)
+		s->a = adit_mux_open(s->client, 0, &e);
+	if (!s->a || !s->server)
+		s->err = -ENOMEM;
+}
+
+static void
+begin_smux_1(struct scene *s)
+{
+	begin_smux(s, 1);
+}
+
+static void
+begin_smux_2(struct scene *s)
+{
+	begin_smux(s, 2);
+}
+
+static struct tls_creds *tls_creds_of[2];
+
+static void
+begin_tls(struct scene *s)
+{
+	struct adit_conn *x, *y;
+
+	if (!scene_pair(s, &x, &y))
+		return;
+	s->a = tls_client(x, tls_creds_of[TLS_CLIENT], "gw.test", NULL);
+	s->b = tls_server(y, tls_creds_of[TLS_SERVER], NULL);
+	if (!s->a || !s->b)
+		s->err = -ENOMEM;
+}
+
+static struct tls_creds *
+creds(enum tls_side side)
+{
+	const struct adit_tls_conf conf = { .max_version = NULL };
+	struct tls_source *src = tls_source_new(&conf, side, NULL, NULL);
+	struct tls_creds *c = tls_creds_current(src);
+
+	tls_source_free(src);
+	return c;
+}
+
+/* ---- tests ------------------------------------------------------------------------------------ */
+
+static void
+pump_fails_cleanly(void **state)
+{
+	(void)state;
+	torture(begin_pump, 1);
+}
+
+static void
+smux_1_fails_cleanly(void **state)
+{
+	(void)state;
+	torture(begin_smux_1, 1);
+}
+
+static void
+smux_2_fails_cleanly(void **state)
+{
+	(void)state;
+	torture(begin_smux_2, 1);
+}
+
+static void
+tls_fails_cleanly(void **state)
+{
+	(void)state;
+	tls_creds_of[TLS_CLIENT] = creds(TLS_CLIENT);
+	tls_creds_of[TLS_SERVER] = creds(TLS_SERVER);
+	torture(begin_tls, 1);
+	tls_creds_put(tls_creds_of[TLS_CLIENT]);
+	tls_creds_put(tls_creds_of[TLS_SERVER]);
+	tls_default_set_dir(NULL);
+}
+
+/* The sessions are there; a stream opens, carries and ends. */
+static void
+quic_fails_cleanly(void **state)
+{
+	bool failed = true;
+	unsigned n = 1;
+
+	(void)state;
+	for (; failed && n < MOST; n++) {
+		struct quic_rig *r = quic_rig_new(loop_new());
+		struct scene s = { .l = r->l };
+		struct loop *l = r->l;
+		struct adit_err e = ADIT_ERR_INIT;
+
+		quic_rig_start(r);
+		quic_rig_session(r, &s.client, &s.server);
+		armed = n;
+		s.a = adit_mux_open(s.client, 0, &e);
+		s.err = s.a ? 0 : -ENOMEM;
+		scene_watch(s.a);
+		if (!loop_until(l, scene_step, &s, LIMIT_MS))
+			fail_msg("hangs after failure %u: %zu sent, %zu read", n, s.sent, s.got);
+		failed = !armed;
+		armed = 0;
+		adit_conn_close(s.a, 0);
+		adit_conn_close(s.b, 0);
+		adit_mux_close(s.client, NULL);
+		quic_rig_free(r);
+		loop_free(l);
+	}
+	assert_in_range(n, 5, MOST - 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pump_fails_cleanly),
+		cmocka_unit_test(smux_1_fails_cleanly),
+		cmocka_unit_test(smux_2_fails_cleanly),
+		cmocka_unit_test(tls_fails_cleanly),
+		cmocka_unit_test(quic_fails_cleanly),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
