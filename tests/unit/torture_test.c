@@ -13,10 +13,12 @@
 
 #include <cmocka.h>
 
+#include <adit/exchange.h>
 #include <adit/pump.h>
 
 #include "core/conn/tls.h"
 #include "core/conn/tls_default.h"
+#include "core/http/h1.h"
 #include "core/mux/smux.h"
 #include "tests/unit/quic_rig.h"
 
@@ -74,6 +76,11 @@ struct scene {
 	struct loop		*l;
 	struct adit_mux		*client, *server;	/* of those that have sessions */
 	struct adit_conn	*a, *b;		/* a writes LEN bytes and the end, b reads */
+	void			(*join)(struct scene *s);	/* until both are there; or NULL: b is
+								 * what server accepts */
+	struct adit_exchange	*asks, *answers;
+	bool			 asked, answered;
+	struct quic_rig		*rig;
 	size_t			 sent, got;
 	bool			 shut, whole;	/* all came, then the end */
 	int			 err;		/* what somebody was told */
@@ -149,7 +156,9 @@ scene_step(void *arg)
 		s->err = adit_mux_err(s->client);
 	if (s->server && adit_mux_err(s->server))
 		s->err = adit_mux_err(s->server);
-	if (!s->b && s->server) {
+	if (!s->b && s->join) {
+		s->join(s);
+	} else if (!s->b && s->server) {
 		s->b = adit_mux_accept(s->server);
 		scene_watch(s->b);
 	}
@@ -166,8 +175,8 @@ scene_step(void *arg)
 static void
 scene_end(struct scene *s)
 {
-	adit_conn_close(s->a, 0);
-	adit_conn_close(s->b, 0);
+	adit_conn_close(s->asks ? &s->asks->body : s->a, 0);
+	adit_conn_close(s->answers ? &s->answers->body : s->b, 0);
 	adit_mux_close(s->client, NULL);
 	adit_mux_close(s->server, NULL);
 }
@@ -257,6 +266,73 @@ begin_smux_2(struct scene *s)
 	begin_smux(s, 2);
 }
 
+/* status 0: the request. Returns whether it was sent. */
+static bool
+h1_send(struct scene *s, struct adit_exchange *x, int status)
+{
+	struct adit_fields *f = adit_fields_new();
+	int err = f ? 0 : -ENOMEM;
+
+	if (f)
+		adit_fields_set_status(f, status);
+	if (f && !status) {
+		err = adit_fields_set_control(f, ADIT_METHOD, "CONNECT", 7);
+		if (!err)
+			err = adit_fields_set_control(f, ADIT_AUTHORITY, "a:1", 3);
+	}
+	if (!err)
+		err = adit_exchange_send_head(x, f, 0);
+	adit_fields_free(f);
+	if (err && err != -EAGAIN)
+		s->err = err;
+	return !err;
+}
+
+static void
+join_h1(struct scene *s)
+{
+	const struct adit_fields *head;
+
+	if (!s->asked)
+		s->asked = h1_send(s, s->asks, 0);
+	if (!s->answers) {
+		s->answers = adit_exchange_of(adit_mux_accept(s->server));
+		if (s->answers)
+			scene_watch(&s->answers->body);
+	}
+	if (s->answers && !s->answered && adit_exchange_head(s->answers))
+		s->answered = h1_send(s, s->answers, 200);
+	head = s->asked ? adit_exchange_head(s->asks) : NULL;
+	if (adit_conn_err(&s->asks->body))
+		s->err = adit_conn_err(&s->asks->body);
+	else if (head && !s->answered)
+		s->err = -ECONNREFUSED;		/* our server's own word */
+	if (!head || s->err)
+		return;
+	s->a = &s->asks->body;
+	s->b = &s->answers->body;
+}
+
+static void
+begin_h1(struct scene *s)
+{
+	struct adit_conn *x, *y;
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (!scene_pair(s, &x, &y))
+		return;
+	s->client = h1_client(x, NULL);
+	s->server = h1_server(y, NULL);
+	if (s->client && s->server)
+		s->asks = adit_exchange_of(adit_mux_open(s->client, ADIT_CONN_EXCHANGE, &e));
+	if (!s->asks) {
+		s->err = -ENOMEM;
+		return;
+	}
+	s->join = join_h1;
+	scene_watch(&s->asks->body);
+}
+
 static struct tls_creds *tls_creds_of[2];
 
 static void
@@ -307,6 +383,13 @@ smux_2_fails_cleanly(void **state)
 }
 
 static void
+h1_fails_cleanly(void **state)
+{
+	(void)state;
+	torture(begin_h1, 1);
+}
+
+static void
 tls_fails_cleanly(void **state)
 {
 	(void)state;
@@ -351,6 +434,51 @@ quic_fails_cleanly(void **state)
 	assert_in_range(n, 5, MOST - 1);
 }
 
+static void
+join_quic(struct scene *s)
+{
+	if (!s->server && s->rig->n_accepted)
+		s->server = s->rig->accepted[0];
+	if (s->server)
+		s->b = adit_mux_accept(s->server);
+	scene_watch(s->b);
+}
+
+/* The handshake too. What is lost on the way for want of memory is sent again. */
+static void
+quic_handshake_fails_cleanly(void **state)
+{
+	bool failed = true;
+	unsigned n = 1;
+
+	(void)state;
+	for (; failed && n < MOST; n++) {
+		struct quic_rig *r = quic_rig_new(loop_new());
+		struct scene s = { .l = r->l, .rig = r, .join = join_quic };
+		struct quic_target to = { .host = "server.test", .params = &r->params };
+		struct adit_err e = ADIT_ERR_INIT;
+		struct loop *l = r->l;
+
+		quic_rig_start(r);
+		to.addr = r->at;
+		armed = n;
+		s.client = quic_connect(r->client, &to, &e);
+		s.a = s.client ? adit_mux_open(s.client, 0, &e) : NULL;
+		s.err = s.a ? 0 : -ENOMEM;
+		scene_watch(s.a);
+		if (!loop_until(l, scene_step, &s, LIMIT_MS))
+			fail_msg("hangs after failure %u: %zu sent, %zu read", n, s.sent, s.got);
+		failed = !armed;
+		armed = 0;
+		adit_conn_close(s.a, 0);
+		adit_conn_close(s.b, 0);
+		adit_mux_close(s.client, NULL);
+		quic_rig_free(r);
+		loop_free(l);
+	}
+	assert_in_range(n, 5, MOST - 1);
+}
+
 int
 main(void)
 {
@@ -358,8 +486,10 @@ main(void)
 		cmocka_unit_test(pump_fails_cleanly),
 		cmocka_unit_test(smux_1_fails_cleanly),
 		cmocka_unit_test(smux_2_fails_cleanly),
+		cmocka_unit_test(h1_fails_cleanly),
 		cmocka_unit_test(tls_fails_cleanly),
 		cmocka_unit_test(quic_fails_cleanly),
+		cmocka_unit_test(quic_handshake_fails_cleanly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
