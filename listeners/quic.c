@@ -226,6 +226,10 @@ quic_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
 {
 	struct quic_listener *q = quic_of(l);
 	const struct udp_conf udp = { .reuseport = true };
+	const struct udp_steer steer = {
+		.offset = QUIC_WORKER_BYTE, .offset_if_set = QUIC_WORKER_BYTE_LONG,
+		.sockets = adit_worker_count(w),
+	};
 	struct quic_port *port = calloc(1, sizeof(*port));
 	struct quic_conf conf = {
 		.secret = q->secret, .secret_len = sizeof(q->secret),
@@ -240,7 +244,7 @@ quic_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
 	fd = fcntl(listen_fd(q->sockets, adit_worker_index(w)), F_DUPFD_CLOEXEC, 0);
 	packet = fd < 0 ? NULL : udp_adopt(w, fd, &udp, e);
 	if (packet && adit_worker_index(w) == 0)
-		udp_steer_by_byte(packet, QUIC_WORKER_BYTE);
+		udp_steer_by_byte(packet, &steer);
 	port->endpoint = packet ? quic_endpoint_new(packet, &conf, e) : NULL;
 	if (!port->endpoint) {
 		free(port);

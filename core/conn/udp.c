@@ -654,14 +654,16 @@ udp_open(struct adit_worker *w, const struct udp_conf *conf, struct adit_err *e)
 }
 
 int
-udp_steer_by_byte(struct adit_packet_conn *p, unsigned offset)
+udp_steer_by_byte(struct adit_packet_conn *p, const struct udp_steer *by)
 {
 	struct sock_filter code[] = {
 		{ BPF_LD | BPF_B | BPF_ABS, 0, 0, 0 },
 		{ BPF_JMP | BPF_JSET | BPF_K, 2, 0, 0x80 },
-		{ BPF_LD | BPF_B | BPF_ABS, 0, 0, offset },
+		{ BPF_LD | BPF_B | BPF_ABS, 0, 0, by->offset },
+		{ BPF_JMP | BPF_JA, 0, 0, 1 },
+		{ BPF_LD | BPF_B | BPF_ABS, 0, 0, by->offset_if_set },
+		{ BPF_ALU | BPF_MOD | BPF_K, 0, 0, by->sockets },
 		{ BPF_RET | BPF_A, 0, 0, 0 },
-		{ BPF_RET | BPF_K, 0, 0, UINT32_MAX },	/* no such socket: the kernel's hash */
 	};
 	struct sock_fprog prog = { .len = sizeof(code) / sizeof(*code), .filter = code };
 

@@ -48,13 +48,20 @@ udp_open(struct adit_worker *w, const struct udp_conf *conf, struct adit_err *e)
 struct adit_packet_conn *udp_adopt(struct adit_worker *w, int fd, const struct udp_conf *conf,
 				   struct adit_err *e);
 
+/* Where in a datagram the byte is that tells its socket: that byte modulo their number. */
+struct udp_steer {
+	unsigned	offset;		/* in one whose first bit is 0 */
+	unsigned	offset_if_set;	/* in one whose first bit is 1 */
+	unsigned	sockets;	/* in the group; not 0 */
+};
+
 /*
- * Has the kernel choose among the sockets of a SO_REUSEPORT group by a byte of the datagrams whose
- * first bit is 0, which is the index in the order of binding, and by its hash for all others: QUIC
- * packets with a short header and our connection ids. One call for the group. An optimisation: 0,
- * or -errno where it cannot be (old kernel).
+ * Has the kernel choose among the sockets of a SO_REUSEPORT group by a byte of each datagram, in
+ * the order of binding: QUIC packets, whose destination connection id begins at one place in short
+ * headers and at another in long ones (RFC 8999, section 5). One that is too short for the byte goes
+ * to the first. One call for the group. An optimisation: 0, or -errno where it cannot be.
  */
-int udp_steer_by_byte(struct adit_packet_conn *p, unsigned offset);
+int udp_steer_by_byte(struct adit_packet_conn *p, const struct udp_steer *by);
 
 /* Whether the kernel cuts and joins for us, as far as is known now. */
 bool udp_has_gso(const struct adit_packet_conn *p);

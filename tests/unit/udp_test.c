@@ -449,10 +449,7 @@ full_buffers_wake_the_writer(void **state)
 	}
 }
 
-/*
- * Sockets of one group: a short header's byte picks the socket; what it names not, the kernel
- * picks.
- */
+/* Sockets of one group: the first byte of the connection id picks the socket. */
 static void
 bytes_steer(void **state)
 {
@@ -461,6 +458,7 @@ bytes_steer(void **state)
 	struct udp_conf from = { .bind = ip("127.0.0.1") };
 	struct adit_packet_conn *group[3];
 	struct inbox in[3];
+	const struct udp_steer by = { .offset = 1, .offset_if_set = 6, .sockets = 3 };
 	size_t n[3] = { 0 };
 
 	for (int i = 0; i < 3; i++) {
@@ -469,24 +467,20 @@ bytes_steer(void **state)
 		inbox_init(&in[i]);
 		inbox_own(&in[i], group[i]);
 	}
-	if (udp_steer_by_byte(group[0], 1) < 0)
+	if (udp_steer_by_byte(group[0], &by) < 0)
 		skip();
-	for (int i = 0; i < 30; i++) {
+	for (int i = 0; i < 60; i++) {
 		struct adit_packet_conn *a = open_at(t, &from);
-		uint8_t buf[20] = { 0x40, (uint8_t)(i % 3) };
+		uint8_t buf[20] = { [0] = i & 1 ? 0xc0 : 0x40, [1] = 1, [6] = 1 };
 		struct adit_packet v = { .data = { buf, sizeof(buf) }, .to = conf.bind };
 
+		buf[i & 1 ? 6 : 1] = (uint8_t)(i * 4);		/* modulo 3: i */
 		assert_int_equal(adit_packet_send(a, &v, 1), 1);
-		n[i % 3]++;
-		inbox_wait(t, &in[i % 3], n[i % 3]);
-		buf[1] = 77;
-		assert_int_equal(adit_packet_send(a, &v, 1), 1);
-		while (in[0].datagrams + in[1].datagrams + in[2].datagrams < 2 * (size_t)(i + 1))
-			event_base_loop(t->base, EVLOOP_ONCE);
-		for (int k = 0; k < 3; k++)
-			n[k] = in[k].datagrams;
+		inbox_wait(t, &in[i % 3], ++n[i % 3]);
 		adit_packet_close(a);
 	}
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(in[i].datagrams, 20);
 	for (int i = 0; i < 3; i++) {
 		adit_packet_close(group[i]);
 		free(in[i].buf);

@@ -33,8 +33,13 @@
 
 #include "core/conn/tls_session.h"
 
-/* The byte of a short header's datagram that is the worker's number: for udp_steer_by_byte. */
+/*
+ * The byte of a datagram that is the worker's number, with a short header and with a long one: the
+ * first of the connection id. Of an Initial it is the client's choice: a random one, or its lane.
+ * For udp_steer_by_byte.
+ */
 #define QUIC_WORKER_BYTE 1
+#define QUIC_WORKER_BYTE_LONG 6
 
 struct quic_endpoint;
 
@@ -145,6 +150,9 @@ struct quic_target {
 	struct adit_addr		 addr;
 	const char *host; /* for SNI and the certificate (tls_session_init); may be NULL */
 	const struct quic_params	*params;	/* copied */
+	bool				 has_lane;
+	uint8_t				 lane;	/* sessions of different lanes are served by different cores, as
+						 * far as the server has so many and is one of ours */
 };
 
 /* A session that is opening: ADIT_OPEN comes, or its failure. NULL with e filled. */

@@ -672,7 +672,8 @@ quic_session_accept(struct quic_endpoint *ep, const struct quic_initial *in, uin
 }
 
 static int
-session_dial(struct quic_session *s, const struct quic_path *path, uint64_t now)
+session_dial(struct quic_session *s, const struct quic_target *to, const struct quic_path *path,
+	     uint64_t now)
 {
 	ngtcp2_cid scid, dcid = { .datalen = NGTCP2_MAX_CIDLEN };
 	uint8_t unused[NGTCP2_STATELESS_RESET_TOKENLEN];
@@ -682,6 +683,8 @@ session_dial(struct quic_session *s, const struct quic_path *path, uint64_t now)
 	session_settings(&s->params, &set, now);
 	session_transport(&s->params, &t);
 	quic_random(dcid.data, dcid.datalen, NULL);
+	if (to->has_lane)
+		dcid.data[0] = to->lane;
 	if (quic_session_make_id(s, &scid, unused) < 0)
 		return -ENOMEM;
 	if (ngtcp2_conn_client_new(&s->conn, &dcid, &scid, &path->path, versions[0],
@@ -709,7 +712,7 @@ quic_connect(struct quic_endpoint *ep, const struct quic_target *target, struct 
 		return NULL;
 	}
 	quic_path_set(&path, &local, &target->addr);
-	err = session_dial(s, &path, now);
+	err = session_dial(s, target, &path, now);
 	if (err < 0)
 		adit_err_set(e, err, "cannot make a QUIC connection");
 	else
