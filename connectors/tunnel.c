@@ -26,7 +26,7 @@ struct tunnel_connector {
 	struct adit_connector	 base;
 	struct adit_uuid	 id;
 	bool			 has_id;
-	int64_t			 weight;
+	int64_t			 weight, connections;
 	uint64_t		 connect_timeout;
 	char			*record_mode;
 	struct mux_opts		 mux;
@@ -42,6 +42,9 @@ static const struct adit_opt tunnel_opts[] = {
 	  .given = AT(has_id), .help = "the tunnel; random at each start when absent" },
 	{ .name = "tunnel.weight", .type = ADIT_OPT_INT, .offset = AT(weight), .def = "1", .min = 0,
 	  .max = 255, .help = "share among the clients of a tunnel; 255 excludes the others" },
+	{ .name = "connections", .type = ADIT_OPT_INT, .offset = AT(connections), .def = "2",
+	  .min = 1, .max = 16, .help = "sessions to an adit over QUIC, as far as it gains by them; "
+				       "they count as one client" },
 	{ .name = "connectTimeout", .type = ADIT_OPT_DURATION, .offset = AT(connect_timeout),
 	  .def = "15s", .help = "limit for the server's answer to a visitor" },
 	{ .name = "record.mode", .type = ADIT_OPT_STRING, .offset = AT(record_mode),
@@ -278,7 +281,7 @@ tunnel_bind_native(struct tunnel_connector *t, struct adit_conn *lower, const st
 	static const struct adit_client alone;
 	struct native_msg m;
 	const struct native_bind_conf conf = {
-		.request = &m, .answer_ms = ANSWER_MS, .connections = 1,
+		.request = &m, .answer_ms = ANSWER_MS, .connections = (unsigned)t->connections,
 		.bound = tunnel_bound_native, .arg = t,
 	};
 	int err = tunnel_native_request(t, &ask->to, &m, e);

@@ -24,11 +24,15 @@
 #define STREAMS_FIRST 4096
 #define STREAMS_MAX 65536
 
+/* Where a dialer's lanes begin: those that follow do not run over the byte that tells them. */
+#define FIRST_LANES 240
+
 struct quic_dialer {
 	struct adit_dialer	 base;
 	struct quic_opts	 opts;
 	struct quic_params	 params;
 	struct tls_source	*tls;		/* owned */
+	uint8_t			 first_lane;	/* as the server sees it: random, or all would meet there */
 	struct quic_place	*places[ADIT_WORKERS_MAX];	/* each worker's own */
 };
 
@@ -54,6 +58,7 @@ struct quic_peer {
 	struct adit_mux			*mux;		/* from then on; owned */
 	struct liveness			*liveness;	/* of mux */
 	LIST_HEAD(, quic_waiting)	 waiting;
+	unsigned			 lane;
 	uint16_t			 port;
 	char				 host[];
 };
@@ -163,6 +168,7 @@ peer_connect(struct quic_peer *p, const struct adit_addr *addr, struct adit_err 
 	struct quic_endpoint *ep = place_endpoint(p->place, addr, e);
 	struct quic_target target = {
 		.addr = *addr, .host = p->host, .params = &p->place->dialer->params,
+		.has_lane = true, .lane = (uint8_t)(p->place->dialer->first_lane + p->lane),
 	};
 
 	target.addr.port = p->port;
@@ -247,6 +253,7 @@ peer_new(struct quic_place *place, const struct adit_dial *req, struct adit_err 
 		return NULL;
 	}
 	p->place = place;
+	p->lane = req->lane;
 	p->port = req->port;
 	strcpy(p->host, req->host);
 	p->query = resolver_ask(place->worker, req->host, peer_resolved, p, e);
@@ -294,7 +301,8 @@ quic_dial(struct adit_dialer *d, const struct adit_dial *req, struct adit_err *e
 		return NULL;
 	}
 	LIST_FOREACH(p, &place->peers, entry)
-		if (p->port == req->port && strcmp(p->host, req->host) == 0 && peer_is_usable(p))
+		if (p->port == req->port && p->lane == req->lane && strcmp(p->host, req->host) == 0 &&
+		    peer_is_usable(p))
 			break;
 	if (!p)
 		p = peer_new(place, req, e);
@@ -334,6 +342,7 @@ quic_init(struct adit_dialer *d, struct adit_err *e)
 		if (!q->opts.has_streams)
 			q->params.streams = STREAMS_FIRST;
 	}
+	q->first_lane = (uint8_t)adit_random_below(FIRST_LANES);
 	q->tls = tls_source_new(adit_component_tls(d->component), TLS_CLIENT,
 				adit_component_log(d->component), e);
 	q->params.tls = q->tls;

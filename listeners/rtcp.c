@@ -208,6 +208,7 @@ rtcp_bind_now(void *arg)
 	struct rtcp_listener *l = b->listener;
 	const struct adit_target address = {
 		.network = l->network, .host = l->host, .port = l->port, .client = l->client,
+		.lane = b->index,
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 

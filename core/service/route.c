@@ -226,10 +226,12 @@ node_report(void *arg, int err)
 }
 
 static struct adit_conn *
-node_dial(struct chain *c, struct node *n, struct adit_worker *w, struct adit_conn *via,
-	  struct adit_err *e)
+node_dial(struct chain *c, struct node *n, const struct adit_dial *how, struct adit_err *e)
 {
-	const struct adit_dial req = { .worker = w, .host = n->host, .port = n->port, .via = via };
+	const struct adit_dial req = {
+		.worker = how->worker, .host = n->host, .port = n->port, .via = how->via,
+		.lane = how->lane,
+	};
 	struct adit_dialer *d = n->dialer.base;
 	struct adit_conn *conn = d->ops->dial(d, &req, e);
 	struct report *report;
@@ -249,13 +251,16 @@ node_dial(struct chain *c, struct node *n, struct adit_worker *w, struct adit_co
 	return conn;
 }
 
-/* Through all hops up to the last node: its connector is the caller's to ask. */
+/*
+ * Through all hops up to the last node: its connector is the caller's to ask. how says the worker
+ * and the lane.
+ */
 static struct adit_conn *
-chain_reach(struct chain *c, struct adit_worker *w, const struct adit_addr *visitor,
+chain_reach(struct chain *c, struct adit_dial how, const struct adit_addr *visitor,
 	    struct node **last, struct adit_err *e)
 {
 	struct node *n = hop_pick(&c->hops[0], visitor);
-	struct adit_conn *conn = node_dial(c, n, w, NULL, e);
+	struct adit_conn *conn = node_dial(c, n, &how, e);
 
 	for (size_t i = 1; conn && i < c->n; i++) {
 		struct node *next = hop_pick(&c->hops[i], visitor);
@@ -264,9 +269,8 @@ chain_reach(struct chain *c, struct adit_worker *w, const struct adit_addr *visi
 		};
 		struct adit_connector *via = n->connector.base;
 
-		conn = via->ops->connect(via, conn, &to, visitor, e);
-		if (conn)
-			conn = node_dial(c, next, w, conn, e);
+		how.via = via->ops->connect(via, conn, &to, visitor, e);
+		conn = how.via ? node_dial(c, next, &how, e) : NULL;
 		n = next;
 	}
 	*last = n;
@@ -303,13 +307,14 @@ struct adit_conn *
 chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 	   const struct adit_addr *visitor, struct adit_err *e)
 {
+	const struct adit_dial how = { .worker = w };
 	struct adit_connector *via;
 	struct adit_conn *conn;
 	struct node *last;
 
 	if (!c)
 		return direct_dial(w, to, e);
-	conn = chain_reach(c, w, visitor, &last, e);
+	conn = chain_reach(c, how, visitor, &last, e);
 	if (!conn)
 		return NULL;
 	via = last->connector.base;
@@ -320,11 +325,12 @@ struct adit_mux *
 chain_bind(struct chain *c, struct adit_worker *w, const struct adit_target *address,
 	   struct adit_err *e)
 {
+	const struct adit_dial how = { .worker = w, .lane = address->lane };
 	struct adit_connector *via;
 	struct adit_conn *conn;
 	struct node *last;
 
-	conn = chain_reach(c, w, NULL, &last, e);
+	conn = chain_reach(c, how, NULL, &last, e);
 	if (!conn)
 		return NULL;
 	via = last->connector.base;

@@ -132,6 +132,7 @@ struct adit_target {
 							 * on who it is of: it must not serve one
 							 * visitor after another */
 	struct adit_client	 client;	/* to bind: whose session it will be; zero: alone */
+	unsigned		 lane;		/* to bind: as adit_dial's */
 };
 
 /* ---- layers ---------------------------------------------------------------------- */
@@ -277,6 +278,8 @@ struct adit_dial {
 	struct adit_conn	*via;		/* what the hops before opened to that address, the
 						 * dialer's from now on (also on failure); NULL:
 						 * dial it */
+	unsigned		 lane;		/* conns of different lanes share no connection and,
+						 * where the server can tell, no core of it */
 };
 
 struct adit_dialer_ops {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +44,64 @@ def test_weighted_choice(world: World, pair):
     got = answers(server, 200)
     assert set(got) == {"w1", "w3"}
     assert 24 <= got["w1"] <= 80
+
+
+def bound(server: Tunnel) -> list[str]:
+    """The connectors of all binds that a server has seen."""
+    return [e.msg.partition("connector=")[2].partition(",")[0] for e in server.daemon.log.events
+            if e.msg.startswith("bind: ")]
+
+
+def test_sessions_of_one_client_count_once(world: World):
+    """Four sessions of one client and one of another: half of the visitors each (of 200, once in 10^9 not)."""
+    tunnel = tunnel_id()
+    server = world.server("quic", {"app.local": tunnel}, flags=["--workers", "4"])
+    for name, sessions in (("many", 4), ("one", 1)):
+        world.client("quic", server.clients, tunnel, world.site(name).address, connections=sessions)
+    until(lambda: len(bound(server)) == 5, "all sessions are bound")
+    assert sorted(collections.Counter(bound(server)).values()) == [1, 4]
+    got = answers(server, 200)
+    assert got["many"] + got["one"] == 200
+    assert 55 <= got["one"] <= 145
+
+
+@pytest.mark.parametrize("workers, asked, sessions", [(1, None, 2), (3, None, 2), (3, 3, 3), (3, 9, 3)])
+def test_a_client_has_as_many_sessions_as_the_server_gains_by(world: World, workers, asked, sessions):
+    """At least two where two are wanted: one may be cut off."""
+    tunnel = tunnel_id()
+    server = world.server("quic", {"app.local": tunnel}, flags=["--workers", str(workers)])
+    options = {} if asked is None else {"connections": asked}
+    client = world.client("quic", server.clients, tunnel, world.site("alpha").address, flags=["-D", "--workers", "2"],
+                          **options)
+    until(lambda: len(bound(server)) >= sessions, "the sessions are bound")
+    assert server.get("app.local").text == "alpha\n"
+    assert len(bound(server)) == sessions
+    assert len(set(bound(server))) == 1
+    assert client.log.count("^quic session: protocol adit/1") == sessions
+
+
+def test_the_sessions_of_a_client_are_on_different_workers(world: World):
+    """Each worker of a server has one, so no visitor has to move, and all of them work."""
+    tunnel = tunnel_id()
+    server = world.server("quic", {"app.local": tunnel}, flags=["--workers", "2"])
+    world.client("quic", server.clients, tunnel, world.site("alpha").address)
+    until(lambda: len(bound(server)) == 2, "both sessions are bound")
+    load = Load(server.entry, "app.local", 16)
+    until(lambda: load.count("alpha\n") >= 300, "visitors are served")
+    load.stop()
+    times = worker_times(server.daemon.pid)
+    assert len(times) == 2
+    assert min(times) > max(times) / 5
+
+
+def worker_times(pid: int) -> list[int]:
+    """What each worker's thread has used of the CPU, in clock ticks."""
+    times = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if re.fullmatch(r"adit/\d+", (task / "comm").read_text().strip()):
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+            times.append(int(fields[11]) + int(fields[12]))
+    return times
 
 
 @pytest.mark.parametrize("weight", ["256", "-1", "many"])

@@ -126,7 +126,7 @@ def test_nat_that_forgets(world: World):
     tunnel = tunnel_id()
     server = world.server("quic", {"app.local": tunnel})
     proxy = world.udp_proxy(server.clients)
-    client = world.client("quic", proxy.address, tunnel, world.site("alpha").address)
+    client = world.client("quic", proxy.address, tunnel, world.site("alpha").address, connections=1)
     for _ in range(3):
         proxy.rebind()
         assert server.get("app.local").text == "alpha\n"
