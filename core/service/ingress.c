@@ -33,7 +33,8 @@ held_init(struct held_ingress *h, const struct ingress_conf *conf,
 
 	if (!p || conf->plugin || conf->type || conf->loader.redis || conf->loader.http)
 		return adit_err_set(e, ADIT_EUNSUPPORTED,
-				    "plugin, redis and http are not available in this build");
+				    "ingress %s: plugin, redis and http are not available in this "
+				    "build", conf->name);
 	h->rules.base.ops = (const void *)p;
 	table = ingress_table_new(world->home, conf, world->log, e);
 	if (!table)
@@ -57,7 +58,6 @@ ingress_new(struct config *config, const struct ingress_conf *conf,
 	h->config = config_get(config);
 	if (held_init(h, conf, world, e) == 0)
 		return &h->rules.base;
-	adit_err_context(e, "ingress %s", conf->name);
 	if (!h->rules.base.ops) {
 		config_put(h->config);
 		free(h);

@@ -129,6 +129,14 @@ def test_wrong_arguments_are_refused(world: World, args, said):
     assert said in daemon.log.text()
 
 
+def test_bad_line_of_a_rules_file_is_told_with_its_place_once(world: World):
+    world.write("rules.txt", "a.local ac74d9dd-3125-442a-a7c1-f9e49e05faca\nb.local\n")
+    text = GOOD + "ingresses:\n- name: hosts\n  file:\n    path: rules.txt\n"
+    daemon = world.run("check", str(world.write("rules.yaml", text)))
+    assert daemon.status == 2
+    assert daemon.log.text() == 'adit: ingress hosts: rules.txt: line 2: expected "host tunnel-id"'
+
+
 def test_port_in_use_is_fatal(world: World):
     taken = world.serve(lambda conn: None)
     daemon = world.run("-L", f"tcp://{at(taken.address)}/127.0.0.1:9")
