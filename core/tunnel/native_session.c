@@ -129,7 +129,8 @@ native_session_start(struct adit_conn *stream, const struct native_session_conf 
 	int err = -ENOMEM;
 
 	if (s)
-		err = bound_join(&s->bound, adit_conn_worker(stream), &conf->bound, session_open, s);
+		err = bound_join(&s->bound, adit_conn_worker(stream), &conf->bound,
+				 session_open, s);
 	if (err < 0) {
 		native_refuse(stream, err, NULL);
 		free(s);
