@@ -13,7 +13,8 @@
 #include "core/service/component.h"
 #include "core/tunnel/relay_session.h"
 #include "core/wire/relay.h"
-#include "tests/unit/loop.h"
+#include "core/wire/smux.h"
+#include "tests/unit/wire_end.h"
 
 #define NAME "4d21094e-b74c-4916-86c1-d9fa36ea677b"
 
@@ -208,6 +209,94 @@ a_client_that_leaves_is_out_of_the_tunnel(void **state)
 	assert_false(is_in_table(t));
 }
 
+/* ---- with a client that speaks ------------------------------------------------------- */
+
+/* A session whose client, played by the test, has read the answer. */
+static void
+bind_client(struct world *t, struct wire_end *client)
+{
+	assert_int_equal(relay_session_start(wire_end_init(client, t->loop), &t->conf), 0);
+	loop_turn(t->loop, 5);
+	assert_true(client->len >= 4);
+	wire_end_drop(client, relay_need(client->got, client->len));
+}
+
+static void
+client_frame(struct wire_end *client, enum smux_cmd cmd, uint32_t stream)
+{
+	uint8_t frame[SMUX_HEADER_LEN];
+
+	smux_encode(&(struct smux_frame){ .version = 2, .cmd = cmd, .stream = stream }, frame);
+	wire_end_send(client, frame, sizeof(frame));
+	loop_turn(client->loop, 5);
+}
+
+static void
+garbage_ends_the_session(void **state)
+{
+	struct world *t = *state;
+	struct wire_end client;
+
+	bind_client(t, &client);
+	assert_true(is_in_table(t));
+	wire_end_send(&client, "GET / HTTP/1.1\r\n\r\n", 18);
+	loop_turn(t->loop, 5);
+	assert_false(is_in_table(t));
+	assert_int_equal(t->activities.n, 0);
+	assert_true(client.ended || client.err);
+	wire_end_fini(&client);
+}
+
+/* Only the server opens: as a gost we end it at once, and go on. */
+static void
+a_stream_of_the_client_is_ended(void **state)
+{
+	struct world *t = *state;
+	struct wire_end client;
+	struct smux_frame f;
+	bool ended = false;
+
+	bind_client(t, &client);
+	client_frame(&client, SMUX_SYN, 2);
+	while (client.len) {
+		assert_true(smux_decode(client.got, client.len, 2, &f, NULL) > 0);
+		ended |= f.cmd == SMUX_FIN && f.stream == 2;
+		wire_end_drop(&client, SMUX_HEADER_LEN + (size_t)f.len);
+	}
+	assert_true(ended);
+	assert_true(is_in_table(t));
+	wire_end_close(&client, 0);
+	loop_turn(t->loop, 5);
+	assert_false(is_in_table(t));
+	wire_end_fini(&client);
+}
+
+/* New visitors go elsewhere from the first moment; who is there is served. */
+static void
+a_session_that_stops_serves_who_is_there(void **state)
+{
+	const struct adit_open req = { .tunnel = NAME, .network = ADIT_TCP, .host = "app.local" };
+	struct world *t = *state;
+	struct wire_end client;
+	struct adit_err e = ADIT_ERR_INIT;
+	struct adit_conn *c;
+
+	bind_client(t, &client);
+	c = adit_tunnel_open(t->loop->worker, &req, NULL, &e);
+	assert_non_null(c);
+	loop_turn(t->loop, 5);
+	activities_stop(&t->activities, t->loop->worker, 0);
+	assert_false(is_in_table(t));
+	assert_int_equal(t->activities.n, 1);
+	assert_int_equal(adit_conn_write(c, "x", 1), 1);
+	adit_conn_close(c, 0);
+	loop_turn(t->loop, 5);
+	activities_stop(&t->activities, t->loop->worker, 0);
+	loop_turn(t->loop, 5);
+	assert_int_equal(t->activities.n, 0);
+	wire_end_fini(&client);
+}
+
 int
 main(void)
 {
@@ -217,6 +306,9 @@ main(void)
 		WITH_WORLD(a_visitor_of_the_same_moment_is_served),
 		WITH_WORLD(an_answer_that_cannot_be_sent_leaves_the_tunnel),
 		WITH_WORLD(a_client_that_leaves_is_out_of_the_tunnel),
+		WITH_WORLD(garbage_ends_the_session),
+		WITH_WORLD(a_stream_of_the_client_is_ended),
+		WITH_WORLD(a_session_that_stops_serves_who_is_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
