@@ -34,9 +34,7 @@ struct adit_mux_core {
 	uint64_t		 heard, id;
 	uint64_t		 born;		/* adit_now() */
 	struct adit_traffic	 traffic;
-	_Atomic uint64_t	*heard_too;	/* borrowed, may be NULL: told whenever heard is */
-	void			(*await)(void *arg);	/* to be called when it is heard */
-	void			*await_arg;
+	LIST_HEAD(, mux_follower) followers;
 	struct adit_addr	 local, remote;
 };
 
@@ -54,13 +52,18 @@ mux_hand_out(struct adit_mux_core *core)
 static void
 mux_was_heard(struct adit_mux_core *core)
 {
-	void (*await)(void *arg) = core->await;
+	struct mux_follower *f = LIST_FIRST(&core->followers), *next;
 
-	core->await = NULL;
 	core->io.ready &= (uint8_t)~MUX_HEARD;
 	core->io.want &= (uint8_t)~MUX_HEARD;
-	if (await)
-		await(core->await_arg);
+	for (; f; f = next) {
+		void (*await)(void *arg) = f->await;
+
+		next = LIST_NEXT(f, entry);
+		f->await = NULL;
+		if (await)
+			await(f->arg);
+	}
 }
 
 static void
@@ -238,6 +241,8 @@ adit_mux_close(struct adit_mux *m, const struct adit_reason *why)
 		return;
 	core = m->core;
 	core->cb = NULL;
+	while (!LIST_EMPTY(&core->followers))
+		mux_unfollow(LIST_FIRST(&core->followers));
 	io_hold(&core->io);
 	io_close(&core->io);
 	m->ops->close(m, why ? why : &polite);
@@ -360,34 +365,48 @@ void
 adit_mux_hear(struct adit_mux *m, uint64_t now)
 {
 	struct adit_mux_core *core = m->core;
+	struct mux_follower *f;
 
 	if (now <= core->heard)
 		return;
 	core->heard = now;
-	if (core->heard_too)
-		atomic_store_explicit(core->heard_too, now, memory_order_relaxed);
-	if (core->await)
+	LIST_FOREACH(f, &core->followers, entry)
+		if (f->heard)
+			atomic_store_explicit(f->heard, now, memory_order_relaxed);
+	if (core->io.want & MUX_HEARD)
 		io_ready(&core->io, MUX_HEARD);
 }
 
 void
-mux_tell_heard(struct adit_mux *m, _Atomic uint64_t *heard)
+mux_follow(struct adit_mux *m, struct mux_follower *f)
 {
-	m->core->heard_too = heard;
-	if (heard)
-		atomic_store_explicit(heard, m->core->heard, memory_order_relaxed);
+	f->mux = m;
+	f->await = NULL;
+	LIST_INSERT_HEAD(&m->core->followers, f, entry);
+	if (f->heard)
+		atomic_store_explicit(f->heard, m->core->heard, memory_order_relaxed);
 }
 
 void
-mux_await_heard(struct adit_mux *m, void (*heard)(void *arg), void *arg)
+mux_unfollow(struct mux_follower *f)
 {
-	struct io *io = &m->core->io;
+	if (f->mux)
+		LIST_REMOVE(f, entry);
+	f->mux = NULL;
+	f->await = NULL;
+}
 
-	m->core->await = heard;
-	m->core->await_arg = arg;
+void
+mux_await_heard(struct mux_follower *f, void (*heard)(void *arg), void *arg)
+{
+	struct io *io = f->mux ? &f->mux->core->io : NULL;
+
+	f->await = heard;
+	f->arg = arg;
+	if (!heard || !io || io->closed)
+		return;
 	io->ready &= (uint8_t)~MUX_HEARD;
-	if (!io->closed)
-		io_want(io, heard ? io->want | MUX_HEARD : io->want & ~MUX_HEARD);
+	io_want(io, io->want | MUX_HEARD);
 }
 
 void

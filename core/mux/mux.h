@@ -5,19 +5,30 @@
 #define ADIT_CORE_MUX_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include <adit/mux.h>
 
 /*
- * Stores adit_mux_heard in *heard too, now and whenever it changes, for readers on other workers;
- * until called with NULL, which must come before *heard goes.
+ * Somebody who follows whether a session is heard; several may. Embedded, all of one worker. It is
+ * let go when the session is closed: mux is NULL then.
  */
-void mux_tell_heard(struct adit_mux *m, _Atomic uint64_t *heard);
+struct mux_follower {
+	struct adit_mux			*mux;	/* NULL: none */
+	_Atomic uint64_t		*heard;	/* set before, or NULL: adit_mux_heard, kept up to
+						 * date for readers on other workers */
+	void				(*await)(void *arg);
+	void				*arg;
+	LIST_ENTRY(mux_follower)	 entry;
+};
+
+void mux_follow(struct adit_mux *m, struct mux_follower *f);
+void mux_unfollow(struct mux_follower *f);	/* also of none */
 
 /*
  * Calls heard(arg) once, from the loop, when a byte of the peer's has come from now on. Replaces
- * what it was to call before; NULL: nothing. Not after m was closed.
+ * what it was to call before; NULL: nothing. Nothing either where f follows none.
  */
-void mux_await_heard(struct adit_mux *m, void (*heard)(void *arg), void *arg);
+void mux_await_heard(struct mux_follower *f, void (*heard)(void *arg), void *arg);
 
 #endif

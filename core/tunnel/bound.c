@@ -28,7 +28,7 @@ void
 bound_doubt(struct bound *b)
 {
 	adit_tunnel_set_usable(b->worker, b->number, false);
-	mux_await_heard(b->mux, bound_heard, b);
+	mux_await_heard(&b->carrier, bound_heard, b);
 }
 
 /* An open has waited for long: another session takes it, if there is one. */
@@ -47,22 +47,22 @@ bound_is_late(void *arg)
 void
 bound_follow(struct bound *b, struct adit_mux *m)
 {
-	b->mux = m;
-	adit_mux_hold(m);
+	mux_follow(m, &b->carrier);
 	tunnels_follow(tunnels_of(b->worker), b->number, m);
 }
 
 bool
 bound_is_silent(const struct bound *b, uint64_t ns)
 {
-	return adit_now() - adit_mux_heard(b->mux) > ns;
+	return b->carrier.mux && adit_now() - adit_mux_heard(b->carrier.mux) > ns;
 }
 
 struct adit_conn *
 bound_ask(struct bound *b, struct adit_conn *c, struct adit_err *e)
 {
-	adit_mux_probe(b->mux);
-	mux_await_heard(b->mux, bound_heard, b);
+	if (b->carrier.mux)
+		adit_mux_probe(b->carrier.mux);
+	mux_await_heard(&b->carrier, bound_heard, b);
 	return awaiting_add(&b->awaiting, c, e);
 }
 
@@ -103,11 +103,7 @@ bound_leave(struct bound *b)
 {
 	adit_tunnel_leave(b->worker, b->number);
 	b->number = 0;
-	if (b->mux) {
-		mux_await_heard(b->mux, NULL, NULL);
-		adit_mux_release(b->mux);
-	}
-	b->mux = NULL;
+	mux_unfollow(&b->carrier);
 	awaiting_fini(&b->awaiting, ADIT_EPEERDEAD);
 	adit_timer_free(b->drain);
 	b->drain = NULL;

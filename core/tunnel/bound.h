@@ -10,6 +10,7 @@
 #include <adit/plugin.h>
 #include <adit/tunnel.h>
 
+#include "core/mux/mux.h"
 #include "core/tunnel/awaiting.h"
 
 struct ending;
@@ -22,7 +23,7 @@ struct bound {
 	uint64_t		 number;	/* in the tunnel table; 0: has left */
 	uint64_t		 key;		/* the number it had */
 	enum adit_network	 network;
-	struct adit_mux		*mux;		/* who carries it; borrowed, NULL: nobody yet */
+	struct mux_follower	 carrier;	/* of the session that carries it */
 	struct awaiting		 awaiting;	/* opens that wait for a sign of life */
 	char			 tunnel[37], connector[37];
 };
@@ -49,8 +50,8 @@ void bound_begin(struct bound *b, const struct bound_conf *conf,
 		 void (*stop)(struct adit_activity *a, int why));
 
 /*
- * m carries the session: when m is heard, its client is. Once, after bound_join. m is held until
- * bound_leave or bound_end, so it may be closed before.
+ * m carries the session, perhaps among others: when m is heard, its client is. Once, after
+ * bound_join. m may be closed before bound_leave or bound_end.
  */
 void bound_follow(struct bound *b, struct adit_mux *m);
 

@@ -507,8 +507,7 @@ adit_tunnel_leave(struct adit_worker *w, uint64_t number)
 	if (!s)
 		return;
 	t = part->table;
-	if (s->mux)
-		mux_tell_heard(s->mux, NULL);
+	mux_unfollow(&s->follower);
 	idmap_remove(&part->sessions, &s->node);
 	atomic_store_explicit(&s->entry->member.usable, false, memory_order_relaxed);
 	pthread_mutex_lock(&t->lock);
@@ -526,8 +525,9 @@ tunnels_follow(struct tunnel_worker *part, uint64_t number, struct adit_mux *m)
 
 	if (!s)
 		return;
-	s->mux = m;
-	mux_tell_heard(m, &s->entry->member.heard);
+	mux_unfollow(&s->follower);
+	s->follower.heard = &s->entry->member.heard;
+	mux_follow(m, &s->follower);
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "core/mux/mux.h"
 #include "core/runtime/idmap.h"
 #include "core/runtime/worker.h"
 #include "core/tunnel/pick.h"
@@ -21,7 +22,7 @@ struct tunnel_session {
 	struct tunnel_entry	*entry;		/* its place in the table */
 	adit_session_open	*open;
 	void			*session;
-	struct adit_mux		*mux;		/* tells heard, or NULL */
+	struct mux_follower	 follower;	/* tells heard */
 };
 
 /* A worker's part. */

@@ -114,6 +114,7 @@ class UdpProxy:
         self.carried = 0
         self._blocked = False
         self._rebinding = False
+        self._forgotten: list[socket.socket] = []
         self._near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._near.bind(("127.0.0.1", 0))
         self.address: Address = self._near.getsockname()
@@ -185,8 +186,8 @@ class UdpProxy:
         for sender, old in list(self._far.items()):
             del self._far[sender]
             self._selector.unregister(old)
-            self._socket_of(sender)     # before the old port is free: it is another one
-            old.close()
+            self._forgotten.append(old)     # still bound: what comes there is lost without a word
+            self._socket_of(sender)
         self._rebinding = False
 
     def block(self) -> None:
@@ -198,7 +199,7 @@ class UdpProxy:
     def close(self) -> None:
         self._wake.send(b"x")
         self._thread.join()
-        for sock in (self._near, self._waker, self._wake, *self._far.values()):
+        for sock in (self._near, self._waker, self._wake, *self._far.values(), *self._forgotten):
             sock.close()
         self._selector.close()
 
