@@ -32,7 +32,7 @@ struct quic_dialer {
 	struct quic_opts	 opts;
 	struct quic_params	 params;
 	struct tls_source	*tls;		/* owned */
-	uint8_t			 first_lane;	/* as the server sees it: random, or all would meet there */
+	uint8_t			 first_lane;	/* as servers see it: random, or all would meet */
 	struct quic_place	*places[ADIT_WORKERS_MAX];	/* each worker's own */
 };
 
@@ -301,8 +301,8 @@ quic_dial(struct adit_dialer *d, const struct adit_dial *req, struct adit_err *e
 		return NULL;
 	}
 	LIST_FOREACH(p, &place->peers, entry)
-		if (p->port == req->port && p->lane == req->lane && strcmp(p->host, req->host) == 0 &&
-		    peer_is_usable(p))
+		if (p->port == req->port && p->lane == req->lane &&
+		    strcmp(p->host, req->host) == 0 && peer_is_usable(p))
 			break;
 	if (!p)
 		p = peer_new(place, req, e);

@@ -58,8 +58,8 @@ struct udp_steer {
 /*
  * Has the kernel choose among the sockets of a SO_REUSEPORT group by a byte of each datagram, in
  * the order of binding: QUIC packets, whose destination connection id begins at one place in short
- * headers and at another in long ones (RFC 8999, section 5). One that is too short for the byte goes
- * to the first. One call for the group. An optimisation: 0, or -errno where it cannot be.
+ * headers and at another in long ones (RFC 8999, section 5). One that is too short for the byte
+ * goes to the first. One call for the group. An optimisation: 0, or -errno where it cannot be.
  */
 int udp_steer_by_byte(struct adit_packet_conn *p, const struct udp_steer *by);
 

@@ -1,7 +1,8 @@
 /*
- * The n-th allocation of ours fails, for every n: each scenario ends, by what it was to reach or by a
- * failure that somebody is told of, and leaves nothing behind (loop_free looks at chunks and events,
- * ASan at the rest). The linker puts us between our code and malloc; libraries are not concerned.
+ * The n-th allocation of ours fails, for every n: each scenario ends, by what it was to reach or by
+ * a failure that somebody is told of, and leaves nothing behind (loop_free looks at chunks and
+ * events, ASan at the rest). The linker puts us between our code and malloc; libraries are not
+ * concerned.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -76,8 +77,8 @@ struct scene {
 	struct loop		*l;
 	struct adit_mux		*client, *server;	/* of those that have sessions */
 	struct adit_conn	*a, *b;		/* a writes LEN bytes and the end, b reads */
-	void			(*join)(struct scene *s);	/* until both are there; or NULL: b is
-								 * what server accepts */
+	/* Until both are there; or NULL: b is what server accepts. */
+	void			(*join)(struct scene *s);
 	struct adit_exchange	*asks, *answers;
 	bool			 asked, answered;
 	struct quic_rig		*rig;
@@ -359,7 +360,7 @@ creds(enum tls_side side)
 	return c;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------ */
+/* ---- tests ------------------------------------------------------------------------------ */
 
 static void
 pump_fails_cleanly(void **state)

@@ -151,8 +151,9 @@ struct quic_target {
 	const char *host; /* for SNI and the certificate (tls_session_init); may be NULL */
 	const struct quic_params	*params;	/* copied */
 	bool				 has_lane;
-	uint8_t				 lane;	/* sessions of different lanes are served by different cores, as
-						 * far as the server has so many and is one of ours */
+	uint8_t				 lane;	/* sessions of different lanes are served by
+						 * different cores of a server of ours, as
+						 * far as it has so many */
 };
 
 /* A session that is opening: ADIT_OPEN comes, or its failure. NULL with e filled. */
