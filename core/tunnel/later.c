@@ -114,6 +114,15 @@ later_free(struct adit_mux *m)
 	(void)m;
 }
 
+static const struct adit_traffic *
+later_traffic(const struct adit_mux *m)
+{
+	static const struct adit_traffic none;
+	const struct later *l = later_of(m);
+
+	return l->lower ? adit_mux_traffic(l->lower) : &none;
+}
+
 static const struct adit_mux_ops later_ops = {
 	.size = sizeof(later_ops),
 	.name = "later",
@@ -127,6 +136,7 @@ static const struct adit_mux_ops later_ops = {
 	.drained = later_drained,
 	.siblings = later_siblings,
 	.streams = later_streams,
+	.traffic = later_traffic,
 	.protocol = later_protocol,
 };
 

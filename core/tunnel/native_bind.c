@@ -13,6 +13,7 @@ struct native_bind {
 	struct native_control		 control;
 	struct native_link_entry	 link;
 	struct native_group		 visitors;
+	struct adit_traffic		 traffic;	/* when it was asked for */
 	struct ready_list		 ready;
 	unsigned			 wanted, siblings;
 	void				(*bound)(void *arg, const struct native_msg *answer);
@@ -165,6 +166,16 @@ bind_streams(const struct adit_mux *m)
 	return bind_of_const(m)->visitors.n;
 }
 
+/* Of its visitors: what the bind itself took is little. */
+static const struct adit_traffic *
+bind_traffic(const struct adit_mux *m)
+{
+	struct native_bind *b = bind_of((struct adit_mux *)(uintptr_t)m);
+
+	b->traffic = native_group_traffic(&b->visitors);
+	return &b->traffic;
+}
+
 static const struct adit_mux_ops bind_ops = {
 	.size = sizeof(bind_ops),
 	.name = "native-bind",
@@ -178,6 +189,7 @@ static const struct adit_mux_ops bind_ops = {
 	.close = bind_close,
 	.free = bind_free,
 	.streams = bind_streams,
+	.traffic = bind_traffic,
 };
 
 static int

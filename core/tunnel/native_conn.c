@@ -67,13 +67,17 @@ native_send_answer(struct adit_conn *c, int err, const char *text)
 	return native_send(c, &m);
 }
 
+int
+native_send_refusal(struct adit_conn *c, int err, const char *text)
+{
+	adit_conn_set_code(c, native_error_status(err));	/* if it cannot be sent */
+	return native_send_answer(c, err, text);
+}
+
 void
 native_refuse(struct adit_conn *c, int err, const char *text)
 {
-	int failed = native_send_answer(c, err, text);
-
-	adit_conn_set_code(c, native_error_status(err));	/* if it cannot be sent */
-	adit_conn_close(c, failed);
+	adit_conn_close(c, native_send_refusal(c, err, text));
 }
 
 /* Of those with the same status the first is what it means. */
@@ -198,6 +202,27 @@ native_group_init(struct native_group *g)
 {
 	TAILQ_INIT(&g->list);
 	g->n = 0;
+	g->left = (struct adit_traffic){ 0, 0 };
+}
+
+static void
+traffic_add(struct adit_traffic *sum, const struct native_conn *n)
+{
+	const struct adit_traffic *t = adit_conn_traffic(&n->base);
+
+	sum->in += t->in;
+	sum->out += t->out;
+}
+
+struct adit_traffic
+native_group_traffic(const struct native_group *g)
+{
+	struct adit_traffic sum = g->left;
+	const struct native_conn *n;
+
+	TAILQ_FOREACH(n, &g->list, entry)
+		traffic_add(&sum, n);
+	return sum;
 }
 
 static void
@@ -207,6 +232,7 @@ native_leave(struct native_conn *n)
 		return;
 	TAILQ_REMOVE(&n->group->list, n, entry);
 	n->group->n--;
+	traffic_add(&n->group->left, n);
 	n->group = NULL;
 }
 

@@ -26,6 +26,9 @@ int native_send(struct adit_conn *c, const struct native_msg *m);
 /* Queues an answer, and for a refusal ends c, politely. */
 void native_refuse(struct adit_conn *c, int err, const char *text);
 
+/* The same without the end: to be closed with what this returns, 0 or why it cannot be sent. */
+int native_send_refusal(struct adit_conn *c, int err, const char *text);
+
 /* What a status, or the code of a reset stream, means for us, and back. 0 is 0. */
 int native_status_error(uint64_t status);
 uint64_t native_error_status(int err);
@@ -48,9 +51,13 @@ TAILQ_HEAD(native_conns, native_conn);
 struct native_group {
 	struct native_conns	 list;
 	unsigned		 n;
+	struct adit_traffic	 left;		/* of those that are not in it any more */
 };
 
 void native_group_init(struct native_group *g);
+
+/* What all that were ever in it have carried. */
+struct adit_traffic native_group_traffic(const struct native_group *g);
 
 /* All of them fail with err and are of no group any more. */
 void native_group_fail(struct native_group *g, int err);

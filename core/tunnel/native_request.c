@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <adit/log.h>
-
+#include "core/service/ending.h"
 #include "core/tunnel/endpoint.h"
 #include "core/tunnel/join.h"
 #include "core/tunnel/native_conn.h"
@@ -33,16 +32,36 @@ request_free(struct request *r)
 	free(r);
 }
 
+/* It was closed by its peer, by its limit, or said what is no request. */
+static void
+request_lose(struct request *r, int err, const char *text)
+{
+	bool hears = err == -EBADMSG || err == -ETIMEDOUT;
+	int failed = hears ? native_send_refusal(r->conn, err, text) : err;
+	struct ending end = ending_of(r->activity.component, r->conn);
+
+	end.kind = "handler";
+	end.by = ending_by(err, "peer");
+	end.how = ending_how(err);
+	ending_log(&end, ADIT_LOG_WARN, "no request: %s", text ? text : adit_strerror(err));
+	adit_conn_close(r->conn, failed);
+	request_free(r);
+}
+
 static void
 request_refuse(struct request *r, int err, const char *text)
 {
+	int failed = native_send_refusal(r->conn, err, text);
+	struct ending end = ending_of(r->activity.component, r->conn);
 	char id[37];
 
 	adit_uuid_format(&r->message.tunnel, id);
-	adit_conn_log(r->conn, ADIT_LOG_WARN, "request refused: %s%s%s, tunnel=%s",
-		      adit_strerror(err), text ? ": " : "", text ? text : "",
-		      native_has(&r->message, NATIVE_F_TUNNEL) ? id : "-");
-	native_refuse(r->conn, err, text);
+	end.kind = "handler";
+	end.tunnel = native_has(&r->message, NATIVE_F_TUNNEL) ? id : NULL;
+	end.how = "refused";
+	ending_log(&end, ADIT_LOG_WARN, "request refused: %s%s%s, tunnel=%s", adit_strerror(err),
+		   text ? ": " : "", text ? text : "", end.tunnel ? id : "-");
+	adit_conn_close(r->conn, failed);
 	request_free(r);
 }
 
@@ -201,14 +220,12 @@ request_event(void *owner, struct adit_conn *c, unsigned events)
 	if (err == -EAGAIN)
 		return;
 	adit_conn_want(c, 0);
-	if (err == 1) {
+	if (err == -ECONNRESET && !adit_conn_err(c))
+		err = r->in.len ? ADIT_ETRUNCATED : -ESHUTDOWN;
+	if (err == 1)
 		request_serve(r);
-	} else if (err == -EBADMSG || err == -ETIMEDOUT) {
-		request_refuse(r, err, why);
-	} else {
-		adit_conn_close(c, err);
-		request_free(r);
-	}
+	else
+		request_lose(r, err, why);
 }
 
 void

@@ -84,17 +84,27 @@ static void
 session_end(struct native_session *s, const struct adit_reason *why)
 {
 	struct ending end = ending_of(s->bound.activity.component, s->control.stream);
+	const struct adit_traffic visitors = native_group_traffic(&s->visitors);
 
+	end.id = 0;		/* the line is about the bind, not its stream */
+	end.traffic.in += visitors.in;
+	end.traffic.out += visitors.out;
 	bound_end(&s->bound, &end, why);
 	native_group_fail(&s->visitors, why->err ? why->err : ADIT_ESTOPPED);
 	native_control_close(&s->control, why->err);
 	free(s);
 }
 
+/* A client that said that it goes has gone, whichever of its stream and session went first. */
 static void
 session_ended(void *arg, const struct adit_reason *why)
 {
-	session_end(arg, why);
+	static const struct adit_reason gone = { .err = -ESHUTDOWN, .text = "closed by the peer" };
+	struct native_session *s = arg;
+	bool polite = why->err == -ESHUTDOWN || why->err == ADIT_EDRAINING ||
+		      (why->err == -ECONNRESET && s->control.peer_drains);
+
+	session_end(s, polite ? &gone : why);
 }
 
 static void

@@ -164,7 +164,7 @@ def test_session_of_a_client(world: World, transport):
     """At the server, ended by the client; at the client, the session that it ended itself."""
     tunnel = tunnel_id()
     server = world.server(transport, {"app.local": tunnel})
-    client = world.client(transport, server.clients, tunnel, world.site("alpha").address)
+    client = world.client(transport, server.clients, tunnel, world.site("alpha").address, connections=1)
     with visitor.Visitor(server.entry) as v:
         assert body.consume(v.start("app.local", "/bytes/100000"))[0] == 100000
     client.stop()
@@ -180,7 +180,7 @@ def test_session_of_a_client(world: World, transport):
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_session_whose_server_stops(world: World, transport):
     server = world.server(transport, {"app.local": tunnel_id()})
-    client = world.client(transport, server.clients, tunnel_id(), world.site("alpha").address)
+    client = world.client(transport, server.clients, tunnel_id(), world.site("alpha").address, connections=1)
     server.daemon.stop()
     line = ending(server.daemon, kind="handler")
     assert (line["endedBy"], line["how"]) == ("nobody", "stopped")
@@ -248,7 +248,8 @@ def test_wrong_password(world: World, transport):
     line = refused_bind(server, world, transport, user="a:wrong")
     assert (line["endedBy"], line["how"]) == ("server", "refused")
     line = first_ending(server.daemon, kind="handler")
-    assert (line["endedBy"], line["how"], line["outputBytes"]) == ("nobody", "refused", 4)
+    assert (line["endedBy"], line["how"]) == ("nobody", "refused")
+    assert line["outputBytes"] >= 4
     assert line["inputBytes"] > 20 and line["remote"].startswith("127.0.0.1:")
 
 

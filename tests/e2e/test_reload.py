@@ -74,7 +74,7 @@ def test_unchanged_service_is_not_touched(world: World, transport):
     """A download goes on, the client stays registered, and the new service is there."""
     rules, site, other = {"app.local": tunnel_id()}, world.site("alpha"), world.site("beta")
     server = start(world, server_config(transport, rules))
-    client = world.client(transport, server.clients, rules["app.local"], site.address)
+    client = world.client(transport, server.clients, rules["app.local"], site.address, connections=1)
     with visitor.Visitor(server.entry) as v:
         response = v.start("app.local", "/gate")
         assert response.read(6) == b"first\n"
@@ -181,7 +181,7 @@ def test_many_reloads_under_load(world: World):
     """Thirty reloads that alternate between two configurations: no visitor notices, nothing leaks."""
     rules, beta = {"app.local": tunnel_id()}, world.site("beta")
     server = start(world, server_config("quic", rules))
-    client = world.client("quic", server.clients, rules["app.local"], world.site("alpha").address)
+    client = world.client("quic", server.clients, rules["app.local"], world.site("alpha").address, connections=1)
     load = Load(server.entry, "app.local")
     for number in range(30):
         more = forward("extra", beta.address) if number % 2 else ""

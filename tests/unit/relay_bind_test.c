@@ -157,7 +157,7 @@ frame(struct world *t, enum smux_cmd cmd, uint32_t stream, const void *payload, 
 	uint8_t buf[SMUX_HEADER_LEN + 512];
 
 	assert_true(len <= 512);
-	smux_encode(&(struct smux_frame){ .version = 2, .cmd = cmd, .len = (uint16_t)len,
+	smux_encode(&(struct smux_frame){ .version = 2, .cmd = (uint8_t)cmd, .len = (uint16_t)len,
 					  .stream = stream }, buf);
 	if (len)
 		memcpy(buf + SMUX_HEADER_LEN, payload, len);
