@@ -187,7 +187,7 @@ def test_idle_client_is_never_evicted(world: World, transport):
     """One that answers stays: over several probe periods it registers exactly once."""
     tunnel = tunnel_id()
     server = world.server(transport, {"app.local": tunnel})
-    client = world.client(transport, server.clients, tunnel, world.site("alpha").address)
+    client = world.client(transport, server.clients, tunnel, world.site("alpha").address, connections=1)
     load = Load(server.entry, "nobody.local", visitors=1)
     begin = time.monotonic()
     until(lambda: time.monotonic() - begin > 7, "seven seconds in which only other hosts are asked for")

@@ -15,6 +15,7 @@ import pytest
 
 from harness import certs, pages, visitor
 from harness.pages import EXAMPLES, ROOT, Block, Command
+from harness.waiting import until
 from harness.world import REGISTERED, World, at
 
 CONFIGURATIONS = sorted(p.name for p in EXAMPLES.glob("*.yaml"))
@@ -113,8 +114,8 @@ def test_tunnel_pair_works(world: World, folder: Path):
         f"{SERVER_NAME}:8443": at(server.listening("clients-quic")),
         f"{SERVER_NAME}:8444": at(server.listening("clients-tls")),
         "127.0.0.1:3000": at(plain.address), "127.0.0.1:3443": at(secure.address)}))
-    first = client.log.wait(REGISTERED)
-    client.log.wait(REGISTERED, since=client.log.events.index(first) + 1)
+    until(lambda: len({e.fields["tunnel"] for e in client.log.events if re.search(REGISTERED, e.msg)}) == 2,
+          "both tunnels are bound")
     entry = server.entrypoint("clients-quic")
     assert visitor.get(entry, "app.local").text == "plain\n"
     with visitor.Visitor(entry, "a.example.com", certificate.cert) as v:

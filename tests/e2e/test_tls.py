@@ -178,7 +178,7 @@ def test_renewed_certificate_is_taken_without_restart(world: World, transport):
     tunnel = tunnel_id()
     server = world.server(transport, {"app.local": tunnel}, **files(certFile=used.cert, keyFile=used.key))
     client = world.client(transport, server.clients, tunnel, world.site("alpha").address, secure="true",
-                          serverName="tunnel.example", **files(caFile=first.cert))
+                          serverName="tunnel.example", connections=1, **files(caFile=first.cert))
     os.replace(second.key, used.key)
     os.link(second.cert, world.folder / "link.pem")
     os.replace(world.folder / "link.pem", used.cert)

@@ -226,7 +226,9 @@ client_frame(struct wire_end *client, enum smux_cmd cmd, uint32_t stream)
 {
 	uint8_t frame[SMUX_HEADER_LEN];
 
-	smux_encode(&(struct smux_frame){ .version = 2, .cmd = (uint8_t)cmd, .stream = stream }, frame);
+	smux_encode(&(struct smux_frame){
+		.version = 2, .cmd = (uint8_t)cmd, .stream = stream,
+	}, frame);
 	wire_end_send(client, frame, sizeof(frame));
 	loop_turn(client->loop, 5);
 }
