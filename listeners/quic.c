@@ -69,6 +69,7 @@ port_settle(struct quic_port *p)
 {
 	if (!p->stopped || p->sessions)
 		return;
+	quic_group_leave(p->listener->group, p->endpoint);
 	quic_endpoint_close(p->endpoint, NULL);
 	adit_component_put(p->component);
 	free(p);
