@@ -85,7 +85,8 @@ mux_free(struct io *io)
 {
 	struct adit_mux_core *core = adit_container_of(io, struct adit_mux_core, io);
 
-	core->mux->ops->free(core->mux);
+	if (HAS(core->mux, free))
+		core->mux->ops->free(core->mux);
 	free((void *)(uintptr_t)core->reason.text);
 	free(core);
 }
@@ -151,6 +152,10 @@ adit_mux_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
 		adit_err_set(e, ADIT_EDRAINING, "session is draining");
 		return NULL;
 	}
+	if (!HAS(m, open)) {
+		adit_err_set(e, -ENOTSUP, "a session of %s only accepts", m->ops->name);
+		return NULL;
+	}
 	return m->ops->open(m, kind, e);
 }
 
@@ -186,7 +191,9 @@ adit_mux_protocol(const struct adit_mux *m)
 unsigned
 adit_mux_room(const struct adit_mux *m, unsigned kind)
 {
-	return m->core->reason.err || m->core->draining ? 0 : m->ops->room(m, kind);
+	if (m->core->reason.err || m->core->draining || !HAS(m, open))
+		return 0;
+	return m->ops->room(m, kind);
 }
 
 void

@@ -108,12 +108,6 @@ later_close(struct adit_mux *m, const struct adit_reason *why)
 	l->lower = NULL;
 }
 
-static void
-later_free(struct adit_mux *m)
-{
-	(void)m;
-}
-
 static const struct adit_traffic *
 later_traffic(const struct adit_mux *m)
 {
@@ -132,7 +126,6 @@ static const struct adit_mux_ops later_ops = {
 	.probe = later_probe,
 	.drain = later_drain,
 	.close = later_close,
-	.free = later_free,
 	.drained = later_drained,
 	.siblings = later_siblings,
 	.streams = later_streams,

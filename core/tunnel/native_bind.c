@@ -91,26 +91,9 @@ bind_ended(void *arg, const struct adit_reason *why)
 /* ---- operations --------------------------------------------------------------------- */
 
 static struct adit_conn *
-bind_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
-{
-	(void)m;
-	(void)kind;
-	adit_err_set(e, -ENOTSUP, "a bound session only accepts");
-	return NULL;
-}
-
-static struct adit_conn *
 bind_accept(struct adit_mux *m)
 {
 	return ready_take(&bind_of(m)->ready);
-}
-
-static unsigned
-bind_room(const struct adit_mux *m, unsigned kind)
-{
-	(void)m;
-	(void)kind;
-	return 0;
 }
 
 static void
@@ -148,12 +131,6 @@ bind_close(struct adit_mux *m, const struct adit_reason *why)
 	native_control_close(&b->control, why->err);
 }
 
-static void
-bind_free(struct adit_mux *m)
-{
-	(void)m;
-}
-
 static unsigned
 bind_siblings(const struct adit_mux *m)
 {
@@ -179,15 +156,12 @@ bind_traffic(const struct adit_mux *m)
 static const struct adit_mux_ops bind_ops = {
 	.size = sizeof(bind_ops),
 	.name = "native-bind",
-	.open = bind_open,
 	.accept = bind_accept,
-	.room = bind_room,
 	.probe = bind_probe,
 	.drain = bind_drain,
 	.drained = bind_drained,
 	.siblings = bind_siblings,
 	.close = bind_close,
-	.free = bind_free,
 	.streams = bind_streams,
 	.traffic = bind_traffic,
 };

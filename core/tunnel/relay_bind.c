@@ -135,28 +135,10 @@ bind_lower_event(void *owner, struct adit_conn *lower, unsigned events)
 
 /* ---- operations ------------------------------------------------------------------------- */
 
-/* The node opens streams; a gost would close one of ours at once. */
-static struct adit_conn *
-bind_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
-{
-	(void)m;
-	(void)kind;
-	adit_err_set(e, -ENOTSUP, "a bound session only accepts");
-	return NULL;
-}
-
 static struct adit_conn *
 bind_accept(struct adit_mux *m)
 {
 	return ready_take(&bind_of(m)->ready);
-}
-
-static unsigned
-bind_room(const struct adit_mux *m, unsigned kind)
-{
-	(void)m;
-	(void)kind;
-	return 0;
 }
 
 static void
@@ -208,12 +190,6 @@ bind_streams(const struct adit_mux *m)
 	return b->session ? adit_mux_streams(b->session) : 0;
 }
 
-static void
-bind_free(struct adit_mux *m)
-{
-	(void)m;
-}
-
 static const struct adit_traffic *
 bind_traffic(const struct adit_mux *m)
 {
@@ -223,17 +199,15 @@ bind_traffic(const struct adit_mux *m)
 	return b->session ? adit_mux_traffic(b->session) : &none;
 }
 
+/* The server alone opens streams: a gost would close one of ours at once. */
 static const struct adit_mux_ops bind_ops = {
 	.size = sizeof(bind_ops),
 	.name = "relay-bind",
-	.open = bind_open,
 	.accept = bind_accept,
-	.room = bind_room,
 	.probe = bind_probe,
 	.drain = bind_drain,
 	.drained = bind_drained,
 	.close = bind_close,
-	.free = bind_free,
 	.streams = bind_streams,
 	.traffic = bind_traffic,
 };

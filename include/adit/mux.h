@@ -28,7 +28,7 @@ struct adit_mux_ops {
 	/*
 	 * Opens a conn: kind is 0 (a stream), ADIT_CONN_DGRAM, ADIT_CONN_UNI or ADIT_CONN_EXCHANGE.
 	 * It may still be opening, and fail later as conns do. NULL with e filled when it cannot be
-	 * (no such kind, no room, draining, ended).
+	 * (no such kind, no room, draining, ended). NULL, as room then: the peer alone opens.
 	 */
 	struct adit_conn *(*open)(struct adit_mux *m, unsigned kind, struct adit_err *e);
 
@@ -47,7 +47,7 @@ struct adit_mux_ops {
 	/* The owner's last word: all its conns fail (with why->err, or -ECONNRESET if 0). */
 	void		 (*close)(struct adit_mux *m, const struct adit_reason *why);
 
-	/* Frees what the instance owns (not the instance), once no caller is on the stack. */
+	/* optional: frees what the instance owns (not itself), once no caller is on the stack. */
 	void		 (*free)(struct adit_mux *m);
 
 	/* optional: what the owner wants has changed */

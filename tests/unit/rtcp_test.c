@@ -59,27 +59,10 @@ static const struct adit_dialer_ops dialer_nowhere = {
 };
 
 static struct adit_conn *
-session_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
-{
-	(void)m;
-	(void)kind;
-	adit_err_set(e, -ENOTSUP, "not here");
-	return NULL;
-}
-
-static struct adit_conn *
 session_accept(struct adit_mux *m)
 {
 	(void)m;
 	return NULL;
-}
-
-static unsigned
-session_room(const struct adit_mux *m, unsigned kind)
-{
-	(void)m;
-	(void)kind;
-	return 0;
 }
 
 static void
@@ -115,13 +98,10 @@ session_siblings(const struct adit_mux *m)
 static const struct adit_mux_ops session_ops = {
 	.size = sizeof(session_ops),
 	.name = "session",
-	.open = session_open,
 	.accept = session_accept,
-	.room = session_room,
 	.probe = session_nothing,
 	.drain = session_nothing,
 	.close = session_close,
-	.free = session_nothing,
 	.drained = session_drained,
 	.siblings = session_siblings,
 };
