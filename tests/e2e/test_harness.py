@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import ssl
+import subprocess
 import sys
 from pathlib import Path
 
@@ -204,3 +206,60 @@ def test_udp_proxy_blocks_and_filters():
         proxy.close()
         near.close()
         far.close()
+
+
+SECOND_TRIES = """
+from pathlib import Path
+import pytest
+
+MARK = Path(__file__).with_suffix(".mark")
+
+
+def second(name):
+    mark = MARK.with_name(name)
+    done = mark.exists()
+    mark.touch()
+    return done
+
+
+@pytest.fixture
+def world():
+    yield
+    assert second("world"), "ended badly"
+
+
+def test_slow_once():
+    assert second("slow"), "too late"
+
+
+def test_slow_always():
+    assert False
+
+
+def test_slow_once_and_ended_badly(world):
+    assert second("bad"), "too late"
+
+
+def test_fine(tmp_path):
+    pass
+"""
+
+
+def test_only_what_a_test_itself_expected_is_tried_again(tmp_path):
+    """Of these, one fails at its first try alone; the others are not saved by a second."""
+    (tmp_path / "test_tries.py").write_text(SECOND_TRIES)
+    run = subprocess.run([sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest",
+                          "-rA", f"--rootdir={tmp_path}", "-c", "/dev/null", str(tmp_path)],
+                         cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60)
+    ended = set(re.findall(r"^(PASSED|FAILED|ERROR) \S*::(\w+)", run.stdout, re.M))
+    assert ended == {("PASSED", "test_slow_once"), ("FAILED", "test_slow_always"), ("PASSED", "test_fine"),
+                     ("FAILED", "test_slow_once_and_ended_badly"), ("ERROR", "test_slow_once_and_ended_badly")}
+    assert "tried again" in run.stdout and "too late" in run.stdout
+
+
+def test_a_frozen_daemon_stands_still(tmp_path):
+    daemon = python(tmp_path, "import time\nwhile True: time.sleep(0.001)")
+    daemon.freeze()
+    assert set(daemon._thread_states()) == {"T"}
+    daemon.kill()
+    daemon.end()

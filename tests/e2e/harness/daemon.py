@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Iterator, Optional, Sequence
 
 from .waiting import PATIENCE
 
@@ -164,8 +164,13 @@ class Daemon:
         return int(re.findall(r"^VmRSS:\s+(\d+) kB", text, re.M)[0]) << 10
 
     def freeze(self) -> None:
-        """Stops it where it stands; its kernel goes on without it."""
+        """Stops it where it stands; its kernel goes on without it. The signal only asks: it stands once each
+        of its threads does."""
         self.send(signal.SIGSTOP)
+        end = time.monotonic() + PATIENCE
+        while any(state != "T" for state in self._thread_states()):
+            assert time.monotonic() < end, f"{self.name} does not stop"
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         self.send(signal.SIGCONT)
@@ -214,6 +219,11 @@ class Daemon:
         self._out.close()
         if faults:
             raise AssertionError(f"{self.name}: {faults[0]}\n{self.log.text()}")
+
+    def _thread_states(self) -> Iterator[str]:
+        """The state letter of each thread, of proc(5): "T" is stopped."""
+        for stat in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            yield stat.read_text().rpartition(")")[2].split()[0]
 
     def _end_group(self) -> None:
         try:
