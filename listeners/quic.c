@@ -236,6 +236,7 @@ quic_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
 		.secret = q->secret, .secret_len = sizeof(q->secret),
 		.accept = port_accepted, .failed = port_failed, .arg = port, .params = q->params,
 		.forward = quic_group_forward, .forward_arg = q->group,
+		.trouble = quic_group_trouble,
 	};
 	struct adit_packet_conn *packet;
 	int fd;

@@ -612,8 +612,10 @@ struct pair {
 	struct worker_group	*workers;
 	struct quic_endpoint	*ep[2];
 	struct adit_addr	 at[2];
+	struct weather		 weather[2];
 	struct adit_mux		*accepted;
 	struct adit_conn	*conn;
+	atomic_int		 ended;		/* why the session has */
 	atomic_uint		 echoed;
 	atomic_ulong		 forwarded;
 };
@@ -641,8 +643,10 @@ pair_on_mux(void *owner, struct adit_mux *m, unsigned events)
 	struct adit_conn *c = adit_mux_accept(m);
 
 	(void)events;
-	if (adit_mux_err(m))
+	if (adit_mux_err(m)) {
+		atomic_store(&p->ended, adit_mux_err(m));
 		adit_mux_want(m, 0);
+	}
 	if (!c)
 		return;
 	p->conn = c;
@@ -673,7 +677,8 @@ pair_open(struct adit_worker *w, void *arg)
 	conf.arg = p;
 	conf.forward = quic_group_forward;
 	conf.forward_arg = p->group;
-	p->ep[i] = quic_endpoint_new(packet, &conf, &e);
+	conf.trouble = quic_group_trouble;
+	p->ep[i] = quic_endpoint_new(weather_new(packet, &p->weather[i]), &conf, &e);
 	p->at[i] = *quic_endpoint_local(p->ep[i]);
 	quic_group_join(p->group, p->ep[i]);
 }
@@ -779,17 +784,11 @@ detour_new(struct quic_rig *r, const struct adit_addr *from, const struct adit_a
 	return d;
 }
 
-static void
-strangers_are_handed_to_their_owner(void **state)
+static struct pair *
+pair_new(struct quic_rig *r)
 {
-	struct quic_rig *r = *state;
 	struct pair *p = calloc(1, sizeof(*p));
-	char buf[2000] = "round and round", back[2000];
 	struct adit_err e = ADIT_ERR_INIT;
-	struct detour *d;
-	struct adit_mux *client;
-	struct adit_conn *c;
-	size_t got;
 
 	assert_non_null(p);
 	p->rig = *r;
@@ -798,6 +797,35 @@ strangers_are_handed_to_their_owner(void **state)
 	assert_non_null(p->workers);
 	workers_call(p->workers, pair_open, p);
 	r->at = p->at[0];
+	return p;
+}
+
+static void
+pair_stop(struct pair *p)
+{
+	workers_call(p->workers, pair_close, p);
+	workers_stop(p->workers);
+}
+
+static void
+pair_free(struct pair *p)
+{
+	quic_group_put(p->group);
+	free(p);
+}
+
+static void
+strangers_are_handed_to_their_owner(void **state)
+{
+	struct quic_rig *r = *state;
+	struct pair *p = pair_new(r);
+	char buf[2000] = "round and round", back[2000];
+	struct adit_err e = ADIT_ERR_INIT;
+	struct detour *d;
+	struct adit_mux *client;
+	struct adit_conn *c;
+	size_t got;
+
 	d = detour_new(r, &p->at[0], &p->at[1]);
 	r->client = quic_endpoint_new(&d->base, &(struct quic_conf){ 0 }, &e);
 	client = quic_rig_connect(r);
@@ -819,11 +847,54 @@ strangers_are_handed_to_their_owner(void **state)
 	adit_conn_close(c, 0);
 	adit_mux_close(client, NULL);
 	loop_turn(r->l, 3);
-	workers_call(p->workers, pair_close, p);
-	workers_stop(p->workers);
+	pair_stop(p);
 	assert_true(atomic_load(&p->forwarded) >= 45);
-	quic_group_put(p->group);
-	free(p);
+	pair_free(p);
+}
+
+/* Whose socket the kernel tells is not for us to say: it is the second one's, of another worker. */
+static void
+pair_forge(struct adit_worker *w, void *arg)
+{
+	struct pair *p = arg;
+
+	if (adit_worker_index(w) == 1)
+		weather_forge(&p->weather[1], quic_endpoint_local(p->rig.client));
+}
+
+static bool
+pair_has_ended(void *arg)
+{
+	return atomic_load(&((struct pair *)arg)->ended);
+}
+
+static void
+what_is_told_of_a_peer_reaches_its_session(void **state)
+{
+	struct quic_rig *r = *state;
+	struct pair *p = pair_new(r);
+	struct adit_mux *client;
+	struct adit_conn *c;
+	char byte;
+
+	p->weather[0].deaf = true;
+	r->client = quic_rig_endpoint(r, &(struct quic_conf){ 0 }, NULL, &r->up);
+	p->rig.client = r->client;
+	client = quic_rig_connect(r);
+	assert_true(quic_rig_until_open(r, client));
+	c = adit_mux_open(client, 0, NULL);
+	assert_int_equal(adit_conn_write(c, "!", 1), 1);
+	assert_int_equal(quic_rig_read(r, c, &byte, 1), 1);
+	r->up.cut = true;		/* it answers nothing from here on */
+	for (int i = 0; i < 1000 && !pair_has_ended(p); i++) {
+		workers_call(p->workers, pair_forge, p);
+		loop_until(r->l, pair_has_ended, p, 20);
+	}
+	assert_int_equal(atomic_load(&p->ended), ADIT_EPEERDEAD);
+	adit_conn_close(c, 0);
+	adit_mux_close(client, NULL);
+	pair_stop(p);
+	pair_free(p);
 }
 
 #define rig_test(name) cmocka_unit_test_setup_teardown(name, quic_rig_setup, quic_rig_teardown)
@@ -855,6 +926,7 @@ main(void)
 		cmocka_unit_test(windows_grow_while_they_limit),
 		cmocka_unit_test(connection_ids_are_found),
 		rig_test(strangers_are_handed_to_their_owner),
+		rig_test(what_is_told_of_a_peer_reaches_its_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

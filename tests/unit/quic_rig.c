@@ -100,7 +100,24 @@ weather_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 static int
 weather_trouble(struct adit_packet_conn *p, struct adit_addr *peer)
 {
-	return adit_packet_trouble(weather_of(p)->lower, peer);
+	struct weather *w = weather_of(p)->w;
+	int err = w->forged;
+
+	w->forged = 0;
+	*peer = w->about;
+	if (err)
+		return err;
+	while ((err = adit_packet_trouble(weather_of(p)->lower, peer)) && w->deaf)
+		;
+	return err;
+}
+
+void
+weather_forge(struct weather *w, const struct adit_addr *about)
+{
+	w->forged = -EHOSTUNREACH;
+	w->about = *about;
+	adit_packet_ready(w->conn, ADIT_READ);
 }
 
 static void
@@ -143,6 +160,7 @@ weather_new(struct adit_packet_conn *lower, struct weather *w)
 	assert_non_null(c);
 	c->lower = lower;
 	c->w = w;
+	w->conn = &c->base;
 	adit_packet_set_local(&c->base, adit_packet_local(lower));
 	adit_packet_own(lower, weather_event, c);
 	c->want = ADIT_READ | ADIT_WRITE;

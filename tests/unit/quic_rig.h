@@ -18,10 +18,17 @@ struct weather {
 	bool		cut;		/* nothing gets out */
 	uint32_t	seed;
 	unsigned	sent;		/* datagrams that were to leave */
+	bool		deaf;		/* what the network says of peers does not get in */
+	int		forged;		/* what it says instead, about: weather_forge */
+	struct adit_addr about;
+	struct adit_packet_conn *conn;	/* the one made with it last */
 };
 
 /* Takes lower. w is the test's and may change while it lasts. */
 struct adit_packet_conn *weather_new(struct adit_packet_conn *lower, struct weather *w);
+
+/* Somebody says of a peer what an ICMP message would: -EHOSTUNREACH. On the worker of w->conn. */
+void weather_forge(struct weather *w, const struct adit_addr *about);
 
 struct quic_rig {
 	struct loop		*l;

@@ -10,8 +10,7 @@
 
 #define RECV_SIZE    UDP_RECV_MAX
 #define FLUSH_FROM   (UDP_BYTES_MAX - 1500)	/* a burst as long as GSO takes */
-#define TROUBLES_MAX 20 /* unreachable messages looked at per second: each looks at all sessions   \
-	                 */
+#define TROUBLES_MAX 20			/* looked at per second: each looks at all sessions */
 
 void
 quic_path_set(struct quic_path *p, const struct adit_addr *local, const struct adit_addr *remote)
@@ -265,11 +264,23 @@ endpoint_packet(struct quic_endpoint *ep, const struct adit_packet *p, bool forw
 	return n ? n : 1;
 }
 
+/* Somebody says that nobody is at peer. Each session with it is asked by its own packets. */
+static void
+endpoint_trouble(struct quic_endpoint *ep, const struct adit_addr *peer, int err, uint64_t now)
+{
+	struct quic_session *s, *next;
+
+	for (s = TAILQ_FIRST(&ep->sessions); s; s = next) {
+		next = TAILQ_NEXT(s, all);
+		if (adit_addr_equal(adit_mux_remote(&s->base), peer))
+			quic_session_trouble(s, err, now);
+	}
+}
+
 static void
 endpoint_troubles(struct quic_endpoint *ep, uint64_t now)
 {
 	struct adit_addr peer, last = { .family = 0 };
-	struct quic_session *s, *next;
 	int err;
 
 	while ((err = adit_packet_trouble(ep->packet, &peer))) {
@@ -278,12 +289,19 @@ endpoint_troubles(struct quic_endpoint *ep, uint64_t now)
 		    !quic_rate_take(&ep->troubles, now))
 			continue;
 		last = peer;
-		for (s = TAILQ_FIRST(&ep->sessions); s; s = next) {
-			next = TAILQ_NEXT(s, all);
-			if (adit_addr_equal(adit_mux_remote(&s->base), &peer))
-				quic_session_trouble(s, err, now);
-		}
+		endpoint_trouble(ep, &peer, err, now);
+		if (ep->conf.trouble)
+			ep->conf.trouble(ep->conf.forward_arg, ep->worker, &peer, err);
 	}
+}
+
+void
+quic_endpoint_trouble(struct quic_endpoint *ep, const struct adit_addr *peer, int err)
+{
+	uint64_t now = adit_now();
+
+	if (!ep->io.closed && quic_rate_take(&ep->troubles, now))
+		endpoint_trouble(ep, peer, err, now);
 }
 
 /*

@@ -22,6 +22,7 @@ struct parcel {
 	struct adit_message	 message;
 	struct quic_group	*group;		/* a reference */
 	struct member		*to;
+	int			 trouble;	/* < 0: about packet.from, and there are no bytes */
 	struct adit_packet	 packet;
 	uint8_t			 bytes[];
 };
@@ -81,9 +82,42 @@ parcel_arrive(struct adit_message *message, struct adit_worker *w)
 	struct parcel *p = adit_container_of(message, struct parcel, message);
 
 	(void)w;
-	if (p->to->ep)
+	if (p->to->ep && p->trouble)
+		quic_endpoint_trouble(p->to->ep, &p->packet.from, p->trouble);
+	else if (p->to->ep)
 		quic_endpoint_deliver(p->to->ep, &p->packet);
 	parcel_discard(message);
+}
+
+/* Sends it to that worker, or loses it when too much is under way. False: nobody is there. */
+static bool
+group_send(struct quic_group *g, unsigned worker, const struct adit_packet *packet, int trouble)
+{
+	struct member *m = &g->members[worker];
+	struct adit_worker *to = atomic_load(&m->worker);
+	struct parcel *p;
+
+	if (!to)
+		return false;
+	if (atomic_fetch_add(&m->under_way, 1) >= UNDER_WAY_MAX)
+		goto lost;
+	p = malloc(sizeof(*p) + packet->data.iov_len);
+	if (!p)
+		goto lost;
+	*p = (struct parcel){
+		.message = { .run = parcel_arrive, .discard = parcel_discard },
+		.group = g, .to = m, .trouble = trouble, .packet = *packet,
+	};
+	if (packet->data.iov_len)
+		memcpy(p->bytes, packet->data.iov_base, packet->data.iov_len);
+	p->packet.data.iov_base = p->bytes;
+	atomic_fetch_add(&g->refs, 1);
+	adit_worker_post(to, &p->message);
+	return true;
+
+lost:
+	atomic_fetch_sub(&m->under_way, 1);
+	return true;
 }
 
 bool
@@ -91,30 +125,20 @@ quic_group_forward(void *group, unsigned generation, unsigned worker,
                    const struct adit_packet *packet)
 {
 	struct quic_group *g = group;
-	struct adit_worker *to;
-	struct parcel *p;
 
 	if (generation != g->generation || worker >= g->n)
 		return false;
-	to = atomic_load(&g->members[worker].worker);
-	if (!to)
-		return false;
-	if (atomic_fetch_add(&g->members[worker].under_way, 1) >= UNDER_WAY_MAX)
-		goto lost;
-	p = malloc(sizeof(*p) + packet->data.iov_len);
-	if (!p)
-		goto lost;
-	*p = (struct parcel){
-		.message = { .run = parcel_arrive, .discard = parcel_discard },
-		.group = g, .to = &g->members[worker], .packet = *packet,
-	};
-	memcpy(p->bytes, packet->data.iov_base, packet->data.iov_len);
-	p->packet.data.iov_base = p->bytes;
-	atomic_fetch_add(&g->refs, 1);
-	adit_worker_post(to, &p->message);
-	return true;
+	return group_send(g, worker, packet, 0);
+}
 
-lost:
-	atomic_fetch_sub(&g->members[worker].under_way, 1);
-	return true;
+void
+quic_group_trouble(void *group, const struct adit_worker *from, const struct adit_addr *peer,
+                   int err)
+{
+	const struct adit_packet about = { .from = *peer };
+	struct quic_group *g = group;
+
+	for (unsigned i = 0; i < g->n; i++)
+		if (i != adit_worker_index(from))
+			group_send(g, i, &about, err);
 }

@@ -1,6 +1,6 @@
 /*
  * The endpoints of one listener, one per worker: hands each datagram that came to the wrong one to
- * its owner, by mailbox and once.
+ * its owner, by mailbox and once, and tells all of them what one was told about a peer.
  */
 #ifndef ADIT_CORE_QUIC_GROUP_H
 #define ADIT_CORE_QUIC_GROUP_H
@@ -28,5 +28,12 @@ void quic_group_leave(struct quic_group *g, struct quic_endpoint *ep);
  */
 bool
 quic_group_forward(void *group, unsigned generation, unsigned worker, const struct adit_packet *p);
+
+/*
+ * For conf.trouble, with the group as forward_arg: tells the endpoints of the other workers. Counts
+ * among what is under way to each.
+ */
+void quic_group_trouble(void *group, const struct adit_worker *from, const struct adit_addr *peer,
+			int err);
 
 #endif

@@ -111,6 +111,14 @@ struct quic_conf {
 	bool			(*forward)(void *arg, unsigned generation, unsigned worker,
 					   const struct adit_packet *p);
 	void			*forward_arg;
+
+	/*
+	 * optional, with forward_arg: the network says that nobody is at peer (err). The kernel
+	 * tells that to one socket of those that share a port, whatever the connection id was: the
+	 * session may be another endpoint's.
+	 */
+	void			(*trouble)(void *arg, const struct adit_worker *w,
+					   const struct adit_addr *peer, int err);
 };
 
 struct quic_stats {
@@ -145,6 +153,9 @@ const struct quic_stats *quic_endpoint_stats(const struct quic_endpoint *ep);
  * again.
  */
 void quic_endpoint_deliver(struct quic_endpoint *ep, const struct adit_packet *p);
+
+/* What conf.trouble of another endpoint was called with; not told again. */
+void quic_endpoint_trouble(struct quic_endpoint *ep, const struct adit_addr *peer, int err);
 
 struct quic_target {
 	struct adit_addr		 addr;
