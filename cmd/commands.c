@@ -143,6 +143,19 @@ command_run(int argc, char **argv)
 
 /* ---- subcommands ---------------------------------------------------------------------------- */
 
+/* Whether all that config asks for could be made; else every reason is on stderr. */
+static bool
+check_config(const struct registry *r, struct config *config)
+{
+	struct config_errors *errs = config_errors_new();
+	bool good = errs && daemon_check(r, config, errs) == 0;
+
+	if (errs && !good)
+		config_errors_print(errs, stderr);
+	config_errors_free(errs);
+	return good;
+}
+
 static int
 check_run(int argc, char **argv)
 {
@@ -150,7 +163,6 @@ check_run(int argc, char **argv)
 	struct config *config;
 	struct registry *r;
 	struct flags f;
-	struct adit_err e = ADIT_ERR_INIT;
 	int status = flags_read(&f, argc, argv, true);
 
 	if (status) {
@@ -159,11 +171,9 @@ check_run(int argc, char **argv)
 	}
 	r = plugins_load(&kinds);
 	config = r ? load_config(&f, &kinds) : NULL;
-	status = config && daemon_check(r, config, &e) == 0 ? 0 : 2;
+	status = config && check_config(r, config) ? 0 : 2;
 	if (!status)
 		printf("ok\n");
-	else if (config)
-		fprintf(stderr, "adit: %s\n", e.text);
 	config_put(config);
 	registry_free(r);
 	flags_fini(&f);

@@ -150,10 +150,11 @@ tunnel_add_entry(struct tunnel_handler *t, const char *addr, struct adit_ingress
 	return 0;
 }
 
-/* One item of `entrypoints`: {addr, ingress}. */
+/* An item of `entrypoints`: {addr, ingress}. */
 static int
-tunnel_read_entry(struct tunnel_handler *t, const struct adit_tree *item, struct adit_err *e)
+tunnel_read_entry(struct tunnel_handler *t, size_t index, struct adit_err *e)
 {
+	const struct adit_tree *item = tree_item(t->entrypoints, index);
 	const char *addr = tree_text(tree_get(item, "addr"));
 	const struct adit_tree *name = tree_get(item, "ingress");
 	struct adit_ingress *ingress = t->ingress;
@@ -164,17 +165,18 @@ tunnel_read_entry(struct tunnel_handler *t, const struct adit_tree *item, struct
 		const char *key = tree_text(tree_key(item, i));
 
 		if (strcasecmp(key, "addr") != 0 && strcasecmp(key, "ingress") != 0)
-			return adit_err_set(e, ADIT_ECONFIG, "entrypoints: unknown key \"%s\"",
-					    key);
+			return adit_err_set(e, ADIT_ECONFIG,
+					    "entrypoints[%zu].%s: unknown key", index, key);
 	}
 	if (adit_hostport_split(addr, host, sizeof(host), &port) < 0)
-		return adit_err_set(e, ADIT_ECONFIG, "entrypoints: not an address: \"%s\"", addr);
+		return adit_err_set(e, ADIT_ECONFIG, "entrypoints[%zu].addr: not an address: \"%s\"",
+				    index, addr);
 	if (name) {
 		ingress = component_ingress(t->base.component, tree_text(name));
 		if (!ingress)
 			return adit_err_set(e, ADIT_ECONFIG,
-					    "entrypoints: there is no ingress \"%s\"",
-					    tree_text(name));
+					    "entrypoints[%zu].ingress: there is no \"%s\"",
+					    index, tree_text(name));
 	}
 	return tunnel_add_entry(t, addr, ingress, e);
 }
@@ -187,7 +189,7 @@ tunnel_read_entries(struct tunnel_handler *t, struct adit_err *e)
 	if (t->entrypoints && tree_type(t->entrypoints) != TREE_LIST)
 		return adit_err_set(e, ADIT_ECONFIG, "entrypoints: expected a list");
 	for (size_t i = 0; !err && i < tree_len(t->entrypoints); i++)
-		err = tunnel_read_entry(t, tree_item(t->entrypoints, i), e);
+		err = tunnel_read_entry(t, i, e);
 	return err;
 }
 
@@ -196,7 +198,7 @@ tunnel_read_rules(struct tunnel_handler *t, struct adit_err *e)
 {
 	if (t->ingress_name) {
 		t->ingress = component_ingress(t->base.component, t->ingress_name);
-		return t->ingress ? 0 : adit_err_set(e, ADIT_ECONFIG, "there is no ingress \"%s\"",
+		return t->ingress ? 0 : adit_err_set(e, ADIT_ECONFIG, "ingress: there is no \"%s\"",
 						     t->ingress_name);
 	}
 	if (!t->inline_rules)
@@ -251,6 +253,9 @@ tunnel_open_entry(struct tunnel_handler *t, struct tunnel_entrypoint *n, struct 
 	snprintf(owner, sizeof(owner), "%s/entrypoint %zu", adit_component_name(t->base.component),
 		 (size_t)(n - t->entries));
 	n->entry = entry_open(&conf, e);
+	if (!n->entry && !(t->entrypoint && n == t->entries))	/* one of `entrypoints` */
+		adit_err_context(e, "entrypoints[%zu].addr",
+				 (size_t)(n - t->entries) - (t->entrypoint != NULL));
 	if (!n->entry)
 		return e->code;
 	adit_log(adit_component_log(t->base.component), ADIT_LOG_INFO,

@@ -11,6 +11,7 @@
 #include <adit/worker.h>
 
 #include "core/config/model.h"
+#include "core/config/place.h"
 #include "core/service/auth.h"
 #include "core/service/component.h"
 
@@ -113,51 +114,74 @@ auth_set_add_file(struct auth_set *s, const char *path, struct adit_err *e)
 }
 
 static int
-auth_set_add_conf(struct auth_set *s, const struct auth_conf *a, struct adit_err *e)
+auth_set_add_conf(struct auth_set *s, const struct auth_conf *a, const struct place *at)
 {
+	struct adit_err e = ADIT_ERR_INIT;
+
 	if (a->username && auth_set_add(s, a->username, a->password) < 0)
-		return adit_err_set(e, -ENOMEM, "out of memory");
-	return a->file ? auth_set_add_file(s, a->file, e) : 0;
+		return place_say(at, -ENOMEM, "out of memory");
+	if (a->file && auth_set_add_file(s, a->file, &e) < 0)
+		return place_refuse(at, &e);
+	return 0;
 }
 
 static int
-auth_set_add_auther(struct auth_set *s, const struct auther_conf *a, struct adit_err *e)
+auth_set_add_auther(struct auth_set *s, const struct auther_conf *a, const struct place *at)
 {
-	int err = 0;
+	static const char *const elsewhere[] = { "plugin", "redis", "http", NULL };
+	struct adit_err e = ADIT_ERR_INIT;
+	int err = place_unavailable(at, elsewhere);
 
-	if (a->plugin || a->loader.redis || a->loader.http)
-		return adit_err_set(e, ADIT_EUNSUPPORTED, "auther %s: plugin, redis and http "
-				    "are not available in this build", a->name);
 	for (size_t i = 0; !err && i < a->auths.n; i++)
-		err = auth_set_add_conf(s, &a->auths.v[i], e);
-	if (!err && a->loader.file)
-		err = auth_set_add_file(s, a->loader.file->path, e);
+		err = auth_set_add_conf(s, &a->auths.v[i], at);
+	if (!err && a->loader.file && auth_set_add_file(s, a->loader.file->path, &e) < 0)
+		err = place_refuse(at, &e);
 	return err;
 }
 
-struct auth_set *
-auth_set_new(const struct config *config, const struct component_conf *c, struct adit_err *e)
+static int
+auth_set_add_authers(struct auth_set *s, const struct config *config,
+		     const struct adit_strings *names, struct config_errors *errs)
 {
-	struct auth_set *s;
+	const struct tree_path list = { .key = config_list_name(CONFIG_AUTHERS) };
 	int err = 0;
 
-	if (!c->auth && !c->authers.n)
-		return NULL;
-	s = calloc(1, sizeof(*s));
-	if (!s) {
-		adit_err_set(e, -ENOMEM, "out of memory");
-		return NULL;
+	for (size_t i = 0; i < names->n; i++) {
+		size_t index = (size_t)config_index_find(config, CONFIG_AUTHERS, names->v[i]);
+		const struct auther_conf *a = &config->authers.v[index];
+		const struct tree_path path = { .up = &list, .index = index };
+		const struct place at = { .node = a->node, .path = &path, .errs = errs };
+		int one = auth_set_add_auther(s, a, &at);
+
+		err = one ? one : err;
 	}
+	return err;
+}
+
+int
+auth_set_new(const struct config *config, const struct component_conf *c, const struct place *at,
+	     struct auth_set **out)
+{
+	struct auth_set *s;
+	int err;
+
+	*out = NULL;
+	if (!c->auth && !c->authers.n)
+		return 0;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return place_say(at, -ENOMEM, "out of memory");
 	adit_random(s->key, sizeof(s->key));
 	/* Authers win over auth, as in gost. An auther without a user refuses everybody. */
-	for (size_t i = 0; !err && i < c->authers.n; i++)
-		err = auth_set_add_auther(s, config_auther(config, c->authers.v[i]), e);
-	if (!err && !c->authers.n)
-		err = auth_set_add_conf(s, c->auth, e);
+	if (c->authers.n)
+		err = auth_set_add_authers(s, config, &c->authers, at->errs);
+	else
+		err = auth_set_add_conf(s, c->auth, at);
 	if (!err)
-		return s;
-	auth_set_free(s);
-	return NULL;
+		*out = s;
+	else
+		auth_set_free(s);
+	return err;
 }
 
 void

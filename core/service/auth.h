@@ -12,15 +12,16 @@
 struct auth_set;
 struct component_conf;
 struct config;
+struct place;
 
 /*
- * The users that c names, in itself and through its authers. NULL without e filled: it names none,
- * everybody may pass. NULL with e filled: a file that cannot be read, an auther of a kind this
- * build has not.
+ * The users that c, which stands at at, names in itself and through its authers: in *out, NULL
+ * where it names none and everybody may pass. 0; or a failure, all that is wrong said at its place:
+ * a file that cannot be read, an auther of a kind this build has not. Main thread.
  */
-struct auth_set *auth_set_new(const struct config *config, const struct component_conf *c,
-			      struct adit_err *e);
-void auth_set_free(struct auth_set *s);
+int auth_set_new(const struct config *config, const struct component_conf *c,
+		 const struct place *at, struct auth_set **out);
+void auth_set_free(struct auth_set *s);		/* NULL is fine */
 
 /* 0 or ADIT_EUNAUTH. user NULL: none were given. s NULL: 0. */
 int auth_set_check(const struct auth_set *s, const char *user, size_t user_len,

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -156,17 +157,17 @@ log_conf_of(const struct config *config)
 
 /* Starts what is new in next. On failure what was started is stopped again. */
 static int
-daemon_start_new(struct daemon *d, struct generation *next, struct adit_err *e)
+daemon_start_new(struct daemon *d, struct generation *next, struct config_errors *errs)
 {
 	for (size_t i = 0; i < next->config->services.n; i++) {
-		if (next->taken[i])
-			continue;
-		if (service_start(next->services[i], d->workers, e) == 0)
+		int err = next->taken[i] ? 0 : service_start(next->services[i], d->workers, errs);
+
+		if (!err)
 			continue;
 		while (i-- > 0)
 			if (!next->taken[i])
 				service_kill(next->services[i], d->workers);
-		return e->code;
+		return err;
 	}
 	return 0;
 }
@@ -202,17 +203,22 @@ daemon_retire(struct daemon *d, struct generation *old, const struct generation 
 	generation_free(old, next);
 }
 
+/* 0, ADIT_ECONFIG where config is wrong, or what kept it from being opened or started. */
 static int
-daemon_switch(struct daemon *d, struct config *config, struct adit_err *e)
+daemon_switch(struct daemon *d, struct config *config, struct config_errors *errs)
 {
 	const struct service_world world = daemon_world(d);
-	struct generation *next = generation_new(config, d->now, &world, e), *old = d->now;
+	struct generation *next = generation_new(config, d->now, &world, errs), *old = d->now;
+	int err;
 
 	if (!next)
-		return e->code;
-	if (daemon_start_new(d, next, e) < 0) {
+		return ADIT_ECONFIG;
+	err = generation_open(next, errs);
+	if (!err)
+		err = daemon_start_new(d, next, errs);
+	if (err) {
 		generation_free(next, old);
-		return e->code;
+		return err;
 	}
 	generation_commit(next, d->workers);
 	d->now = next;
@@ -220,26 +226,57 @@ daemon_switch(struct daemon *d, struct config *config, struct adit_err *e)
 	return 0;
 }
 
+/* A line each, with the line of the file that it is about beside it. */
 static void
-daemon_log_errors(struct daemon *d, const struct config_errors *errs)
+daemon_log_errors(struct daemon *d, enum adit_log_level level, const struct config_errors *errs)
 {
 	const char *text;
 
-	for (size_t i = 0; (text = config_errors_text(errs, i)); i++)
-		adit_log(d->log, ADIT_LOG_ERROR, NULL, "%.*s", (int)strcspn(text, "\n"), text);
+	for (size_t i = 0; (text = config_errors_text(errs, i)); i++) {
+		size_t len = strcspn(text, "\n");
+		const char *bar = text[len] ? strchr(text + len, '|') : NULL;
+		char line[256] = "";
+
+		if (bar)
+			snprintf(line, sizeof(line), "%.*s", (int)strcspn(bar + 2, "\n"), bar + 2);
+		adit_log(d->log, level, ADIT_FIELDS(ADIT_STR("line", *line ? line : NULL)), "%.*s",
+			 (int)len, text);
+	}
+}
+
+static void
+say_nowhere(struct config_errors *errs, const struct adit_err *e)
+{
+	const struct place nowhere = { .errs = errs };
+
+	place_refuse(&nowhere, e);
+}
+
+/* Says that the log cannot be written as config asks. Returns ADIT_ECONFIG. */
+static int
+say_log(const struct config *config, const struct adit_err *e, struct config_errors *errs)
+{
+	const struct tree_path log = { .key = "log" }, path = { .up = &log, .key = "output" };
+	const struct place at = {
+		.node = tree_get(config->log->node, "output"), .path = &path, .errs = errs,
+	};
+
+	place_refuse(&at, e);
+	return ADIT_ECONFIG;
 }
 
 /* All of config, its log too, or nothing. */
 static int
-daemon_take(struct daemon *d, struct config *config, struct adit_err *e)
+daemon_take(struct daemon *d, struct config *config, struct config_errors *errs)
 {
 	const struct log_conf conf = log_conf_of(config);
+	struct adit_err e = ADIT_ERR_INIT;
 	struct log_change log;
-	int err = log_prepare(&log, &conf, e);
+	int err;
 
-	if (err)
-		return err;
-	err = daemon_switch(d, config, e);
+	if (log_prepare(&log, &conf, &e) < 0)
+		return say_log(config, &e, errs);
+	err = daemon_switch(d, config, errs);
 	if (!err)
 		log_apply(d->log, &log);
 	log_change_fini(&log);
@@ -251,20 +288,16 @@ daemon_reload(struct daemon *d, bool by_itself)
 {
 	struct config_errors *errs = config_errors_new();
 	struct config *config = errs ? config_load(&d->conf->args, d->conf->kinds, 0, errs) : NULL;
-	struct adit_err e = ADIT_ERR_INIT;
-	int err = ADIT_ECONFIG;
+	int err = config ? daemon_take(d, config, errs) : ADIT_ECONFIG;
 
-	if (!config)
-		daemon_log_errors(d, errs);
-	else
-		err = daemon_take(d, config, &e);
-	if (err)
-		adit_log(d->log, ADIT_LOG_ERROR, NULL,
-			 "config not reloaded, nothing has changed%s%s",
-			 *e.text ? ": " : "", e.text);
-	else
+	if (!err) {
 		adit_log(d->log, by_itself ? ADIT_LOG_DEBUG : ADIT_LOG_INFO, NULL, "%s",
 			 by_itself ? "config auto reloaded" : "config reloaded");
+	} else {
+		if (errs)
+			daemon_log_errors(d, ADIT_LOG_ERROR, errs);
+		adit_log(d->log, ADIT_LOG_ERROR, NULL, "config not reloaded, nothing has changed");
+	}
 	config_put(config);
 	config_errors_free(errs);
 }
@@ -355,42 +388,65 @@ raise_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Workers, with all signals blocked: those are the main thread's. */
 static int
-daemon_start(struct daemon *d, struct config *config, struct adit_err *e)
+daemon_start_workers(struct daemon *d, struct adit_err *e)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	struct worker_conf workers = { .workers = d->conf->workers, .memory = d->conf->memory };
-	const struct log_conf log = log_conf_of(config);
+	struct worker_conf workers = {
+		.workers = d->conf->workers, .memory = d->conf->memory, .log = d->log,
+	};
 	sigset_t all, old;
 
-	d->log = log_open(&log, e);
-	if (!d->log)
-		return e->code;
-	raise_descriptors();
 	if (!workers.workers)
 		workers.workers = cores > 0 ? (unsigned)cores : 1;
 	if (workers.workers > ADIT_WORKERS_MAX)
 		workers.workers = ADIT_WORKERS_MAX;
-	workers.log = d->log;
-	d->base = event_base_new();
 	d->sockets = listen_book_new(workers.workers);
-	if (!d->base || !d->sockets)
+	if (!d->sockets)
 		return adit_err_set(e, -ENOMEM, "out of memory");
-	event_assign(&d->drain_timer, d->base, -1, 0, daemon_drain_step, d);
-	event_assign(&d->reload_timer, d->base, -1, 0, daemon_reload_timer, d);
-	/* Signals are the main thread's: the others start with all of them blocked. */
 	signal(SIGPIPE, SIG_IGN);
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	d->workers = workers_start(&workers, e);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!d->workers)
+	return d->workers ? 0 : e->code;
+}
+
+/* All that a configuration needs to run in. */
+static int
+daemon_prepare(struct daemon *d, struct adit_err *e)
+{
+	raise_descriptors();
+	d->base = event_base_new();
+	if (!d->base)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	event_assign(&d->drain_timer, d->base, -1, 0, daemon_drain_step, d);
+	event_assign(&d->reload_timer, d->base, -1, 0, daemon_reload_timer, d);
+	if (daemon_start_workers(d, e) < 0)
 		return e->code;
 	if (tunnels_start(d->workers) < 0)
 		return adit_err_set(e, -ENOMEM, "out of memory");
 	if (daemon_watch_signals(d) < 0)
 		return adit_err_set(e, -ENOMEM, "cannot watch signals");
-	return daemon_switch(d, config, e);
+	return 0;
+}
+
+/* As daemon_switch. */
+static int
+daemon_start(struct daemon *d, struct config *config, struct config_errors *errs)
+{
+	const struct log_conf log = log_conf_of(config);
+	struct adit_err e = ADIT_ERR_INIT;
+
+	d->log = log_open(&log, &e);
+	if (!d->log)
+		return say_log(config, &e, errs);
+	if (daemon_prepare(d, &e) < 0) {
+		say_nowhere(errs, &e);
+		return e.code;
+	}
+	return daemon_switch(d, config, errs);
 }
 
 static void
@@ -419,46 +475,68 @@ daemon_fini(struct daemon *d)
 	log_free(d->log);
 }
 
-int
-daemon_run(const struct daemon_conf *conf, struct config *config)
+/* Says why it was not started; returns the exit status. */
+static int
+daemon_report(struct daemon *d, int err, const struct config_errors *errs)
 {
-	struct daemon d = { .conf = conf };
-	struct adit_err e = ADIT_ERR_INIT;
-	int err;
-
-	LIST_INIT(&d.draining);
-	err = daemon_start(&d, config, &e);
-	config_put(config);
-	if (err) {
-		adit_log(d.log, ADIT_LOG_FATAL, NULL, "%s", e.text);
-	} else {
-		if (conf->reload)
-			timer_start(&d.reload_timer, conf->reload);
-		event_base_dispatch(d.base);
-		if (d.now) {		/* its services were drained one by one */
-			workers_call(d.workers, chains_stop_on, d.now);
-			generation_free(d.now, NULL);
-			d.now = NULL;
-		}
-		adit_log(d.log, ADIT_LOG_INFO, NULL, "stopped");
+	if (err == ADIT_ECONFIG) {	/* as what the loader finds: nothing has begun */
+		config_errors_print(errs, stderr);
+		return 2;
 	}
-	daemon_fini(&d);
-	return err ? 1 : 0;
+	daemon_log_errors(d, ADIT_LOG_FATAL, errs);
+	return 1;
+}
+
+static void
+daemon_loop(struct daemon *d)
+{
+	if (d->conf->reload)
+		timer_start(&d->reload_timer, d->conf->reload);
+	event_base_dispatch(d->base);
+	if (d->now) {		/* its services were drained one by one */
+		workers_call(d->workers, chains_stop_on, d->now);
+		generation_free(d->now, NULL);
+		d->now = NULL;
+	}
+	adit_log(d->log, ADIT_LOG_INFO, NULL, "stopped");
 }
 
 int
-daemon_check(const struct registry *registry, struct config *config, struct adit_err *e)
+daemon_run(const struct daemon_conf *conf, struct config *config)
+{
+	struct config_errors *errs = config_errors_new();
+	struct daemon d = { .conf = conf };
+	int err = -ENOMEM, status = 1;
+
+	LIST_INIT(&d.draining);
+	if (errs)
+		err = daemon_start(&d, config, errs);
+	config_put(config);
+	if (!err)
+		daemon_loop(&d);
+	if (errs)
+		status = err ? daemon_report(&d, err, errs) : 0;
+	config_errors_free(errs);
+	daemon_fini(&d);
+	return status;
+}
+
+int
+daemon_check(const struct registry *registry, struct config *config, struct config_errors *errs)
 {
 	const struct worker_conf one = { .workers = 1 };
-	struct worker_group *workers = workers_start(&one, e);
+	struct adit_err e = ADIT_ERR_INIT;
+	struct worker_group *workers = workers_start(&one, &e);
 	struct service_world world = { .registry = registry };
 	struct generation *g;
 
-	if (!workers)
-		return e->code;
+	if (!workers) {
+		say_nowhere(errs, &e);
+		return e.code;
+	}
 	world.home = workers_at(workers, 0);
-	g = generation_new(config, NULL, &world, e);
+	g = generation_new(config, NULL, &world, errs);
 	generation_free(g, NULL);
 	workers_stop(workers);
-	return g ? 0 : e->code;
+	return g ? 0 : ADIT_ECONFIG;
 }

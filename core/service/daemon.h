@@ -20,12 +20,17 @@ struct daemon_conf {
 
 /*
  * Runs until a signal ends it: SIGTERM and SIGINT drain and stop (a second one at once), SIGHUP
- * reloads. config is the first configuration (its reference is taken). Returns the exit status: 0,
- * or 1 with one fatal line in the log.
+ * reloads. config is the first configuration (its reference is taken). Returns the exit status: 0;
+ * 2 where the configuration is wrong, with every reason on stderr; 1 where it could not be started
+ * as it is (an address is taken), with fatal lines in the log.
  */
 int daemon_run(const struct daemon_conf *conf, struct config *config);
 
-/* Makes everything that config asks for without opening a socket. 0, or a failure with e filled. */
-int daemon_check(const struct registry *registry, struct config *config, struct adit_err *e);
+/*
+ * Makes everything that config asks for without opening a socket. 0, or a failure with every reason
+ * in errs. Main thread, of a process that runs no daemon.
+ */
+int daemon_check(const struct registry *registry, struct config *config,
+		 struct config_errors *errs);
 
 #endif

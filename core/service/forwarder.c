@@ -6,23 +6,29 @@
 #include "core/service/forwarder.h"
 
 static int
-forwarder_refuse_nodes(const struct node_list *nodes, struct adit_err *e)
+forwarder_refuse_unsupported(const struct node_list *nodes, const struct place *at)
 {
-	for (size_t i = 0; i < nodes->n; i++) {
-		const struct node_conf *n = &nodes->v[i];
+	static const char *const own[] = { "hop", "name", "hopGroup", NULL };
+	static const char *const of_nodes[] = {
+		"matcher", "http", "auth", "tls", "probe", "bypass", "bypasses", NULL,
+	};
+	const struct tree_path list = { .up = at->path, .key = "nodes" };
+	int err = place_unavailable(at, own);
 
-		if (n->matcher || n->http || n->tls || n->probe || n->bypasses.n)
-			return adit_err_set(e, ADIT_EUNSUPPORTED,
-					    "node %s: matcher, http, tls, probe and bypass are not "
-					    "available in this build", n->name);
+	for (size_t i = 0; i < nodes->n; i++) {
+		const struct tree_path path = { .up = &list, .index = i };
+		const struct place node = {
+			.node = nodes->v[i].node, .path = &path, .errs = at->errs,
+		};
+
+		if (place_unavailable(&node, of_nodes) < 0)
+			err = ADIT_EUNSUPPORTED;
 	}
-	if (nodes->n > SELECTOR_MAX)
-		return adit_err_set(e, ADIT_ECONFIG, "more than %d nodes", SELECTOR_MAX);
-	return 0;
+	return err;
 }
 
 int
-forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, struct adit_err *e)
+forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, const struct place *at)
 {
 	f->conf = conf;
 	if (!conf)
@@ -30,8 +36,10 @@ forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, struct ad
 	selector_init(&f->selector, conf->selector);
 	f->states = calloc(conf->nodes.n + 1, sizeof(*f->states));
 	if (!f->states)
-		return adit_err_set(e, -ENOMEM, "out of memory");
-	return forwarder_refuse_nodes(&conf->nodes, e);
+		return place_say(at, -ENOMEM, "out of memory");
+	if (conf->nodes.n > SELECTOR_MAX)
+		return place_say(at, ADIT_ECONFIG, "nodes: more than %d", SELECTOR_MAX);
+	return forwarder_refuse_unsupported(&conf->nodes, at);
 }
 
 void

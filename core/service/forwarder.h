@@ -8,6 +8,7 @@
 #include <adit/plugin.h>
 
 #include "core/config/model.h"
+#include "core/config/place.h"
 #include "core/service/selector.h"
 
 /* Zeroed: one without nodes, which picks nothing. */
@@ -22,9 +23,12 @@ struct forward_target {
 	char			host[256];	/* target's, where it is no path */
 };
 
-/* conf may be NULL. 0, or a failure with e filled: forwarder_fini is due then too. */
-int forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, struct adit_err *e);
-void forwarder_fini(struct forwarder *f);
+/*
+ * f must be zeroed. conf, which stands at at, may be NULL. 0, or a failure, all of it said at its
+ * place: forwarder_fini is due then too. Main thread.
+ */
+int forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, const struct place *at);
+void forwarder_fini(struct forwarder *f);	/* any thread */
 
 /*
  * A node for visitor: one that its filter, matcher and selector let through. Its address is in out

@@ -94,77 +94,53 @@ old_service(const struct generation *g, const struct generation *old,
 	return NULL;
 }
 
-static int
+static void
 generation_make_chains(struct generation *g, const struct generation *old,
-		       const struct service_world *world, struct adit_err *e)
+		       const struct service_world *world, struct config_errors *errs)
 {
 	for (size_t i = 0; i < g->config->chains.n; i++) {
-		const struct chain_conf *conf = &g->config->chains.v[i];
-
-		g->chains[i] = old_chain(g, old, conf->name);
+		g->chains[i] = old_chain(g, old, g->config->chains.v[i].name);
 		if (!g->chains[i])
-			g->chains[i] = chain_new(g->config, conf, world->registry, world->log, e);
-		if (!g->chains[i])
-			return e->code;
+			g->chains[i] = chain_new(g->config, i, world->registry, world->log, errs);
 	}
-	return 0;
 }
 
-static int
+static void
 generation_make_ingresses(struct generation *g, const struct generation *old,
-			  const struct service_world *world, struct adit_err *e)
+			  const struct service_world *world, struct config_errors *errs)
 {
 	for (size_t i = 0; i < g->config->ingresses.n; i++) {
-		const struct ingress_conf *conf = &g->config->ingresses.v[i];
+		const char *name = g->config->ingresses.v[i].name;
 
-		g->ingresses[i] = old_ingress(old, conf->name);
+		g->ingresses[i] = old_ingress(old, name);
 		if (!g->ingresses[i])
-			g->ingresses[i] = ingress_new(g->config, conf, world, e);
-		else if (!config_object_equal(old->config, g->config, CONFIG_INGRESSES, conf->name))
-			g->tables[i] = ingress_table_new(world->home, conf, world->log, e);
-		if (!g->ingresses[i] || e->code)
-			return e->code;
+			g->ingresses[i] = ingress_new(g->config, i, world, errs);
+		else if (!config_object_equal(old->config, g->config, CONFIG_INGRESSES, name))
+			g->tables[i] = ingress_read(g->config, i, world, errs);
 	}
-	return 0;
 }
 
-static int
+static void
 generation_make_services(struct generation *g, const struct generation *old,
-			 const struct service_world *world, struct adit_err *e)
+			 const struct service_world *world, struct config_errors *errs)
 {
 	for (size_t i = 0; i < g->config->services.n; i++) {
-		const struct service_conf *conf = &g->config->services.v[i];
-
-		g->services[i] = old_service(g, old, conf);
+		g->services[i] = old_service(g, old, &g->config->services.v[i]);
 		g->taken[i] = g->services[i] != NULL;
-		if (g->taken[i] && service_read_auth(g->services[i], &g->auths[i], e) < 0)
-			return e->code;
-		if (!g->services[i])
-			g->services[i] = service_new(conf, world, e);
-		if (!g->services[i])
-			return e->code;
+		if (g->taken[i])
+			service_read_auth(g->config, i, &g->auths[i], errs);
+		else
+			g->services[i] = service_new(world, i, errs);
 	}
-	return 0;
 }
 
-struct generation *
-generation_new(struct config *config, const struct generation *old,
-	       const struct service_world *world, struct adit_err *e)
+static struct generation *
+generation_alloc(struct config *config)
 {
 	struct generation *g = calloc(1, sizeof(*g));
-	struct service_world mine = *world;
-	int err = -ENOMEM;
 
-	if (!g) {
-		adit_err_set(e, -ENOMEM, "out of memory");
+	if (!g)
 		return NULL;
-	}
-	if (config->api || config->metrics || config->profiling) {
-		adit_err_set(e, ADIT_EUNSUPPORTED, "%s is not available in this build",
-			     config->api ? "api" : config->metrics ? "metrics" : "profiling");
-		free(g);
-		return NULL;
-	}
 	g->config = config_get(config);
 	g->chains = calloc(config->chains.n + 1, sizeof(struct chain *));
 	g->ingresses = calloc(config->ingresses.n + 1, sizeof(struct adit_ingress *));
@@ -172,21 +148,63 @@ generation_new(struct config *config, const struct generation *old,
 	g->services = calloc(config->services.n + 1, sizeof(struct service *));
 	g->auths = calloc(config->services.n + 1, sizeof(*g->auths));
 	g->taken = calloc(config->services.n + 1, sizeof(bool));
+	if (g->chains && g->ingresses && g->tables && g->services && g->taken && g->auths)
+		return g;
+	generation_free(g, NULL);
+	return NULL;
+}
+
+static bool
+generation_is_complete(const struct generation *g)
+{
+	for (size_t i = 0; i < g->config->chains.n; i++)
+		if (!g->chains[i])
+			return false;
+	for (size_t i = 0; i < g->config->ingresses.n; i++)
+		if (!g->ingresses[i])
+			return false;
+	return true;
+}
+
+struct generation *
+generation_new(struct config *config, const struct generation *old,
+	       const struct service_world *world, struct config_errors *errs)
+{
+	static const char *const unavailable[] = { "api", "metrics", "profiling", NULL };
+	const struct place top = { .node = config->node, .errs = errs };
+	struct generation *g = generation_alloc(config);
+	size_t before = config_errors_count(errs);
+	struct service_world mine = *world;
+
+	if (!g) {
+		place_say(&top, -ENOMEM, "out of memory");
+		return NULL;
+	}
 	mine.config = config;
 	mine.chains = g->chains;
 	mine.ingresses = g->ingresses;
-	if (g->chains && g->ingresses && g->tables && g->services && g->taken && g->auths)
-		err = generation_make_chains(g, old, &mine, e);
-	else
-		adit_err_set(e, -ENOMEM, "out of memory");
-	if (!err)
-		err = generation_make_ingresses(g, old, &mine, e);
-	if (!err)
-		err = generation_make_services(g, old, &mine, e);
-	if (!err)
+	place_unavailable(&top, unavailable);
+	generation_make_chains(g, old, &mine, errs);
+	generation_make_ingresses(g, old, &mine, errs);
+	if (generation_is_complete(g))		/* services name them */
+		generation_make_services(g, old, &mine, errs);
+	if (config_errors_count(errs) == before)
 		return g;
 	generation_free(g, old);
 	return NULL;
+}
+
+int
+generation_open(struct generation *g, struct config_errors *errs)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < g->config->services.n; i++) {
+		int one = g->taken[i] ? 0 : service_open(g->services[i], errs);
+
+		err = err ? err : one;
+	}
+	return err;
 }
 
 static void

@@ -19,22 +19,34 @@ struct generation {
 	struct service_auth	*auths;		/* of those, read anew, until the commit; owned */
 };
 
-/* NULL with e filled: then old is as it was. old may be NULL. */
+/*
+ * Makes all that config asks for and old (or NULL) has not, of world, whose configuration, chains
+ * and ingresses are not looked at. NULL with every reason in errs: then old is as it was. Main
+ * thread.
+ */
 struct generation *generation_new(struct config *config, const struct generation *old,
-				  const struct service_world *world, struct adit_err *e);
+				  const struct service_world *world, struct config_errors *errs);
 
 /*
- * What cannot fail any more: ingresses that were there before get their other rules. Main thread.
+ * Opens the sockets of the services that are new in g. 0, or a failure: errs has the reasons of all
+ * that could not be opened. Main thread.
+ */
+int generation_open(struct generation *g, struct config_errors *errs);
+
+/*
+ * What cannot fail any more: ingresses that were there before get their other rules, services their
+ * other users. Waits for workers to come by. Main thread.
  */
 void generation_commit(struct generation *g, struct worker_group *workers);
 
-/* Whether g's service i is also one of other's. */
+/* Whether s is one of other's services; no, where other is NULL. Main thread. */
 bool generation_has(const struct generation *other, const struct service *s);
 
-/* Drops those of g's chains that other has too, so that what is left is g's alone. */
+/* Drops those of g's chains that other has too, so that what is left is g's alone. Main thread. */
 void generation_forget_chains(struct generation *g, const struct generation *other);
 
-/* Frees g and its references; services that are not keep's are put. */
+/* Frees g and its references; services that are not keep's are put. Either may be NULL. Main
+ * thread. */
 void generation_free(struct generation *g, const struct generation *keep);
 
 #endif

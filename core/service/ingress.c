@@ -18,53 +18,63 @@ held_destroyed(struct adit_component *p)
 {
 	struct held_ingress *h = adit_container_of(p, struct held_ingress, place);
 
-	if (h->rules.base.ops->fini)
+	if (h->rules.base.ops && h->rules.base.ops->fini)
 		h->rules.base.ops->fini(&h->rules.base);
 	config_put(h->config);
 	free(h);
 }
 
-static int
-held_init(struct held_ingress *h, const struct ingress_conf *conf,
-	  const struct service_world *world, struct adit_err *e)
+struct ingress_table *
+ingress_read(const struct config *config, size_t index, const struct service_world *world,
+	     struct config_errors *errs)
 {
-	const struct adit_plugin *p = registry_find(world->registry, ADIT_INGRESS, "rules");
+	static const char *const unavailable[] = { "type", "plugin", "redis", "http", NULL };
+	const struct tree_path list = { .key = config_list_name(CONFIG_INGRESSES) };
+	const struct tree_path path = { .up = &list, .index = index };
+	const struct ingress_conf *conf = &config->ingresses.v[index];
+	const struct place at = { .node = conf->node, .path = &path, .errs = errs };
+	struct adit_err e = ADIT_ERR_INIT;
 	struct ingress_table *table;
 
-	if (!p || conf->plugin || conf->type || conf->loader.redis || conf->loader.http)
-		return adit_err_set(e, ADIT_EUNSUPPORTED,
-				    "ingress %s: plugin, redis and http are not available in this "
-				    "build", conf->name);
-	h->rules.base.ops = (const void *)p;
-	table = ingress_table_new(world->home, conf, world->log, e);
+	if (place_unavailable(&at, unavailable) < 0)
+		return NULL;
+	table = ingress_table_new(world->home, conf, world->log, &e);
 	if (!table)
-		return e->code;
-	atomic_store(&h->rules.table, table);
-	return h->rules.base.ops->init ? h->rules.base.ops->init(&h->rules.base, e) : 0;
+		place_refuse(&at, &e);
+	return table;
+}
+
+static void
+held_init(struct held_ingress *h, const struct service_world *world, const struct place *at)
+{
+	const struct adit_plugin *p = registry_find(world->registry, ADIT_INGRESS, "rules");
+	struct adit_err e = ADIT_ERR_INIT;
+
+	h->rules.base.ops = (const void *)p;
+	if (!p)
+		place_say(at, ADIT_EUNSUPPORTED, "ingress is not available in this build");
+	else if (h->rules.base.ops->init && h->rules.base.ops->init(&h->rules.base, &e) < 0)
+		place_refuse(at, &e);
 }
 
 struct adit_ingress *
-ingress_new(struct config *config, const struct ingress_conf *conf,
-	    const struct service_world *world, struct adit_err *e)
+ingress_new(struct config *config, size_t index, const struct service_world *world,
+	    struct config_errors *errs)
 {
+	const struct ingress_conf *conf = &config->ingresses.v[index];
+	const struct place at = { .node = conf->node, .errs = errs };
 	struct held_ingress *h = calloc(1, sizeof(*h));
 
 	if (!h) {
-		adit_err_set(e, -ENOMEM, "out of memory");
+		place_say(&at, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	component_init(&h->place, conf->name, world->log, held_destroyed);
 	h->rules.base.component = &h->place;
 	h->config = config_get(config);
-	if (held_init(h, conf, world, e) == 0)
-		return &h->rules.base;
-	if (!h->rules.base.ops) {
-		config_put(h->config);
-		free(h);
-		return NULL;
-	}
-	ingress_put(&h->rules.base);
-	return NULL;
+	atomic_store(&h->rules.table, ingress_read(config, index, world, errs));
+	held_init(h, world, &at);
+	return &h->rules.base;
 }
 
 struct adit_ingress *

@@ -7,17 +7,31 @@
 
 #include "core/service/service.h"
 
-/* One reference. NULL with e filled. config is referenced. Main thread. */
-struct adit_ingress *ingress_new(struct config *config, const struct ingress_conf *conf,
-				 const struct service_world *world, struct adit_err *e);
+struct ingress_table;
+
+/*
+ * The ingress of that place in config's list, which is referenced: one reference, the caller's.
+ * What is wrong with it goes to errs: then it may only be named, and put. NULL: out of memory,
+ * which errs says too. Main thread.
+ */
+struct adit_ingress *ingress_new(struct config *config, size_t index,
+				 const struct service_world *world, struct config_errors *errs);
+
+/* Takes and drops a reference. Any thread. */
 struct adit_ingress *ingress_get(struct adit_ingress *i);
-void ingress_put(struct adit_ingress *i);		/* any thread; NULL is fine */
+void ingress_put(struct adit_ingress *i);		/* NULL is fine */
+
+/*
+ * What the ingress of that place in config's list says now: the caller's, for ingress_replace. NULL
+ * with the reason in errs. Main thread.
+ */
+struct ingress_table *ingress_read(const struct config *config, size_t index,
+				   const struct service_world *world, struct config_errors *errs);
 
 /*
  * Gives i other rules and returns those it had, to be freed when every worker has turned once. Main
  * thread.
  */
-struct ingress_table;
 struct ingress_table *ingress_replace(struct adit_ingress *i, struct ingress_table *table);
 
 #endif

@@ -13,39 +13,56 @@ struct instance_base {
 	struct adit_component	*component;
 };
 
-static int
-fill_options(const struct adit_opt *rows, void *instance, const struct adit_tree *metadata,
-	     struct adit_err *e)
+/* Whether e is about a value of node, which is its place then. */
+static bool
+source_refuse_in(const struct instance_source *from, const struct adit_tree *node,
+		 const struct tree_path *path, const char *text, const struct adit_err *e)
 {
-	const struct opts_src src = { .node = metadata, .lenient = true };
-	struct config_errors *errs;
-	int err;
+	const struct adit_tree *found = place_find(node, text);
+	const struct place at = { .node = found, .path = path, .errs = from->at.errs };
 
-	if (!rows)
-		return 0;
-	errs = config_errors_new();
-	if (!errs)
-		return adit_err_set(e, -ENOMEM, "out of memory");
-	err = opts_fill(rows, instance, &src, errs);
-	if (err)
-		adit_err_set(e, ADIT_ECONFIG, "%s", config_errors_text(errs, 0));
-	config_errors_free(errs);
-	return err;
+	if (!found || found == node)
+		return false;
+	place_refuse(&at, e);
+	return true;
+}
+
+/*
+ * Says e at the option or file that it begins with, else where the component stands. The
+ * certificate may be the default one, of the top of the configuration.
+ */
+static int
+source_refuse(const struct instance_source *from, const struct adit_err *e)
+{
+	const struct tls_conf *tls = from->conf->kind == ADIT_LISTENER ? from->default_tls : NULL;
+	const struct tree_path metadata = { .up = from->at.path, .key = "metadata" };
+	const struct tree_path top = { .key = "tls" };
+
+	if (source_refuse_in(from, from->conf->metadata, &metadata, e->text, e))
+		return e->code;
+	if (tls && strncmp(e->text, "tls: ", 5) == 0 &&
+	    source_refuse_in(from, tls->node, &top, e->text + 5, e))
+		return e->code;
+	return place_refuse(&from->at, e);
 }
 
 static void *
 plugin_new(const struct adit_plugin *p, struct adit_component *component,
-	   const struct adit_tree *metadata, struct adit_err *e)
+	   const struct instance_source *from)
 {
+	const struct tree_path below = { .up = from->at.path, .key = "metadata" };
+	const struct opts_src options = {
+		.node = from->conf->metadata, .path = &below, .lenient = true,
+	};
 	struct instance_base *base = calloc(1, p->instance);
 
 	if (!base) {
-		adit_err_set(e, -ENOMEM, "out of memory");
+		place_say(&from->at, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	base->ops = p;
 	base->component = component;
-	if (fill_options(p->opts, base, metadata, e) < 0) {
+	if (p->opts && opts_fill(p->opts, base, &options, from->at.errs) < 0) {
 		adit_opt_fini(p->opts, base);
 		free(base);
 		return NULL;
@@ -54,7 +71,7 @@ plugin_new(const struct adit_plugin *p, struct adit_component *component,
 }
 
 static int
-plugin_init(const struct adit_plugin *p, void *instance, struct adit_err *e)
+plugin_ask_init(const struct adit_plugin *p, void *instance, struct adit_err *e)
 {
 	switch (p->kind) {
 	case ADIT_LISTENER: {
@@ -85,6 +102,21 @@ plugin_init(const struct adit_plugin *p, void *instance, struct adit_err *e)
 	default:
 		return 0;
 	}
+}
+
+/* 0, or a failure that has been said. */
+static int
+plugin_init(const struct adit_plugin *p, void *instance, const struct instance_source *from)
+{
+	struct adit_err e = ADIT_ERR_INIT;
+	int err = plugin_ask_init(p, instance, &e);
+
+	if (!err)
+		return 0;
+	if (!e.code)
+		adit_err_set(&e, err, "%s %s: %s", registry_kind_name(p->kind), p->name,
+			     adit_strerror(err));
+	return source_refuse(from, &e);
 }
 
 static void
@@ -134,25 +166,26 @@ plugin_fini(const struct adit_plugin *p, void *instance)
 }
 
 static int
-instance_init_layers(struct instance *i, const struct registry *r, const struct adit_stack *stack,
-		     const struct component_conf *c, struct adit_err *e)
+instance_init_layers(struct instance *i, const struct instance_source *from,
+		     const struct adit_stack *stack)
 {
 	struct instance_base *base = i->base;
 
 	for (size_t n = 0; n < LAYERS_MAX && stack->layers[n]; n++) {
-		const struct adit_plugin *p = registry_find(r, ADIT_LAYER, stack->layers[n]);
+		const struct adit_plugin *p =
+			registry_find(from->registry, ADIT_LAYER, stack->layers[n]);
 		struct adit_layer *l;
 		int err;
 
 		if (!p)
-			return adit_err_set(e, ADIT_EUNSUPPORTED, "%s needs the layer %s", c->type,
-					    stack->layers[n]);
-		l = plugin_new(p, base->component, c->metadata, e);
+			return place_say(&from->at, ADIT_EUNSUPPORTED, "%s needs the layer %s",
+					 from->conf->type, stack->layers[n]);
+		l = plugin_new(p, base->component, from);
 		if (!l)
-			return e->code;
-		l->server = c->kind == ADIT_LISTENER;
+			return ADIT_ECONFIG;
+		l->server = from->conf->kind == ADIT_LISTENER;
 		i->layers[i->n_layers++] = l;
-		err = plugin_init(p, l, e);
+		err = plugin_init(p, l, from);
 		if (err)
 			return err;
 	}
@@ -160,38 +193,41 @@ instance_init_layers(struct instance *i, const struct registry *r, const struct 
 }
 
 static int
-instance_make(struct instance *i, const struct registry *r, const struct component_conf *c,
-	      struct adit_component *component, const char *addr, struct adit_err *e)
+instance_make(struct instance *i, const struct instance_source *from,
+	      struct adit_component *component)
 {
-	const struct adit_plugin *p = registry_find(r, c->kind, c->type);
+	const struct component_conf *c = from->conf;
+	const struct adit_plugin *p = registry_find(from->registry, c->kind, c->type);
 	const struct adit_stack *stack = NULL;
+	int err;
 
 	if (p && p->kind == ADIT_STACK) {
 		stack = (const void *)p;
-		p = registry_find(r, c->kind, stack->over);
+		p = registry_find(from->registry, c->kind, stack->over);
 	}
 	if (!p || (stack && stack->mux))
-		return adit_err_set(e, ADIT_EUNSUPPORTED, "%s %s is not available in this build",
-				    registry_kind_name(c->kind), c->type);
+		return place_say(&from->at, ADIT_EUNSUPPORTED,
+				 "%s %s is not available in this build",
+				 registry_kind_name(c->kind), c->type);
 	i->plugin = p;
-	i->base = plugin_new(p, component, c->metadata, e);
+	i->base = plugin_new(p, component, from);
 	if (!i->base)
-		return e->code;
+		return ADIT_ECONFIG;
 	if (c->kind == ADIT_LISTENER)
-		((struct adit_listener *)i->base)->addr = addr;
-	if (plugin_init(p, i->base, e) < 0)
-		return e->code ? e->code : -EINVAL;
-	return stack ? instance_init_layers(i, r, stack, c, e) : 0;
+		((struct adit_listener *)i->base)->addr = from->addr;
+	err = plugin_init(p, i->base, from);
+	if (err)
+		return err;
+	return stack ? instance_init_layers(i, from, stack) : 0;
 }
 
 int
-instance_init(struct instance *i, const struct registry *r, const struct component_conf *c,
-	      struct adit_component *p, const char *addr, struct adit_err *e)
+instance_init(struct instance *i, const struct instance_source *from, struct adit_component *p)
 {
 	int err;
 
 	*i = (struct instance){ .plugin = NULL };
-	err = instance_make(i, r, c, p, addr, e);
+	err = instance_make(i, from, p);
 	if (err)
 		instance_fini(i);
 	return err;
@@ -200,16 +236,17 @@ instance_init(struct instance *i, const struct registry *r, const struct compone
 const char *
 instance_protocol(const struct instance *i)
 {
-	const struct adit_handler_ops *handler = (const void *)i->plugin;
-	const struct adit_connector_ops *connector = (const void *)i->plugin;
+	const struct adit_handler *handler = i->base;
+	const struct adit_connector *connector = i->base;
 
-	if (i->plugin->kind == ADIT_HANDLER &&
-	    i->plugin->size > offsetof(struct adit_handler_ops, protocol))
-		return handler->protocol;
-	if (i->plugin->kind == ADIT_CONNECTOR &&
-	    i->plugin->size > offsetof(struct adit_connector_ops, protocol))
-		return connector->protocol;
-	return NULL;
+	switch (i->base ? i->plugin->kind : ADIT_KINDS) {
+	case ADIT_HANDLER:
+		return handler->ops->protocol;
+	case ADIT_CONNECTOR:
+		return connector->ops->protocol;
+	default:
+		return NULL;
+	}
 }
 
 void
@@ -243,11 +280,12 @@ instance_server(const struct instance *i, struct adit_conn *lower, struct adit_e
 }
 
 int
-component_configure(struct adit_component *p, const struct component_conf *c,
-		    const struct tls_conf *default_tls, struct adit_err *e)
+component_configure(struct adit_component *p, const struct instance_source *from)
 {
+	const struct tls_conf *default_tls = from->default_tls;
+	const struct component_conf *c = from->conf;
+	struct adit_err e = ADIT_ERR_INIT;
 	char *user, *password;
-	int err;
 
 	if (c->tls)
 		p->tls = c->tls->tls;
@@ -264,9 +302,8 @@ component_configure(struct adit_component *p, const struct component_conf *c,
 	p->password = c->auth->password;
 	if (p->user || !c->auth->file || c->kind == ADIT_LISTENER || c->kind == ADIT_HANDLER)
 		return 0;
-	err = auth_read_file(c->auth->file, &user, &password, e);
-	if (err)
-		return err;
+	if (auth_read_file(c->auth->file, &user, &password, &e) < 0)
+		return place_refuse(&from->at, &e);
 	p->user = p->owned_user = user;
 	p->password = p->owned_password = password;
 	return 0;

@@ -8,24 +8,34 @@
 #include <adit/plugin.h>
 
 #include "core/config/model.h"
+#include "core/config/place.h"
 #include "core/service/registry.h"
 
 #define LAYERS_MAX 4
 
 struct instance {
 	const struct adit_plugin	*plugin;
-	void				*base;		/* a struct adit_listener, ...; owned */
+	void				*base;		/* a struct adit_listener, ...; owned; NULL:
+							 * it could not be made */
 	struct adit_layer		*layers[LAYERS_MAX];	/* from below to above; owned */
 	size_t				 n_layers;
 };
 
+/* What an instance is made of, all borrowed. */
+struct instance_source {
+	const struct registry		*registry;
+	const struct component_conf	*conf;
+	const char			*addr;		/* a listener's, as long as it; else NULL */
+	const struct tls_conf		*default_tls;	/* of servers without a certificate, or NULL */
+	struct place			 at;		/* of conf, to say what is wrong with it */
+};
+
 /*
- * Makes what c describes, for component p. addr: a listener's, borrowed; else NULL. 0, or a failure
- * with e filled: the name is unknown or not available in this build, an option is wrong, init
- * refused. Main thread.
+ * Makes what from describes, for component p, which must be configured. 0, or a failure that has
+ * been said: the name is unknown or not available in this build, an option is wrong, init refused;
+ * then i is as instance_fini leaves it. Main thread.
  */
-int instance_init(struct instance *i, const struct registry *r, const struct component_conf *c,
-		  struct adit_component *p, const char *addr, struct adit_err *e);
+int instance_init(struct instance *i, const struct instance_source *from, struct adit_component *p);
 void instance_fini(struct instance *i);		/* any thread; i may be all zero */
 
 /* The protocol that its table names, of a handler or connector; NULL: none. */
@@ -38,10 +48,9 @@ struct adit_conn *instance_server(const struct instance *i, struct adit_conn *lo
 				  struct adit_err *e);
 
 /*
- * Fills p's tls and credentials to present from c; default_tls (or NULL) has the certificate for
- * servers without one.
+ * Fills p's tls and credentials to present. 0, or a failure that has been said: a file of
+ * credentials cannot be read. Main thread.
  */
-int component_configure(struct adit_component *p, const struct component_conf *c,
-			const struct tls_conf *default_tls, struct adit_err *e);
+int component_configure(struct adit_component *p, const struct instance_source *from);
 
 #endif

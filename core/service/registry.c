@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,14 @@ struct stack_rows {
 	struct stack_rows		*next;
 };
 
+/* A table that ends before the last operation of its kind, with NULL for what lies beyond. */
+struct padded {
+	struct padded	*next;
+	max_align_t	 table[];
+};
+
 struct registry {
+	struct padded			*padded;	/* owned */
 	size_t				 n;
 	const struct adit_plugin	*plugins[PLUGINS_MAX];
 	struct stack_rows		*stacks;
@@ -36,6 +44,12 @@ registry_new(void)
 void
 registry_free(struct registry *r)
 {
+	while (r && r->padded) {
+		struct padded *p = r->padded;
+
+		r->padded = p->next;
+		free(p);
+	}
 	while (r && r->stacks) {
 		struct stack_rows *s = r->stacks;
 
@@ -75,20 +89,21 @@ registry_at(const struct registry *r, size_t i)
 	return i < r->n ? r->plugins[i] : NULL;
 }
 
-/* How far a table of a kind must reach (up to its first optional operation), and how large an
- * instance is at least. */
+/* How far a table of a kind must reach (up to its first optional operation), how far it can, and
+ * how large an instance is at least. */
 static const struct {
-	size_t	table, instance;
+	size_t	table, whole, instance;
 } least[ADIT_KINDS] = {
-	[ADIT_LISTENER] = { offsetof(struct adit_listener_ops, init),
-			    sizeof(struct adit_listener) },
-	[ADIT_HANDLER] = { offsetof(struct adit_handler_ops, init), sizeof(struct adit_handler) },
-	[ADIT_DIALER] = { offsetof(struct adit_dialer_ops, init), sizeof(struct adit_dialer) },
-	[ADIT_CONNECTOR] = { offsetof(struct adit_connector_ops, bind),
-			     sizeof(struct adit_connector) },
-	[ADIT_LAYER] = { offsetof(struct adit_layer_ops, init), sizeof(struct adit_layer) },
-	[ADIT_INGRESS] = { offsetof(struct adit_ingress_ops, init), sizeof(struct adit_ingress) },
-	[ADIT_STACK] = { sizeof(struct adit_stack), 0 },
+#define LEAST(kind, optional)                                                                      \
+	{ offsetof(struct adit_##kind##_ops, optional), sizeof(struct adit_##kind##_ops),          \
+	  sizeof(struct adit_##kind) }
+	[ADIT_LISTENER] = LEAST(listener, init),
+	[ADIT_HANDLER] = LEAST(handler, init),
+	[ADIT_DIALER] = LEAST(dialer, init),
+	[ADIT_CONNECTOR] = LEAST(connector, bind),
+	[ADIT_LAYER] = LEAST(layer, init),
+	[ADIT_INGRESS] = LEAST(ingress, init),
+	[ADIT_STACK] = { sizeof(struct adit_stack), sizeof(struct adit_stack), 0 },
 };
 
 /* Whether the operations that kind cannot do without are there. */
@@ -133,6 +148,23 @@ is_taken(const struct registry *r, const struct adit_plugin *p)
 	return registry_find(r, p->kind, p->name);
 }
 
+/* p, or a copy of it that can be asked for every operation of its kind; NULL without memory. */
+static const struct adit_plugin *
+registry_whole(struct registry *r, const struct adit_plugin *p)
+{
+	struct padded *copy;
+
+	if (p->size >= least[p->kind].whole)
+		return p;
+	copy = calloc(1, sizeof(*copy) + least[p->kind].whole);
+	if (!copy)
+		return NULL;
+	memcpy(copy->table, p, p->size);
+	copy->next = r->padded;
+	r->padded = copy;
+	return (const void *)copy->table;
+}
+
 int
 registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e)
 {
@@ -152,6 +184,9 @@ registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e
 				    registry_kind_name(p->kind), p->name);
 	if (r->n == PLUGINS_MAX)
 		return adit_err_set(e, ADIT_ELIMIT, "more than %d plugins", PLUGINS_MAX);
+	p = registry_whole(r, p);
+	if (!p)
+		return adit_err_set(e, -ENOMEM, "out of memory");
 	r->plugins[r->n++] = p;
 	return 0;
 }

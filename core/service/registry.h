@@ -13,8 +13,9 @@ struct registry *registry_new(void);		/* empty; NULL: out of memory */
 void registry_free(struct registry *r);		/* NULL is fine */
 
 /*
- * Adds a table, which must live as long as r. -EINVAL with e filled: a foreign ABI number, a
- * missing operation, a name that kind has already.
+ * Adds a table, which must live as long as r. A shorter one, of before operations were added, gets
+ * NULL for them: whatever r gives can be asked for all. -EINVAL with e filled: a foreign ABI
+ * number, a missing operation, a name that kind has already.
  */
 int registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e);
 

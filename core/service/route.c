@@ -64,84 +64,110 @@ chain_free(struct chain *c)
 	free(c);
 }
 
-static int
-node_init(struct node *n, const struct node_conf *conf, const struct registry *r,
-	  struct adit_log *log, struct adit_err *e)
+static struct instance_source
+node_source(const struct component_conf *conf, const struct registry *r, const struct place *node,
+	    const struct tree_path *path)
 {
-	int err;
-
-	n->conf = conf;
-	if (conf->bypasses.n || conf->resolver || conf->hosts || conf->matcher || conf->filter ||
-	    conf->http || conf->tls || conf->probe || conf->network ||
-	    tree_get(conf->node, "interface") || tree_get(conf->node, "sockopts") ||
-	    tree_get(conf->node, "netns"))
-		return adit_err_set(e, ADIT_EUNSUPPORTED,
-				    "bypass, resolver, hosts, filter, matcher, http, tls, probe, "
-				    "network, interface, sockopts and netns of a hop's node are "
-				    "not available in this build");
-	component_init(&n->dialer_place, conf->name, log, NULL);
-	component_init(&n->connector_place, conf->name, log, NULL);
-	if (*conf->addr && adit_hostport_split(conf->addr, n->host, sizeof(n->host), &n->port) < 0)
-		return adit_err_set(e, ADIT_ECONFIG, "not host:port: %s", conf->addr);
-	err = component_configure(&n->dialer_place, conf->dialer, NULL, e);
-	if (!err)
-		err = component_configure(&n->connector_place, conf->connector, NULL, e);
-	if (!err)
-		err = instance_init(&n->connector, r, conf->connector, &n->connector_place, NULL,
-				    e);
-	if (!err)
-		n->dialer_place.protocol = instance_protocol(&n->connector);
-	if (!err)
-		err = instance_init(&n->dialer, r, conf->dialer, &n->dialer_place, NULL, e);
-	return err;
+	return (struct instance_source){
+		.registry = r, .conf = conf,
+		.at = {
+			.node = conf->node ? conf->node : node->node, .path = path,
+			.errs = node->errs,
+		},
+	};
 }
 
-static int
-hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, struct adit_log *log,
-	 struct adit_err *e)
+static void
+node_init(struct node *n, const struct node_conf *conf, const struct registry *r,
+	  struct adit_log *log, const struct place *at)
 {
-	if (conf->ref)
-		conf = conf->ref;
-	h->conf = conf;
-	if (conf->bypasses.n || conf->resolver || conf->hosts ||
-	    tree_get(conf->node, "interface") || tree_get(conf->node, "sockopts"))
-		return adit_err_set(e, ADIT_EUNSUPPORTED,
-				    "hop %s: bypass, resolver, hosts, interface and "
-				    "sockopts are not available in this build",
-				    conf->name ? conf->name : "");
-	if (conf->plugin || conf->loader.file || conf->loader.redis || conf->loader.http)
-		return adit_err_set(e, ADIT_EUNSUPPORTED,
-				    "hop %s: nodes from elsewhere are not available in this build",
-				    conf->name ? conf->name : "");
-	selector_init(&h->selector, conf->selector);
-	if (!conf->nodes.n || conf->nodes.n > SELECTOR_MAX)
-		return adit_err_set(e, ADIT_ECONFIG, "hop %s: needs 1 to %d nodes",
-				    conf->name ? conf->name : "", SELECTOR_MAX);
-	h->nodes = calloc(conf->nodes.n, sizeof(*h->nodes));
-	if (!h->nodes)
-		return adit_err_set(e, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < conf->nodes.n; i++) {
-		int err;
+	static const char *const unavailable[] = {
+		"bypass", "bypasses", "resolver", "hosts", "matcher", "filter", "http", "tls",
+		"probe", "network", "interface", "sockopts", "netns", NULL,
+	};
+	const struct tree_path connector_path = { .up = at->path, .key = "connector" };
+	const struct tree_path dialer_path = { .up = at->path, .key = "dialer" };
+	const struct instance_source
+		connector = node_source(conf->connector, r, at, &connector_path),
+		dialer = node_source(conf->dialer, r, at, &dialer_path);
 
-		h->n = i + 1;
-		err = node_init(&h->nodes[i], &conf->nodes.v[i], r, log, e);
-		if (err) {
-			adit_err_context(e, "node %s", conf->nodes.v[i].name);
-			return err;
-		}
+	n->conf = conf;
+	component_init(&n->dialer_place, conf->name, log, NULL);
+	component_init(&n->connector_place, conf->name, log, NULL);
+	place_unavailable(at, unavailable);
+	if (*conf->addr && adit_hostport_split(conf->addr, n->host, sizeof(n->host), &n->port) < 0)
+		place_say(at, ADIT_ECONFIG, "addr: not host:port: %s", conf->addr);
+	if (component_configure(&n->connector_place, &connector) == 0 &&
+	    instance_init(&n->connector, &connector, &n->connector_place) == 0)
+		n->dialer_place.protocol = instance_protocol(&n->connector);
+	if (component_configure(&n->dialer_place, &dialer) == 0)
+		instance_init(&n->dialer, &dialer, &n->dialer_place);
+}
+
+/* at: of conf itself, not of a name that stands for it. */
+static void
+hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, struct adit_log *log,
+	 const struct place *at)
+{
+	static const char *const unavailable[] = {
+		"bypass", "bypasses", "resolver", "hosts", "interface", "sockopts",
+		"plugin", "file", "redis", "http", NULL,
+	};
+	const struct tree_path nodes = { .up = at->path, .key = "nodes" };
+	bool elsewhere = place_unavailable(at, unavailable) < 0;
+
+	h->conf = conf;
+	selector_init(&h->selector, conf->selector);
+	if (!conf->nodes.n || conf->nodes.n > SELECTOR_MAX) {
+		if (!elsewhere)
+			place_say(at, ADIT_ECONFIG, "a hop needs 1 to %d nodes", SELECTOR_MAX);
+		return;
 	}
-	return 0;
+	h->nodes = calloc(conf->nodes.n, sizeof(*h->nodes));
+	if (!h->nodes) {
+		place_say(at, -ENOMEM, "out of memory");
+		return;
+	}
+	for (h->n = 0; h->n < conf->nodes.n; h->n++) {
+		const struct node_conf *node = &conf->nodes.v[h->n];
+		const struct tree_path path = { .up = &nodes, .index = h->n };
+		const struct place there = { .node = node->node, .path = &path, .errs = at->errs };
+
+		node_init(&h->nodes[h->n], node, r, log, &there);
+	}
+}
+
+/* A hop of the chain at path, or the one of the top that it stands for. */
+static void
+chain_add_hop(struct chain *c, const struct hop_conf *conf, const struct registry *r,
+	      const struct tree_path *path, struct config_errors *errs)
+{
+	const struct tree_path chain_hops = { .up = path, .key = "hops" };
+	const struct tree_path hops = { .key = config_list_name(CONFIG_HOPS) };
+	struct tree_path item = { .up = &chain_hops, .index = c->n };
+	const struct place at = {
+		.node = conf->ref ? conf->ref->node : conf->node, .path = &item, .errs = errs,
+	};
+
+	if (conf->ref)
+		item = (struct tree_path){
+			.up = &hops, .index = (size_t)(conf->ref - c->config->hops.v),
+		};
+	hop_init(&c->hops[c->n++], conf->ref ? conf->ref : conf, r, c->log, &at);
 }
 
 struct chain *
-chain_new(struct config *config, const struct chain_conf *conf, const struct registry *r,
-	  struct adit_log *log, struct adit_err *e)
+chain_new(struct config *config, size_t index, const struct registry *r, struct adit_log *log,
+	  struct config_errors *errs)
 {
+	const struct tree_path chains = { .key = config_list_name(CONFIG_CHAINS) };
+	const struct tree_path path = { .up = &chains, .index = index };
+	const struct chain_conf *conf = &config->chains.v[index];
+	const struct place at = { .node = conf->node, .path = &path, .errs = errs };
 	struct chain *c = calloc(1, sizeof(*c));
-	int err = 0;
 
 	if (!c) {
-		adit_err_set(e, -ENOMEM, "out of memory");
+		place_say(&at, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	atomic_init(&c->refs, 1);
@@ -149,16 +175,11 @@ chain_new(struct config *config, const struct chain_conf *conf, const struct reg
 	c->conf = conf;
 	c->log = log;
 	if (!conf->hops.n || conf->hops.n > HOPS_MAX)
-		err = adit_err_set(e, ADIT_ECONFIG, "needs 1 to %d hops", HOPS_MAX);
-	while (!err && c->n < conf->hops.n) {
-		c->n++;
-		err = hop_init(&c->hops[c->n - 1], &conf->hops.v[c->n - 1], r, log, e);
-	}
-	if (!err)
-		return c;
-	adit_err_context(e, "chain %s", conf->name);
-	chain_free(c);
-	return NULL;
+		place_say(&at, ADIT_ECONFIG, "a chain needs 1 to %d hops", HOPS_MAX);
+	else
+		for (size_t i = 0; i < conf->hops.n; i++)
+			chain_add_hop(c, &conf->hops.v[i], r, &path, errs);
+	return c;
 }
 
 struct chain *
@@ -292,15 +313,15 @@ direct_dial(struct adit_worker *w, const struct adit_target *to, struct adit_err
 bool
 chain_binds(const struct chain *c)
 {
-	const struct hop *last = &c->hops[c->n - 1];
-	bool binds = true;
+	const struct hop *last = c->n ? &c->hops[c->n - 1] : NULL;
 
-	for (size_t i = 0; i < last->n; i++) {
+	for (size_t i = 0; last && i < last->n; i++) {
 		const struct adit_connector *n = last->nodes[i].connector.base;
 
-		binds = binds && n->ops->bind;
+		if (n && !n->ops->bind)
+			return false;
 	}
-	return binds;
+	return true;
 }
 
 struct adit_conn *

@@ -16,11 +16,12 @@ struct chain;
 struct worker_group;
 
 /*
- * NULL with e filled: a plugin is not available, refuses its options. config is referenced. Main
- * thread.
+ * Makes the chain of that place in config's list; config is referenced. What is wrong with it (a
+ * plugin that is not available or refuses its options) goes to errs: then it may only be named, and
+ * put. NULL: out of memory, which errs says too. Main thread.
  */
-struct chain *chain_new(struct config *config, const struct chain_conf *conf,
-			const struct registry *r, struct adit_log *log, struct adit_err *e);
+struct chain *chain_new(struct config *config, size_t index, const struct registry *r,
+			struct adit_log *log, struct config_errors *errs);
 
 /* Takes and drops a reference. Any thread. */
 struct chain *chain_get(struct chain *c);
@@ -32,12 +33,13 @@ const char *chain_name(const struct chain *c);
 /* What its dialers keep on w is let go. On w. */
 void chain_stop(struct chain *c, struct adit_worker *w);
 
-/* Whether every node of its last hop can bind. */
+/* Whether every node of its last hop can bind, as far as it could be made. Any thread. */
 bool chain_binds(const struct chain *c);
 
 /*
- * Through all hops to to: a conn that is still opening. c NULL: directly. ms: limit for a direct
- * one. NULL with e filled. On w.
+ * Through all hops to to: a conn that is still opening, the caller's. c NULL: directly. visitor:
+ * who it is for (connectors may tell their nodes, the strategy `hash` goes by it), or NULL. NULL
+ * with e filled. On w.
  */
 struct adit_conn *chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 			     const struct adit_addr *visitor, struct adit_err *e);

@@ -26,6 +26,7 @@
 struct service {
 	atomic_uint			 refs;		/* places that are held */
 	const struct service_conf	*conf;
+	size_t				 index;		/* its place in config's list */
 	struct config			*config;	/* referenced */
 	struct adit_component		 listener_place, handler_place;
 	struct instance			 listener, handler;
@@ -79,6 +80,16 @@ place_init(struct service *s, struct adit_component *p, const struct service_wor
 	p->sockets = world->sockets;
 }
 
+/* Where s stands in its configuration; list and path are the caller's. */
+static struct place
+service_place(const struct service *s, struct config_errors *errs, struct tree_path *list,
+	      struct tree_path *path)
+{
+	*list = (struct tree_path){ .key = config_list_name(CONFIG_SERVICES) };
+	*path = (struct tree_path){ .up = list, .index = s->index };
+	return (struct place){ .node = s->conf->node, .path = path, .errs = errs };
+}
+
 /* The chain of that name, referenced; NULL if there is none to look for. */
 static struct chain *
 world_chain(const struct service_world *world, const char *name)
@@ -88,59 +99,100 @@ world_chain(const struct service_world *world, const char *name)
 	return i < 0 ? NULL : chain_get(world->chains[i]);
 }
 
-static int
-service_refuse_unsupported(const struct service_conf *c, struct adit_err *e)
-{
-	const struct { bool used; const char *what; } rows[] = {
-		{ c->handler->chain_group || c->listener->chain_group, "chainGroup" },
-		{ c->admissions.n, "admission" },	{ c->bypasses.n, "bypass" },
-		{ c->limiter, "limiter" },		{ c->climiter, "climiter" },
-		{ c->rlimiter, "rlimiter" },		{ c->quotas.n, "quotas" },
-		{ c->resolver, "resolver" },		{ c->hosts, "hosts" },
-		{ c->observer, "observer" },		{ c->recorders, "recorders" },
-		{ c->rewriter, "rewriter" },		{ c->cache, "cache" },
-		{ c->proxy_protocol > 0, "metadata.proxyProtocol" },
-		{ c->interface, "metadata.interface" },	{ c->so_mark, "metadata.so_mark" },
-		{ c->netns || c->netns_out, "metadata.netns" },
-		{ c->pre_up || c->post_up || c->pre_down || c->post_down, "metadata hooks" },
-		{ c->forwarder && (c->forwarder->hop || c->forwarder->hop_group), "forwarder.hop" },
-		{ tree_get(c->node, "interface") || tree_get(c->node, "sockopts"),
-		  "interface, sockopts" },
-		{ tree_get(c->metadata, "dialTimeout"), "metadata.dialTimeout" },
-		{ tree_get(c->handler->metadata, "skipauth"), "handler.metadata.skipauth" },
-		{ c->handler->limiter, "handler.limiter" },
-		{ c->handler->observer, "handler.observer" },
-		{ c->handler->retries > 0, "handler.retries" },
-		{ c->loggers.n, "logger" },		{ c->ignore_chain, "metadata.ignoreChain" },
-		{ c->listener->auth || c->listener->authers.n, "listener.auth" },
-		{ (c->handler->auth || c->handler->authers.n) &&
-		  strcmp(c->handler->type, "tunnel") != 0, "handler.auth of this handler" },
-	};
+/* A place in the configuration below another one, or what is left of it where nothing is said. */
+struct below {
+	struct tree_path	path;
+	struct place		at;
+};
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (rows[i].used)
-			return adit_err_set(e, ADIT_EUNSUPPORTED,
-					    "%s is not available in this build", rows[i].what);
-	return 0;
+static const struct place *
+place_below(struct below *b, const struct place *up, const char *key, const struct adit_tree *node)
+{
+	b->path = (struct tree_path){ .up = up->path, .key = key };
+	b->at = (struct place){
+		.node = node ? node : up->node, .path = &b->path, .errs = up->errs,
+	};
+	return &b->at;
 }
 
-static int
-service_make_auth(struct service *s, struct adit_component *p, const struct component_conf *c,
-		  struct adit_err *e)
+static void
+service_refuse_metadata(const struct service_conf *c, const struct place *at)
 {
-	atomic_store(&p->auth, auth_set_new(s->config, c, e));
-	return atomic_load(&p->auth) ? 0 : e->code;
+	static const char *const unavailable[] = {
+		"interface", "so_mark", "netns", "netns.out", "preUp", "postUp", "preDown",
+		"postDown", "dialTimeout", NULL,
+	};
+	static const char *const proxy_protocol[] = { "proxyProtocol", NULL };
+	static const char *const ignore_chain[] = { "ignoreChain", NULL };
+	struct below metadata;
+
+	if (!c->metadata)
+		return;
+	place_below(&metadata, at, "metadata", c->metadata);
+	place_unavailable(&metadata.at, unavailable);
+	if (c->proxy_protocol > 0)
+		place_unavailable(&metadata.at, proxy_protocol);
+	if (c->ignore_chain)
+		place_unavailable(&metadata.at, ignore_chain);
+}
+
+static void
+service_refuse_handler(const struct component_conf *c, const struct place *at)
+{
+	static const char *const unavailable[] = { "chainGroup", "limiter", "observer", NULL };
+	static const char *const auth[] = { "auth", "auther", "authers", NULL };
+	static const char *const retries[] = { "retries", NULL };
+	static const char *const metadata[] = { "skipauth", NULL };
+	struct below below;
+
+	place_unavailable(at, unavailable);
+	if (c->retries > 0)
+		place_unavailable(at, retries);
+	if (strcmp(c->type, "tunnel") != 0)	/* the one that asks for credentials */
+		place_unavailable(at, auth);
+	if (c->metadata)
+		place_unavailable(place_below(&below, at, "metadata", c->metadata), metadata);
+}
+
+static void
+service_refuse_unsupported(const struct service_conf *c, const struct place *at)
+{
+	static const char *const unavailable[] = {
+		"admission", "admissions", "bypass", "bypasses", "limiter", "climiter", "rlimiter",
+		"quotas", "resolver", "hosts", "observer", "recorders", "rewriter", "cache",
+		"interface", "sockopts", "logger", "loggers", NULL,
+	};
+	static const char *const listener[] = {
+		"chainGroup", "auth", "auther", "authers", NULL,
+	};
+	struct below below;
+
+	place_unavailable(at, unavailable);
+	service_refuse_metadata(c, at);
+	if (c->handler->node)
+		service_refuse_handler(c->handler,
+				       place_below(&below, at, "handler", c->handler->node));
+	if (c->listener->node)
+		place_unavailable(place_below(&below, at, "listener", c->listener->node), listener);
 }
 
 int
-service_read_auth(const struct service *s, struct service_auth *out, struct adit_err *e)
+service_read_auth(const struct config *config, size_t index, struct service_auth *out,
+		  struct config_errors *errs)
 {
-	out->handler = auth_set_new(s->config, s->conf->handler, e);
-	if (!e->code)
-		out->listener = auth_set_new(s->config, s->conf->listener, e);
-	if (e->code)
-		adit_err_context(e, "service %s", s->conf->name);
-	return e->code;
+	const struct tree_path list = { .key = config_list_name(CONFIG_SERVICES) };
+	const struct tree_path path = { .up = &list, .index = index };
+	const struct service_conf *c = &config->services.v[index];
+	const struct place at = { .node = c->node, .path = &path, .errs = errs };
+	struct below below;
+	int err, err2;
+
+	err = auth_set_new(config, c->handler,
+			   place_below(&below, &at, "handler", c->handler->node), &out->handler);
+	err2 = auth_set_new(config, c->listener,
+			    place_below(&below, &at, "listener", c->listener->node),
+			    &out->listener);
+	return err ? err : err2;
 }
 
 void
@@ -150,41 +202,64 @@ service_swap_auth(struct service *s, struct service_auth *auth)
 	auth->listener = atomic_exchange(&s->listener_place.auth, auth->listener);
 }
 
-static int
-service_make(struct service *s, const struct service_world *world, struct adit_err *e)
+static void
+service_make_places(struct service *s, const struct service_world *world, const struct place *at)
 {
+	struct below below_handler, below_listener;
 	const struct service_conf *c = s->conf;
-	size_t n = world->config->ingresses.n;
-	int err = service_refuse_unsupported(c, e);
+	const struct instance_source handler = {
+		.registry = world->registry, .conf = c->handler,
+		.default_tls = world->config->tls,
+		.at = *place_below(&below_handler, at, "handler", c->handler->node),
+	};
+	const struct instance_source listener = {
+		.registry = world->registry, .conf = c->listener, .addr = c->addr,
+		.default_tls = world->config->tls,
+		.at = *place_below(&below_listener, at, "listener", c->listener->node),
+	};
 
-	s->listener_chain = world_chain(world, c->listener->chain);
-	s->handler_chain = world_chain(world, c->handler->chain);
+	if (component_configure(&s->handler_place, &handler) == 0 &&
+	    instance_init(&s->handler, &handler, &s->handler_place) == 0)
+		s->listener_place.protocol = instance_protocol(&s->handler);
+	if (component_configure(&s->listener_place, &listener) == 0)
+		instance_init(&s->listener, &listener, &s->listener_place);
+}
+
+static int
+service_take_ingresses(struct service *s, const struct service_world *world)
+{
+	size_t n = world->config->ingresses.n;
+
 	s->ingresses = calloc(n + 1, sizeof(*s->ingresses));
 	if (!s->ingresses)
-		return adit_err_set(e, -ENOMEM, "out of memory");
+		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		s->ingresses[i] = world->ingresses[i];
 		adit_component_get(s->ingresses[i]->component);
 	}
-	if (!err)
-		err = forwarder_init(&s->forwarder, c->forwarder, e);
-	if (!err)
-		err = service_make_auth(s, &s->handler_place, c->handler, e);
-	if (!err)
-		err = service_make_auth(s, &s->listener_place, c->listener, e);
-	if (!err)
-		err = component_configure(&s->listener_place, c->listener, world->config->tls, e);
-	if (!err)
-		err = component_configure(&s->handler_place, c->handler, world->config->tls, e);
-	if (!err)
-		err = instance_init(&s->handler, world->registry, c->handler, &s->handler_place,
-				    NULL, e);
-	if (!err)
-		s->listener_place.protocol = instance_protocol(&s->handler);
-	if (!err)
-		err = instance_init(&s->listener, world->registry, c->listener, &s->listener_place,
-				    c->addr, e);
-	return err;
+	return 0;
+}
+
+static void
+service_make(struct service *s, const struct service_world *world, const struct place *at)
+{
+	const struct service_conf *c = s->conf;
+	struct service_auth auth;
+	struct below below;
+
+	service_refuse_unsupported(c, at);
+	s->listener_chain = world_chain(world, c->listener->chain);
+	s->handler_chain = world_chain(world, c->handler->chain);
+	if (service_take_ingresses(s, world) < 0) {
+		place_say(at, -ENOMEM, "out of memory");
+		return;
+	}
+	if (c->forwarder)
+		forwarder_init(&s->forwarder, c->forwarder,
+			       place_below(&below, at, "forwarder", c->forwarder->node));
+	service_read_auth(world->config, s->index, &auth, at->errs);
+	service_swap_auth(s, &auth);
+	service_make_places(s, world, at);
 }
 
 void
@@ -200,42 +275,79 @@ service_close(struct service *s)
 	s->opened_listener = s->opened_handler = false;
 }
 
+static const char *
+listener_network(const struct adit_listener *l)
+{
+	return l->ops->network ? l->ops->network : "tcp";
+}
+
 static int
-service_open(struct service *s, struct adit_err *e)
+service_open_listener(struct service *s, const struct place *at)
 {
 	struct adit_listener *l = s->listener.base;
+	struct adit_err e = ADIT_ERR_INIT;
+	struct below below;
+	int err = l->ops->open(l, &e);
+
+	s->opened_listener = err == 0;
+	if (!err)
+		return 0;
+	if (!e.code)
+		adit_err_set(&e, err, "listen %s/%s: %s", s->conf->addr, listener_network(l),
+			     adit_strerror(err));
+	return place_refuse(place_below(&below, at, "addr", tree_get(s->conf->node, "addr")), &e);
+}
+
+static int
+service_open_handler(struct service *s, const struct place *at)
+{
 	struct adit_handler *h = s->handler.base;
-	int err;
+	const struct adit_tree *metadata = s->conf->handler->metadata;
+	struct adit_err e = ADIT_ERR_INIT;
+	struct below handler, below;
+	int err = h->ops->open ? h->ops->open(h, &e) : 0;
 
 	/* What a half-opened one holds is let go by close. */
 	s->opened_handler = true;
-	err = h->ops->open ? h->ops->open(h, e) : 0;
-	if (err)
-		return err;
-	err = l->ops->open(l, e);
-	s->opened_listener = err == 0;
-	return err;
+	if (!err)
+		return 0;
+	if (!e.code)
+		adit_err_set(&e, err, "handler %s: %s", s->conf->handler->type, adit_strerror(err));
+	place_below(&handler, at, "handler", s->conf->handler->node);
+	return place_refuse(place_below(&below, &handler.at, "metadata", metadata), &e);
+}
+
+int
+service_open(struct service *s, struct config_errors *errs)
+{
+	struct tree_path list, path;
+	const struct place at = service_place(s, errs, &list, &path);
+	int err = service_open_handler(s, &at), err2 = service_open_listener(s, &at);
+
+	return err ? err : err2;
 }
 
 struct service *
-service_new(const struct service_conf *conf, const struct service_world *world, struct adit_err *e)
+service_new(const struct service_world *world, size_t index, struct config_errors *errs)
 {
 	struct service *s = calloc(1, sizeof(*s));
+	struct tree_path list, path;
+	struct place at;
 
 	if (!s) {
-		adit_err_set(e, -ENOMEM, "out of memory");
+		at = (struct place){ .errs = errs };
+		place_say(&at, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	s->conf = conf;
+	s->index = index;
+	s->conf = &world->config->services.v[index];
 	s->config = config_get(world->config);
 	atomic_init(&s->refs, 2);
 	place_init(s, &s->listener_place, world);
 	place_init(s, &s->handler_place, world);
-	if (service_make(s, world, e) == 0 && (!world->sockets || service_open(s, e) == 0))
-		return s;
-	adit_err_context(e, "service %s", conf->name);
-	service_put(s);
-	return NULL;
+	at = service_place(s, errs, &list, &path);
+	service_make(s, world, &at);
+	return s;
 }
 
 void
@@ -274,7 +386,8 @@ component_ingress(const struct adit_component *p, const char *name)
 
 struct service_call {
 	struct service	*service;
-	int		 errs[ADIT_WORKERS_MAX];
+	atomic_flag	 failed;	/* by whom e was filled first */
+	struct adit_err	 e;
 };
 
 static void
@@ -284,18 +397,17 @@ service_start_on(struct adit_worker *w, void *arg)
 	struct service *s = call->service;
 	struct adit_listener *l = s->listener.base;
 	struct adit_handler *h = s->handler.base;
-	unsigned index = adit_worker_index(w);
 	struct adit_err e = ADIT_ERR_INIT;
 	int err = h->ops->start ? h->ops->start(h, w, &e) : 0;
 
 	if (!err)
 		err = l->ops->start(l, w, &e);
-	call->errs[index] = err;
-	if (err)
-		adit_log(adit_worker_log(w), ADIT_LOG_ERROR,
-			 ADIT_FIELDS(ADIT_STR("kind", "service"),
-				     ADIT_STR("service", s->conf->name)),
-			 "worker %u: %s", index, e.text);
+	if (!err || atomic_flag_test_and_set(&call->failed))
+		return;
+	if (!e.code)
+		adit_err_set(&e, err, "%s", adit_strerror(err));
+	adit_err_context(&e, "worker %u", adit_worker_index(w));
+	call->e = e;
 }
 
 static void
@@ -320,14 +432,6 @@ service_kill_on(struct adit_worker *w, void *arg)
 	activities_stop(&call->service->activities, w, ADIT_ESTOPPED);
 }
 
-static const char *
-listener_network(const struct adit_listener *l)
-{
-	if (l->ops->base.size > offsetof(struct adit_listener_ops, network) && l->ops->network)
-		return l->ops->network;
-	return "tcp";
-}
-
 static void
 service_log_up(const struct service *s)
 {
@@ -335,7 +439,7 @@ service_log_up(const struct service *s)
 	const struct adit_addr *local = NULL;
 	char text[ADIT_ADDR_TEXT];
 
-	if (l->ops->base.size > offsetof(struct adit_listener_ops, local) && l->ops->local)
+	if (l->ops->local)
 		local = l->ops->local(l);
 	adit_log(s->listener_place.log, ADIT_LOG_INFO,
 		 ADIT_FIELDS(ADIT_STR("kind", "service"), ADIT_STR("service", s->conf->name),
@@ -346,20 +450,19 @@ service_log_up(const struct service *s)
 }
 
 int
-service_start(struct service *s, struct worker_group *workers, struct adit_err *e)
+service_start(struct service *s, struct worker_group *workers, struct config_errors *errs)
 {
-	struct service_call call = { .service = s };
+	struct service_call call = { .service = s, .failed = ATOMIC_FLAG_INIT };
+	struct tree_path list, path;
+	const struct place at = service_place(s, errs, &list, &path);
 
 	workers_call(workers, service_start_on, &call);
-	for (unsigned i = 0; i < workers_count(workers); i++) {
-		if (!call.errs[i])
-			continue;
-		service_kill(s, workers);
-		return adit_err_set(e, call.errs[i], "service %s: cannot start: %s", s->conf->name,
-				    adit_strerror(call.errs[i]));
+	if (!call.e.code) {
+		service_log_up(s);
+		return 0;
 	}
-	service_log_up(s);
-	return 0;
+	service_kill(s, workers);
+	return place_refuse(&at, &call.e);
 }
 
 void

@@ -9,6 +9,7 @@
 #include <adit/plugin.h>
 
 #include "core/config/model.h"
+#include "core/config/place.h"
 #include "core/service/registry.h"
 #include "core/service/route.h"
 
@@ -19,7 +20,7 @@ struct worker_group;
 /* What services are made in: of the process, and of one configuration. */
 struct service_world {
 	const struct registry	*registry;
-	struct listen_book	*sockets;	/* NULL: nothing is opened, for a check */
+	struct listen_book	*sockets;	/* NULL: nothing will be opened, for a check */
 	struct adit_worker	*home;		/* for what is nobody's: files that are watched */
 	struct adit_log		*log;
 	struct config		*config;
@@ -28,29 +29,44 @@ struct service_world {
 };
 
 /*
- * Makes one and opens its sockets. References what it needs of world. NULL with e filled. Main
- * thread.
+ * The service of that place in world's configuration; references what it needs of world. What is
+ * wrong with it goes to errs: then it may only be put. NULL: out of memory, which errs says too.
+ * Main thread.
  */
-struct service *service_new(const struct service_conf *conf, const struct service_world *world,
-			    struct adit_err *e);
+struct service *service_new(const struct service_world *world, size_t index,
+			    struct config_errors *errs);
 
-/* Who may pass, as its configuration and the files that names say now. Main thread. */
+/*
+ * Opens its sockets, of which world has a book. 0, or a failure that errs says: it may be put, or
+ * tried again. Main thread.
+ */
+int service_open(struct service *s, struct config_errors *errs);
+
+/* Who may pass, as its configuration and the files that it names say now; owned. */
 struct service_auth {
 	struct auth_set	*handler, *listener;
 };
 
-/* Reads it anew. 0, or a failure with e filled (e must be clear before). */
-int service_read_auth(const struct service *s, struct service_auth *out, struct adit_err *e);
+/*
+ * Reads it anew for the service of that place in config. 0, or a failure that errs says. out is to
+ * be freed in both cases. Main thread.
+ */
+int service_read_auth(const struct config *config, size_t index, struct service_auth *out,
+		      struct config_errors *errs);
 
-/* Gives s the new ones, and auth the old, to be freed when every worker has turned once. */
+/* Gives s the new ones, and auth the old, to be freed when every worker has turned once. Main
+ * thread. */
 void service_swap_auth(struct service *s, struct service_auth *auth);
 
 /* The configuration it was made from, and its part of that; s's. Any thread. */
 struct config *service_config(const struct service *s);
 const struct service_conf *service_conf_of(const struct service *s);
 
-/* Accepts on all workers. On failure it is stopped again. Main thread. */
-int service_start(struct service *s, struct worker_group *workers, struct adit_err *e);
+/*
+ * Accepts on all workers. 0, or a failure that errs says: it is stopped again. After service_open.
+ * Main thread.
+ */
+int service_start(struct service *s, struct worker_group *workers, struct config_errors *errs);
 
 /*
  * Accepts no more, and what goes on is asked to end when it can. Main thread; may be called again

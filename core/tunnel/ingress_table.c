@@ -159,7 +159,7 @@ load(const struct ingress_table *t, struct version *seen, struct adit_err *e)
 		close(fd);
 	}
 	if (e->code)
-		adit_err_context(e, "ingress %s: %s", t->name, t->path);
+		adit_err_context(e, "%s", t->path);
 	return r;
 }
 
@@ -319,7 +319,7 @@ table_add_inline(struct ingress_table *t, const struct rule_list *list, struct a
 		const struct adit_rule rule = { .tunnel = c->endpoint, .private_ = c->private_ };
 
 		if (rules_set(t->inlined, c->hostname, &rule, e) < 0)
-			return adit_err_context(e, "ingress %s", t->name);
+			return adit_err_context(e, "rules[%zu]", i);
 	}
 	return 0;
 }

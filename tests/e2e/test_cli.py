@@ -134,15 +134,130 @@ def test_bad_line_of_a_rules_file_is_told_with_its_place_once(world: World):
     text = GOOD + "ingresses:\n- name: hosts\n  file:\n    path: rules.txt\n"
     daemon = world.run("check", str(world.write("rules.yaml", text)))
     assert daemon.status == 2
-    assert daemon.log.text() == 'adit: ingress hosts: rules.txt: line 2: expected "host tunnel-id"'
+    assert re.fullmatch(
+        r'\S*rules\.yaml:15:11: ingresses\[0\]: rules\.txt: line 2: expected "host tunnel-id"\n'
+        r"   15 \|     path: rules\.txt\n      \|           \^", daemon.log.text())
+
+
+UNMADE = """\
+services:
+- name: far
+  addr: :0
+  handler:
+    type: rtcp
+  listener:
+    type: rtcp
+- name: near
+  addr: 127.0.0.1:0
+  bypass: some
+  handler:
+    type: tunnel
+    auther: users
+    metadata:
+      entrypoints:
+      - addr: 127.0.0.1:0
+      - addr: 127.0.0.1:http
+  listener:
+    type: tls
+    tls: {certFile: none.pem, keyFile: none.key}
+bypasses:
+- name: some
+  matchers: ["*"]
+authers:
+- name: users
+  file:
+    path: none.users
+chains:
+- name: out
+  hops:
+  - name: only
+    nodes:
+    - addr: 127.0.0.1:1
+      connector:
+        type: tunnel
+      dialer:
+        type: tls
+        tls:
+          secure: true
+          caFile: none.ca
+"""
+UNMADE_SAID = """\
+:7:5: services[0].listener: listener rtcp needs a chain (-F)
+    7 |     type: rtcp
+      |     ^
+:10:11: services[1].bypass: bypass is not available in this build
+   10 |   bypass: some
+      |           ^
+:17:15: services[1].handler.metadata: entrypoints[1].addr: not an address: "127.0.0.1:http"
+   17 |       - addr: 127.0.0.1:http
+      |               ^
+:20:21: services[1].listener: tls: none.pem: No such file or directory
+   20 |     tls: {certFile: none.pem, keyFile: none.key}
+      |                     ^
+:27:11: authers[0]: none.users: No such file or directory
+   27 |     path: none.users
+      |           ^
+:40:19: chains[0].hops[0].nodes[0].dialer: tls: none.ca: No such file or directory
+   40 |           caFile: none.ca
+      |                   ^"""
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("args", [("check",), ("-C",)])
+def test_what_cannot_be_made_is_told_with_its_place_at_once(world: World, args):
+    """It reads well, and what it asks for is not there: said as any other mistake, nothing started."""
+    path = world.write("unmade.yaml", UNMADE)
+    daemon = world.run(*args, str(path))
+    assert daemon.status == 2
+    assert daemon.log.text() == UNMADE_SAID.replace("\n:", f"\n{path}:").replace(":7:5", f"{path}:7:5", 1)
+
+
+@pytest.mark.parametrize("args, said", [
+    (("-L", "rtcp://:0/127.0.0.1:1"), '-L "rtcp://:0/127.0.0.1:1":1: listener rtcp needs a chain (-F)'),
+    (("-L", "tls://127.0.0.1:0/127.0.0.1:1?certFile=no.pem&keyFile=no.key"),
+     ':40: tls: no.pem: No such file or directory'),
+    (("-L", "tcp://127.0.0.1:0/127.0.0.1:1", "-L", "tcp://127.0.0.1:0/127.0.0.1:1?dialTimeout=3s"),
+     '?dialTimeout=3s":43: dialTimeout is not available in this build'),
+    (("-L", "rtcp://:0/127.0.0.1:1", "-F", "tunnel+tls://127.0.0.1:1?tunnel.id="
+      "ac74d9dd-3125-442a-a7c1-f9e49e05faca&secure=true&caFile=no.ca"), ':92: tls: no.ca: No such file or directory'),
+])
+def test_what_cannot_be_made_of_arguments_is_told_with_its_place(world: World, args, said):
+    daemon = world.run(*args)
+    assert daemon.status == 2
+    assert said in daemon.log.text()
 
 
 def test_port_in_use_is_fatal(world: World):
     taken = world.serve(lambda conn: None)
-    daemon = world.run("-L", f"tcp://{at(taken.address)}/127.0.0.1:9")
+    url = f"tcp://{at(taken.address)}/127.0.0.1:9"
+    daemon = world.run("-L", url)
     assert daemon.status == 1
     fatal = [e for e in daemon.log.events if e.level == "fatal"]
-    assert len(fatal) == 1 and at(taken.address) in fatal[0].msg
+    assert [e.msg.split(": ")[:2] for e in fatal] == [[f'-L "{url}":7', f"listen tcp {at(taken.address)}"]]
+    assert fatal[0].fields["line"] == url
+
+
+def test_all_ports_in_use_are_told(world: World):
+    """Those of the entry points too, each with its place in the file."""
+    one, two = (at(world.serve(lambda conn: None).address) for _ in range(2))
+    text = GOOD.replace("127.0.0.1:0", one) + f"""\
+- name: tunnels
+  addr: 127.0.0.1:0
+  handler:
+    type: tunnel
+    metadata:
+      entrypoints:
+      - addr: {two}
+  listener:
+    type: tcp
+"""
+    daemon = world.run("-C", str(world.write("taken.yaml", text)))
+    assert daemon.status == 1
+    fatal = [e for e in daemon.log.events if e.level == "fatal"]
+    assert [re.sub(r".*(:\d+:\d+: \S+ ).*", r"\1", e.msg) for e in fatal] == [
+        ":3:9: services[0].addr: ", ":18:15: services[1].handler.metadata: "]
+    assert one in fatal[0].msg and two in fatal[1].msg
+    assert [e.fields["line"] for e in fatal] == [f"  addr: {one}", f"      - addr: {two}"]
 
 
 def test_merged_configuration_is_printed(world: World):

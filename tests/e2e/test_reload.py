@@ -140,7 +140,8 @@ def test_port_that_is_taken_changes_nothing(world: World):
         "addr: 127.0.0.1:0", f"addr: {at(taken.address)}", 1)
     mark = reload(world, server.daemon, server_config("tcp", {"other.local": tunnel_id()}, more=extra))
     error = server.daemon.log.wait(lambda e: e.level == "error", since=mark)
-    assert at(taken.address) in error.msg
+    assert re.search(rf"/server\.yaml:\d+:9: services\[2\]\.addr: .*{at(taken.address)}", error.msg)
+    assert error.fields["line"] == f"  addr: {at(taken.address)}"
     assert server.get("app.local").text == "alpha\n"
     assert server.get("other.local").status == 404
     mark = reload(world, server.daemon, server_config("tcp", rules, more=forward("fine", world.site("beta").address)))
@@ -155,7 +156,9 @@ def test_log_that_cannot_be_opened_changes_nothing(world: World):
     config = server_config("tcp", {"other.local": tunnel_id()})
     mark = reload(world, server.daemon, config + "log:\n  output: server.yaml/log\n")
     error = server.daemon.log.wait(lambda e: e.level == "error", since=mark)
-    assert re.match("config not reloaded, nothing has changed: .*server.yaml/log", error.msg)
+    assert re.search(r"/server\.yaml:\d+:11: log\.output: .*server\.yaml/log: Not a directory$", error.msg)
+    assert error.fields["line"] == "  output: server.yaml/log"
+    server.daemon.log.wait("^config not reloaded, nothing has changed$", since=mark)
     assert server.get("app.local").text == "alpha\n"
     assert server.get("other.local").status == 404
 

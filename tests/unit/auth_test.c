@@ -13,6 +13,7 @@
 #include "core/config/model.h"
 #include "core/service/auth.h"
 #include "core/service/component.h"
+#include "tests/unit/config_text.h"
 
 static char path[] = "/tmp/adit-auth-XXXXXX";
 
@@ -57,11 +58,11 @@ static struct auth_set *
 set_of(struct auth_conf *auth)
 {
 	const struct component_conf c = { .kind = ADIT_HANDLER, .type = "x", .auth = auth };
-	struct adit_err e = ADIT_ERR_INIT;
-	struct auth_set *s = auth_set_new(NULL, &c, &e);
+	const struct place nowhere = { .node = NULL };
+	struct auth_set *s;
 
-	if (!s)
-		fail_msg("%s", e.text);
+	assert_int_equal(auth_set_new(NULL, &c, &nowhere, &s), 0);
+	assert_non_null(s);
 	return s;
 }
 
@@ -71,11 +72,12 @@ static void
 everybody_may_pass_where_nothing_is_said(void **state)
 {
 	const struct component_conf c = { .kind = ADIT_HANDLER, .type = "x" };
-	struct adit_err e = ADIT_ERR_INIT;
+	const struct place nowhere = { .node = NULL };
+	struct auth_set *s = (struct auth_set *)path;
 
 	(void)state;
-	assert_null(auth_set_new(NULL, &c, &e));
-	assert_int_equal(e.code, 0);
+	assert_int_equal(auth_set_new(NULL, &c, &nowhere, &s), 0);
+	assert_null(s);
 	assert_int_equal(check(NULL, NULL, NULL), 0);
 	assert_int_equal(check(NULL, "x", "y"), 0);
 	auth_set_free(NULL);
@@ -154,12 +156,16 @@ static void
 expect_failure(struct auth_conf *conf, int code, const char *text)
 {
 	const struct component_conf c = { .kind = ADIT_HANDLER, .type = "x", .auth = conf };
-	struct adit_err e = ADIT_ERR_INIT;
+	const struct place at = { .errs = config_errors_new() };
+	struct auth_set *s = (struct auth_set *)path;
+	const char *said;
 
-	assert_null(auth_set_new(NULL, &c, &e));
-	assert_int_equal(e.code, code);
-	if (!strstr(e.text, text))
-		fail_msg("\"%s\" is not in \"%s\"", text, e.text);
+	assert_int_equal(auth_set_new(NULL, &c, &at, &s), code);
+	assert_null(s);
+	said = config_errors_text(at.errs, 0);
+	if (!said || !strstr(said, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, said);
+	config_errors_free(at.errs);
 }
 
 static void
@@ -224,28 +230,24 @@ the_first_line_is_what_a_client_presents(void **state)
 
 /* ---- authers ----------------------------------------------------------------------------- */
 
-static struct config *
-config_of(const char *text)
+/* The users of the first service's handler. */
+static struct auth_set *
+set_of_config(const struct config *config)
 {
-	const char *const sources[] = { text };
-	const struct config_args args = { .sources = sources, .n_sources = 1 };
-	struct config_errors *errs = config_errors_new();
-	struct config *config = config_load(&args, NULL, CONFIG_PRINT, errs);
+	const struct place nowhere = { .node = NULL };
+	struct auth_set *s;
 
-	if (!config)
-		fail_msg("%s", config_errors_text(errs, 0));
-	config_errors_free(errs);
-	return config;
+	assert_int_equal(auth_set_new(config, config->services.v[0].handler, &nowhere, &s), 0);
+	assert_non_null(s);
+	return s;
 }
 
 /* As in gost: where an auther is named, the inline pair does not count. */
 static void
 authers_take_the_place_of_auth(void **state)
 {
-	struct adit_err e = ADIT_ERR_INIT;
 	char text[1024];
 	struct config *config;
-	const struct component_conf *c;
 	struct auth_set *s;
 
 	(void)state;
@@ -259,10 +261,8 @@ authers_take_the_place_of_auth(void **state)
 		"{\"username\":\"two\",\"password\":\"y\"}]},"
 		"{\"name\":\"b\",\"file\":{\"path\":\"%s\"}}]}",
 		path);
-	config = config_of(text);
-	c = config->services.v[0].handler;
-	s = auth_set_new(config, c, &e);
-	assert_non_null(s);
+	config = config_of_text(text);
+	s = set_of_config(config);
 	assert_int_equal(check(s, "one", "x"), 0);
 	assert_int_equal(check(s, "two", "y"), 0);
 	assert_int_equal(check(s, "two", "x"), ADIT_EUNAUTH);
@@ -275,33 +275,48 @@ authers_take_the_place_of_auth(void **state)
 static void
 an_empty_auther_refuses_everybody(void **state)
 {
-	struct adit_err e = ADIT_ERR_INIT;
-	struct config *config = config_of(
+	struct config *config = config_of_text(
 		"{\"services\":[{\"name\":\"s\",\"addr\":\":1\",\"handler\":{\"type\":\"tunnel\","
 		"\"auther\":\"a\"}}],\"authers\":[{\"name\":\"a\"}]}");
-	struct auth_set *s = auth_set_new(config, config->services.v[0].handler, &e);
+	struct auth_set *s = set_of_config(config);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(check(s, NULL, NULL), ADIT_EUNAUTH);
 	assert_int_equal(check(s, "", ""), ADIT_EUNAUTH);
 	auth_set_free(s);
 	config_put(config);
 }
 
+/* All that is wrong with all authers, each in its own place. */
 static void
-authers_from_elsewhere_are_refused(void **state)
+what_is_wrong_with_authers_is_said_there(void **state)
 {
-	struct adit_err e = ADIT_ERR_INIT;
-	struct config *config = config_of(
-		"{\"services\":[{\"name\":\"s\",\"addr\":\":1\",\"handler\":{\"type\":\"tunnel\","
-		"\"auther\":\"a\"}}],\"authers\":[{\"name\":\"a\",\"http\":{\"url\":\"http://"
-	        "x\"}}]}");
+	static const char text[] =
+		"services:\n"
+		"- addr: :1\n"
+		"  handler: {type: tunnel, authers: [a, b, c]}\n"
+		"authers:\n"
+		"- {name: b, file: {path: /dev/null/users}}\n"
+		"- name: a\n"
+		"  http:\n"
+		"    url: http://x\n"
+		"- {name: c}\n"
+		"- {name: unused, redis: {addr: \"h:1\"}}\n";
+	static const char *const wrong[] = {
+		"stdin:5:26: authers[0]: /dev/null/users: Not a directory\n"
+		"    5 | - {name: b, file: {path: /dev/null/users}}\n"
+		"      |                          ^",
+		"stdin:8:5: authers[1].http: http is not available in this build",
+	};
+	struct config *config = config_of_text(text);
+	const struct place at = { .errs = config_errors_new() };
+	struct auth_set *s;
 
 	(void)state;
-	assert_null(auth_set_new(config, config->services.v[0].handler, &e));
-	assert_int_equal(e.code, ADIT_EUNSUPPORTED);
-	assert_non_null(strstr(e.text, "auther a"));
+	assert_true(auth_set_new(config, config->services.v[0].handler, &at, &s) < 0);
+	assert_null(s);
+	config_errors_expect(at.errs, wrong, 2);
+	config_errors_free(at.errs);
 	config_put(config);
 }
 
@@ -338,7 +353,7 @@ main(void)
 		TEST(the_first_line_is_what_a_client_presents),
 		TEST(authers_take_the_place_of_auth),
 		TEST(an_empty_auther_refuses_everybody),
-		TEST(authers_from_elsewhere_are_refused),
+		TEST(what_is_wrong_with_authers_is_said_there),
 		TEST(a_component_asks_its_set),
 	};
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/service/forwarder.h"
+#include "tests/unit/config_text.h"
 #include "tests/unit/loop.h"
 
 /* A visitor that asked for host; its other end is closed with it. */
@@ -25,11 +26,10 @@ visitor_of(struct loop *l, const char *host)
 static struct forwarder
 forwarder_of(const struct forwarder_conf *conf)
 {
+	const struct place nowhere = { .node = NULL };
 	struct forwarder f = { .conf = NULL };
-	struct adit_err e = ADIT_ERR_INIT;
 
-	if (forwarder_init(&f, conf, &e) < 0)
-		fail_msg("%s", e.text);
+	assert_int_equal(forwarder_init(&f, conf, &nowhere), 0);
 	return f;
 }
 
@@ -128,20 +128,57 @@ a_node_may_be_a_path(void **state)
 static void
 what_is_not_there_is_refused(void **state)
 {
-	struct node_conf nodes[SELECTOR_MAX + 1] = { { .name = "a", .addr = "h:1" } };
-	struct forwarder_conf conf = { .nodes = { .n = 1, .v = nodes } };
-	struct matcher_conf matcher = { .node = NULL };
-	struct adit_err e = ADIT_ERR_INIT;
-	struct forwarder f;
+	static const char text[] =
+		"services:\n"
+		"- name: s\n"
+		"  addr: :1\n"
+		"  handler: {type: tcp}\n"
+		"  forwarder:\n"
+		"    hop: h\n"
+		"    nodes:\n"
+		"    - {addr: \"h:1\", http: {host: x}}\n"
+		"    - {addr: \"h:2\", probe: {type: tcp}, bypasses: []}\n"
+		"hops: [{name: h, nodes: [{addr: \"h:1\"}]}]\n";
+	static const char *const wrong[] = {
+		"stdin:6:10: forwarder.hop: hop is not available in this build\n"
+		"    6 |     hop: h\n"
+		"      |          ^",
+		"stdin:8:27: forwarder.nodes[0].http: http is not available in this build",
+		"stdin:9:28: forwarder.nodes[1].probe: probe is not available in this build",
+	};
+	const struct tree_path path = { .key = "forwarder" };
+	struct config *config = config_of_text(text);
+	const struct forwarder_conf *conf = config->services.v[0].forwarder;
+	const struct place at = {
+		.node = conf->node, .path = &path, .errs = config_errors_new(),
+	};
+	struct forwarder f = { .conf = NULL };
 
 	(void)state;
-	nodes[0].matcher = &matcher;
-	assert_int_equal(forwarder_init(&f, &conf, &e), ADIT_EUNSUPPORTED);
+	assert_int_equal(forwarder_init(&f, conf, &at), ADIT_EUNSUPPORTED);
+	config_errors_expect(at.errs, wrong, sizeof(wrong) / sizeof(*wrong));
 	forwarder_fini(&f);
-	nodes[0].matcher = NULL;
-	conf.nodes.n = SELECTOR_MAX + 1;
-	assert_int_equal(forwarder_init(&f, &conf, &e), ADIT_ECONFIG);
+	config_errors_free(at.errs);
+	config_put(config);
+}
+
+static void
+too_many_nodes_are_refused(void **state)
+{
+	struct node_conf nodes[SELECTOR_MAX + 1] = { { .name = "a", .addr = "h:1" } };
+	struct forwarder_conf conf = { .nodes = { .n = SELECTOR_MAX + 1, .v = nodes } };
+	static const char *const wrong[] = { "nodes: more than 256" };
+	const struct place at = { .errs = config_errors_new() };
+	struct forwarder f = { .conf = NULL };
+
+	(void)state;
+	assert_int_equal(forwarder_init(&f, &conf, &at), ADIT_ECONFIG);
+	config_errors_expect(at.errs, wrong, 1);
 	forwarder_fini(&f);
+	conf.nodes.n = SELECTOR_MAX;
+	assert_int_equal(forwarder_init(&f, &conf, &at), 0);
+	forwarder_fini(&f);
+	config_errors_free(at.errs);
 }
 
 int
@@ -155,6 +192,7 @@ main(void)
 						loop_teardown),
 		cmocka_unit_test_setup_teardown(a_node_may_be_a_path, loop_setup, loop_teardown),
 		cmocka_unit_test(what_is_not_there_is_refused),
+		cmocka_unit_test(too_many_nodes_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

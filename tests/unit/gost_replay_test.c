@@ -417,8 +417,8 @@ struct client {
 static void
 client_init(struct client *c, struct service_stage *t, const char *auth, const char *id, int weight)
 {
-	const struct component_conf *conf;
-	struct adit_err e = ADIT_ERR_INIT;
+	struct config_errors *errs = config_errors_new();
+	struct instance_source from = { .registry = t->registry, .at = { .errs = errs } };
 	struct adit_addr local = addr_of("127.0.0.1", 40936);
 	char text[512];
 
@@ -429,11 +429,12 @@ client_init(struct client *c, struct service_stage *t, const char *auth, const c
 		"{\"tunnel.id\":\"%s\",\"tunnel.weight\":%d}}}]}]}]}",
 		auth, id, weight);
 	*c = (struct client){ .t = t, .config = service_stage_config(t, text) };
-	conf = c->config->chains.v[0].hops.v[0].nodes.v[0].connector;
+	from.conf = c->config->chains.v[0].hops.v[0].nodes.v[0].connector;
 	component_init(&c->place, "n", NULL, NULL);
-	if (component_configure(&c->place, conf, NULL, &e) < 0 ||
-	    instance_init(&c->instance, t->registry, conf, &c->place, NULL, &e) < 0)
-		fail_msg("%s", e.text);
+	if (component_configure(&c->place, &from) < 0 ||
+	    instance_init(&c->instance, &from, &c->place) < 0)
+		fail_msg("%s", config_errors_text(errs, 0));
+	config_errors_free(errs);
 	c->connector = c->instance.base;
 	c->lower = wire_end_init(&c->server, t->loop);
 	adit_conn_set_local(c->lower, &local);

@@ -187,8 +187,8 @@ setup(void **state)
 	atomic_store(&strangers, 0);
 	for (int i = 0; i < WORKERS; i++)
 		atomic_store(&bound[i], 0);
-	assert_int_equal(registry_add(t->registry, &dialer_nowhere.base, &t->e), 0);
-	assert_int_equal(registry_add(t->registry, &connector_session.base, &t->e), 0);
+	assert_int_equal(registry_add(t->registry, &dialer_nowhere.base, NULL), 0);
+	assert_int_equal(registry_add(t->registry, &connector_session.base, NULL), 0);
 	service_stage_load(t, config);
 	return 0;
 }
@@ -199,7 +199,7 @@ start(struct service_stage *t, unsigned siblings)
 	struct service *s = service_stage_find(t, "s");
 
 	atomic_store(&wanted, siblings);
-	assert_int_equal(service_start(s, t->workers, &t->e), 0);
+	assert_int_equal(service_start(s, t->workers, t->errs), 0);
 	return s;
 }
 

@@ -131,6 +131,7 @@ service_stage_teardown(void **state)
 	workers_stop(t->workers);
 	listen_book_free(t->sockets);
 	registry_free(t->registry);
+	config_errors_free(t->errs);
 	free(t);
 	return 0;
 }
@@ -189,10 +190,15 @@ service_stage_build(struct service_stage *t, const char *text)
 	struct config *config = service_stage_config(t, text);
 	struct generation *g;
 
-	t->e = (struct adit_err)ADIT_ERR_INIT;
-	g = generation_new(config, t->now, &world, &t->e);
+	config_errors_free(t->errs);
+	t->errs = config_errors_new();
+	assert_non_null(t->errs);
+	g = generation_new(config, t->now, &world, t->errs);
 	config_put(config);
-	return g;
+	if (!g || generation_open(g, t->errs) == 0)
+		return g;
+	generation_free(g, t->now);
+	return NULL;
 }
 
 void
@@ -201,7 +207,7 @@ service_stage_load(struct service_stage *t, const char *text)
 	struct generation *next = service_stage_build(t, text), *old = t->now;
 
 	if (!next)
-		fail_msg("%s", t->e.text);
+		fail_msg("%s", config_errors_text(t->errs, 0));
 	generation_commit(next, t->workers);
 	t->now = next;
 	generation_free(old, next);

@@ -17,7 +17,7 @@ struct service_stage {
 	struct listen_book	*sockets;
 	struct worker_group	*workers;	/* three threads; not the loop's worker */
 	struct generation	*now;		/* or NULL; freed at the end */
-	struct adit_err		 e;		/* why the last load failed */
+	struct config_errors	*errs;		/* why the last build failed */
 };
 
 /* cmocka fixtures: *state is the stage. Teardown fails where something is left of a service. */
@@ -28,8 +28,8 @@ int service_stage_teardown(void **state);
 struct config *service_stage_config(struct service_stage *t, const char *text);
 
 /*
- * Makes what text says, taking over what it can of t->now, which stays as it is. NULL with t->e
- * filled.
+ * Makes and opens what text says, taking over what it can of t->now, which stays as it is. NULL
+ * with t->errs filled.
  */
 struct generation *service_stage_build(struct service_stage *t, const char *text);
 
