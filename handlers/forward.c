@@ -46,6 +46,7 @@ struct forwarding {
 	struct adit_conn	*conn, *far;	/* owned until the pump has them */
 	struct adit_pump	*pump;
 	unsigned		 attempt;
+	const struct adit_worker *worker;
 	uint64_t		 id, born;	/* of conn */
 	struct adit_addr	 remote;
 	char			*asked;		/* owned; may be NULL */
@@ -82,7 +83,7 @@ forwarding_done(void *arg, const struct adit_pump_stats *stats)
 	struct forwarding *f = arg;
 	const struct ending end = {
 		.component = f->activity.component, .kind = "handler", .id = f->id,
-		.remote = &f->remote, .host = f->asked,
+		.worker = f->worker, .remote = &f->remote, .host = f->asked,
 		.traffic = { stats->bytes[0], stats->bytes[1] },
 		.duration = adit_now() - f->born,
 		.by = ending_side(stats->side, "peer", "target"), .how = stats->how,
@@ -192,6 +193,7 @@ forward_handle(struct adit_handler *h, struct adit_conn *c)
 	f->handler = adit_container_of(h, struct forward_handler, base);
 	f->conn = c;
 	f->id = adit_conn_id(c);
+	f->worker = adit_conn_worker(c);
 	f->born = adit_now() - adit_conn_age(c);
 	f->remote = *adit_conn_remote(c);
 	f->asked = asked && *asked ? strdup(asked) : NULL;

@@ -12,6 +12,7 @@ ending_of(const struct adit_component *p, const struct adit_conn *c)
 	return (struct ending){
 		.component = p, .id = adit_conn_id(c), .remote = adit_conn_remote(c),
 		.traffic = *adit_conn_traffic(c), .duration = adit_conn_age(c),
+		.worker = adit_conn_worker(c),
 	};
 }
 
@@ -20,7 +21,7 @@ ending_of_mux(const struct adit_component *p, const struct adit_mux *m)
 {
 	return (struct ending){
 		.component = p, .remote = adit_mux_remote(m), .traffic = *adit_mux_traffic(m),
-		.duration = adit_mux_age(m),
+		.duration = adit_mux_age(m), .worker = adit_mux_worker(m),
 	};
 }
 
@@ -110,6 +111,8 @@ ending_log(const struct ending *n, enum adit_log_level level, const char *fmt, .
 	va_end(ap);
 	if (n->id)
 		f[i++] = (struct adit_log_field)ADIT_UINT("conn", n->id);
+	if (n->worker)
+		f[i++] = (struct adit_log_field)ADIT_UINT("worker", adit_worker_index(n->worker));
 	f[i++] = (struct adit_log_field)ADIT_STR("service", adit_component_name(n->component));
 	if (n->remote && n->remote->family)
 		f[i++] = (struct adit_log_field)ADIT_STR("remote",

@@ -16,6 +16,7 @@ struct ending {
 	const char			*kind;		/* "entrypoint", "handler", "listener" */
 	const struct adit_addr		*remote;	/* NULL, or family 0: left out */
 	uint64_t			 id;		/* of the conn; 0: left out */
+	const struct adit_worker	*worker;	/* NULL: left out */
 	const char			*host, *tunnel, *connector;
 	unsigned			 requests;	/* of HTTP; 0: left out, as status is */
 	int				 status;	/* of the last response; 0: none */

@@ -17,6 +17,7 @@ struct joining {
 	struct adit_pump	*pump;
 	int			(*agree)(struct adit_conn *c);
 	void			(*refuse)(struct adit_conn *c, int err);
+	const struct adit_worker *worker;
 	uint64_t		 id, born;	/* of visitor, for the log */
 	struct adit_addr	 remote;
 	char			*host;		/* owned; NULL if he named none */
@@ -79,7 +80,7 @@ join_done(void *arg, const struct adit_pump_stats *stats)
 	struct joining *j = arg;
 	const struct ending end = {
 		.component = j->activity.component, .kind = "handler", .id = j->id,
-		.remote = &j->remote, .host = j->host, .tunnel = j->tunnel,
+		.worker = j->worker, .remote = &j->remote, .host = j->host, .tunnel = j->tunnel,
 		.traffic = { stats->bytes[0], stats->bytes[1] },
 		.duration = adit_now() - j->born,
 		.by = ending_side(stats->side, "visitor", "client"), .how = stats->how,
@@ -136,6 +137,7 @@ join_visitor(struct adit_conn *visitor, const struct join_conf *conf)
 	}
 	j->visitor = visitor;
 	j->id = adit_conn_id(visitor);
+	j->worker = adit_conn_worker(visitor);
 	j->born = adit_now() - adit_conn_age(visitor);
 	j->remote = *adit_conn_remote(visitor);
 	j->host = conf->req.host && *conf->req.host ? strdup(conf->req.host) : NULL;

@@ -30,6 +30,7 @@ void entry_shared_put(struct entry_shared *s);
 /* Who a visit is of, kept for the log: its conn is gone when the last line is written. */
 struct visit_id {
 	uint64_t		 conn;
+	const struct adit_worker *worker;
 	uint64_t		 born;		/* adit_now() */
 	struct adit_addr	 remote;
 	char			 host[254];

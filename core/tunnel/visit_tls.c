@@ -24,6 +24,7 @@ void
 visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *host)
 {
 	id->conn = adit_conn_id(c);
+	id->worker = adit_conn_worker(c);
 	id->born = adit_now() - adit_conn_age(c);
 	id->remote = *adit_conn_remote(c);
 	snprintf(id->host, sizeof(id->host), "%s", host);
@@ -34,7 +35,7 @@ visit_ending(const struct visit_id *id, const struct entry_shared *s)
 {
 	return (struct ending){
 		.component = s->conf.component, .kind = "entrypoint", .id = id->conn,
-		.remote = &id->remote, .host = *id->host ? id->host : NULL,
+		.worker = id->worker, .remote = &id->remote, .host = *id->host ? id->host : NULL,
 		.duration = adit_now() - id->born,
 	};
 }
