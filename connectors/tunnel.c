@@ -43,8 +43,8 @@ static const struct adit_opt tunnel_opts[] = {
 	{ .name = "tunnel.weight", .type = ADIT_OPT_INT, .offset = AT(weight), .def = "1", .min = 0,
 	  .max = 255, .help = "share among the clients of a tunnel; 255 excludes the others" },
 	{ .name = "connections", .type = ADIT_OPT_INT, .offset = AT(connections), .def = "2",
-	  .min = 1, .max = 16, .help = "sessions to an adit over QUIC, as far as it gains by them; "
-				       "they count as one client" },
+	  .min = 1, .max = 16, .help = "sessions to an adit, as far as it gains by them; they count "
+				       "as one client; one to a gost" },
 	{ .name = "connectTimeout", .type = ADIT_OPT_DURATION, .offset = AT(connect_timeout),
 	  .def = "15s", .help = "limit for the server's answer to a visitor" },
 	{ .name = "record.mode", .type = ADIT_OPT_STRING, .offset = AT(record_mode),
@@ -245,6 +245,14 @@ tunnel_bound_native(void *arg, const struct native_msg *answer)
 	tunnel_log_bound(arg, &place);
 }
 
+static bool
+tunnel_is_alone(const struct adit_client *client)
+{
+	static const struct adit_client alone;
+
+	return memcmp(client, &alone, sizeof(alone)) == 0;
+}
+
 /*
  * Without a wanted host name the address is a name of length 0: old gosts take 0.0.0.0 for a name,
  * and all answer the empty one with the endpoint.
@@ -254,7 +262,8 @@ tunnel_bind_relay(struct tunnel_connector *t, struct adit_conn *lower, const str
 		  struct adit_err *e)
 {
 	struct relay_bind_conf conf = {
-		.smux = t->smux, .answer_ms = ANSWER_MS, .bound = tunnel_bound_relay, .arg = t,
+		.smux = t->smux, .answer_ms = ANSWER_MS, .connections = (unsigned)t->connections,
+		.bound = tunnel_bound_relay, .arg = t,
 	};
 	struct relay_msg m;
 	struct adit_mux *mux;
@@ -266,6 +275,10 @@ tunnel_bind_relay(struct tunnel_connector *t, struct adit_conn *lower, const str
 	m.tunnel.weight = (uint8_t)t->weight;
 	if (ask->to.visitor_address)
 		m.tunnel.hints = RELAY_TUNNEL_SHOWS_VISITOR;
+	if (t->connections > 1 && !tunnel_is_alone(&ask->to.client)) {
+		m.tunnel.has_client = true;
+		memcpy(&m.tunnel.client, &ask->to.client, sizeof(m.tunnel.client));
+	}
 	conf.request = &m;
 	mux = relay_bind(lower, &conf);
 	explicit_bzero(&m, sizeof(m));
@@ -278,7 +291,6 @@ static struct adit_mux *
 tunnel_bind_native(struct tunnel_connector *t, struct adit_conn *lower, const struct reach_ask *ask,
 		   struct adit_err *e)
 {
-	static const struct adit_client alone;
 	struct native_msg m;
 	const struct native_bind_conf conf = {
 		.request = &m, .answer_ms = ANSWER_MS, .connections = (unsigned)t->connections,
@@ -300,7 +312,7 @@ tunnel_bind_native(struct tunnel_connector *t, struct adit_conn *lower, const st
 		m.flags = NATIVE_SHOWS_VISITOR;
 		m.has |= 1u << NATIVE_F_FLAGS;
 	}
-	if (memcmp(&ask->to.client, &alone, sizeof(alone)) != 0) {
+	if (!tunnel_is_alone(&ask->to.client)) {
 		memcpy(&m.connector, &ask->to.client, sizeof(m.connector));
 		m.has |= 1u << NATIVE_F_CONNECTOR;
 	}

@@ -10,8 +10,19 @@
 #include "core/tunnel/kept.h"
 #include "core/tunnel/table.h"
 
+/* Parallel sessions of one client are useful for more than cores: one may be cut. */
+#define SESSIONS_MIN 2u
+
 /* Between two looks for idle streams of a client that drains. */
 #define DRAIN_NS ADIT_MS(100)
+
+unsigned
+bound_useful(const struct adit_worker *w)
+{
+	unsigned workers = adit_worker_count(w);
+
+	return workers > SESSIONS_MIN ? workers : SESSIONS_MIN;
+}
 
 /* ---- is the client there? --------------------------------------------------------------- */
 

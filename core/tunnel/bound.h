@@ -15,6 +15,12 @@
 
 struct ending;
 
+/*
+ * How many sessions of one client are of use to a server of w's workers: one for each, and at least
+ * two, since one may be cut.
+ */
+unsigned bound_useful(const struct adit_worker *w);
+
 /* Embedded in a wire's session. Its fields are this module's, but for number and connector. */
 struct bound {
 	struct adit_activity	 activity;

@@ -10,9 +10,6 @@
 #include "core/tunnel/native_conn.h"
 #include "core/tunnel/native_session.h"
 
-/* Parallel sessions of one client are useful for more than cores: one may be cut. */
-#define CONNECTIONS_MIN 2u
-
 struct request {
 	struct adit_activity		 activity;
 	const struct request_conf	*conf;	/* lives as long as activity's component */
@@ -81,13 +78,12 @@ static void
 request_answer(struct request *r, const struct bound_conf *bound, struct native_msg *answer)
 {
 	char name[TUNNEL_ENDPOINT_LEN];
-	unsigned workers = adit_worker_count(adit_conn_worker(r->conn));
 
 	*answer = (struct native_msg){
 		.type = NATIVE_ANSWER, .status = NATIVE_OK, .version = NATIVE_VERSION,
 		.connector = bound->connector, .port = r->message.port,
 		.network = r->message.network,
-		.connections = workers > CONNECTIONS_MIN ? workers : CONNECTIONS_MIN,
+		.connections = bound_useful(adit_conn_worker(r->conn)),
 		.has = 1u << NATIVE_F_STATUS | 1u << NATIVE_F_VERSION | 1u << NATIVE_F_CONNECTOR |
 		       1u << NATIVE_F_NETWORK | 1u << NATIVE_F_PORT | 1u << NATIVE_F_CONNECTIONS,
 	};

@@ -24,6 +24,7 @@ struct relay_bind {
 	void			*arg;
 	struct heads		 heads;
 	struct ready_list	 ready;
+	unsigned		 wanted, siblings;
 };
 
 static struct relay_bind *
@@ -84,6 +85,7 @@ bind_answered(void *arg, struct adit_conn *c, const struct relay_msg *m)
 	struct relay_bind *b = arg;
 
 	(void)c;
+	b->siblings = m->tunnel.sessions < b->wanted ? m->tunnel.sessions : b->wanted;
 	if (b->bound)
 		b->bound(b->arg, &b->base, m);
 	return 0;
@@ -183,6 +185,12 @@ bind_close(struct adit_mux *m, const struct adit_reason *why)
 }
 
 static unsigned
+bind_siblings(const struct adit_mux *m)
+{
+	return bind_of_const(m)->siblings;
+}
+
+static unsigned
 bind_streams(const struct adit_mux *m)
 {
 	const struct relay_bind *b = bind_of_const(m);
@@ -207,6 +215,7 @@ static const struct adit_mux_ops bind_ops = {
 	.probe = bind_probe,
 	.drain = bind_drain,
 	.drained = bind_drained,
+	.siblings = bind_siblings,
 	.close = bind_close,
 	.streams = bind_streams,
 	.traffic = bind_traffic,
@@ -224,6 +233,7 @@ relay_bind(struct adit_conn *lower, const struct relay_bind_conf *conf)
 	heads_init(&b->heads, bind_stream_ready, b);
 	TAILQ_INIT(&b->ready);
 	b->smux = conf->smux;
+	b->wanted = conf->connections;
 	b->bound = conf->bound;
 	b->arg = conf->arg;
 	b->lower = relay_conn(lower, conf->request, conf->answer_ms, bind_answered, b);

@@ -17,6 +17,8 @@ struct relay_bind_conf {
 	const struct relay_msg	*request;	/* as relay_conn()'s */
 	struct smux_conf	 smux;
 	unsigned		 answer_ms;	/* limit for lower to open and the answer to come */
+	unsigned		 connections;	/* that are wanted, if the node gains by them; one
+						 * that is no adit is never told to */
 
 	/* Called once when the node agreed: for the log. Optional. */
 	void			(*bound)(void *arg, struct adit_mux *m,

@@ -104,19 +104,22 @@ request_bind_answer(struct request *r, const struct adit_uuid *connector, struct
 		.id = *connector, .flags = udp ? RELAY_CONNECTOR_UDP : 0,
 		.weight = r->message.tunnel.weight,
 	};
+	if (r->message.tunnel.has_client)
+		answer->tunnel.sessions = (uint8_t)bound_useful(adit_conn_worker(r->conn));
 }
 
 static void
 request_bind(struct request *r)
 {
+	const struct relay_tunnel *asked = &r->message.tunnel;
 	struct relay_session_conf conf = {
 		.bound = {
 			.component = r->conf->component,
-			.tunnel = r->message.tunnel.id,
-			.connector = adit_uuid_random(),
+			.tunnel = asked->id,
+			.connector = asked->has_client ? asked->client : adit_uuid_random(),
 			.network = request_network(r),
-			.weight = r->message.tunnel.weight,
-			.visitor_address = r->message.tunnel.hints & RELAY_TUNNEL_SHOWS_VISITOR,
+			.weight = asked->weight,
+			.visitor_address = asked->hints & RELAY_TUNNEL_SHOWS_VISITOR,
 		},
 		.smux = r->conf->smux,
 	};
@@ -128,6 +131,8 @@ request_bind(struct request *r)
 		request_lose(r, -EBADMSG, "bind with less than two addresses");
 		return;
 	}
+	if (asked->has_client)
+		memcpy(conf.bound.client.id, &asked->client, sizeof(conf.bound.client.id));
 	request_bind_answer(r, &conf.bound.connector, &answer);
 	conf.answer = &answer;
 	adit_uuid_format(&conf.bound.tunnel, tunnel);

@@ -70,14 +70,20 @@ read_addr(struct wire_reader *r, struct relay_msg *m, const char **why)
 static int
 read_tunnel(struct wire_reader *r, struct relay_msg *m, const char **why)
 {
-	const uint8_t *p = wire_take(r, 20);
+	const uint8_t *p = wire_take(r, 20), *client;
 
 	if (!p)
 		return wire_malformed(why, "TUNNEL shorter than 20 bytes");
+	client = r->left >= sizeof(m->tunnel.client) ?
+		 wire_take(r, sizeof(m->tunnel.client)) : NULL;
 	memcpy(m->tunnel.id.b, p, sizeof(m->tunnel.id.b));
 	m->tunnel.flags = p[16];
 	m->tunnel.hints = p[17];
+	m->tunnel.sessions = p[18];
 	m->tunnel.weight = p[19];
+	m->tunnel.has_client = client != NULL;
+	if (client)
+		memcpy(m->tunnel.client.b, client, sizeof(m->tunnel.client.b));
 	m->has_tunnel = true;
 	return 0;
 }
@@ -238,8 +244,10 @@ write_tunnel(struct wire_writer *w, const struct relay_tunnel *t)
 	wire_put(w, t->id.b, sizeof(t->id.b));
 	wire_put8(w, t->flags);
 	wire_put8(w, t->hints);
-	wire_put8(w, 0);
+	wire_put8(w, t->sessions);
 	wire_put8(w, t->weight);
+	if (t->has_client)
+		wire_put(w, t->client.b, sizeof(t->client.b));
 	end_feature(w, begin);
 }
 

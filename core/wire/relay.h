@@ -10,14 +10,15 @@
  *
  *	01 USERAUTH	ULEN(1) UNAME PLEN(1) PASSWD
  *	02 ADDR		ATYP(1) HOST PORT(2)		may come several times; the order counts
- *	03 TUNNEL	ID(16) FLAG(1) HINTS(1) RSV(1) WEIGHT(1)
+ *	03 TUNNEL	ID(16) FLAG(1) HINTS(1) SESSIONS(1) WEIGHT(1) [CLIENT(16)]
  *	04 NETWORK	NETWORK(2)
  *	05 METADATA	N(2), N times KLEN(2) KEY VLEN(2) VALUE
  *
  * Of a feature that is repeated, ADDR apart, the last one counts; a type we do not know is
  * skipped, as gost does since 3.3. Text with a NUL in it is malformed, so every text is a C
- * string too. HINTS is ours: to a gost it is reserved, which sends 0 and ignores what comes. No
- * I/O, no allocation; any thread.
+ * string too. HINTS, SESSIONS and CLIENT are ours: to a gost the first two are reserved, sent as 0
+ * and ignored, and it does not look at what follows WEIGHT (docs/protocol.md says what they are
+ * for). No I/O, no allocation; any thread.
  */
 #ifndef ADIT_CORE_WIRE_RELAY_H
 #define ADIT_CORE_WIRE_RELAY_H
@@ -89,7 +90,11 @@ struct relay_tunnel {
 	struct adit_uuid	id;	/* of the tunnel; in a response, of the connector */
 	uint8_t			flags;	/* enum relay_tunnel_flags */
 	uint8_t			hints;	/* enum relay_tunnel_hints; others are to be ignored */
+	uint8_t			sessions;	/* in a response to a BIND with a client: how many
+						 * of one client are of use; 0: as from a gost */
 	uint8_t			weight;	/* 0 counts as 1; 255 excludes all lower ones */
+	bool			has_client;
+	struct adit_uuid	client;	/* in a BIND: whose session it is to be, with others' */
 };
 
 struct relay_pair {			/* key and value as they are on the wire, not terminated */

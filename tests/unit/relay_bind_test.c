@@ -25,6 +25,7 @@ struct world {
 	struct wire_end		 node;
 	struct adit_mux		*mux;
 	struct relay_msg	 request;
+	unsigned		 wanted;	/* sessions */
 	unsigned		 opened, bound;
 	struct relay_msg	 answer;	/* what bound was told */
 	int			 err;		/* of the mux, once it has failed */
@@ -91,7 +92,7 @@ begin(struct world *t, unsigned answer_ms)
 {
 	const struct relay_bind_conf conf = {
 		.request = &t->request, .smux = smux_conf_default(false, 2),
-		.answer_ms = answer_ms, .bound = on_bound, .arg = t,
+		.answer_ms = answer_ms, .connections = t->wanted, .bound = on_bound, .arg = t,
 	};
 	struct adit_conn *lower = wire_end_init(&t->node, t->loop);
 	struct relay_msg got;
@@ -239,6 +240,28 @@ an_agreed_bind_is_a_session(void **state)
 	assert_int_equal(t->answer.tunnel.weight, 9);
 	assert_int_equal(adit_mux_room(t->mux, 0), 0);
 	assert_null(adit_mux_open(t->mux, 0, NULL));
+}
+
+/* As many as are wanted and of use to the server; a gost, which sends 0, has one. */
+static void
+the_answer_says_how_many_sessions_are_of_use(void **state)
+{
+	static const struct { unsigned wanted, useful, siblings; } rows[] = {
+		{ 2, 0, 1 }, { 2, 4, 2 }, { 4, 2, 2 }, { 1, 4, 1 }, { 16, 255, 16 },
+	};
+	struct world *t = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		t->wanted = rows[i].wanted;
+		begin(t, 1000);
+		say(t, &(struct relay_msg){ .code = RELAY_OK, .has_tunnel = true,
+					    .tunnel = { .sessions = (uint8_t)rows[i].useful } });
+		assert_true(adit_mux_is_open(t->mux));
+		assert_int_equal(adit_mux_siblings(t->mux), rows[i].siblings);
+		adit_mux_close(t->mux, NULL);
+		wire_end_fini(&t->node);
+		t->mux = NULL;
+	}
 }
 
 static void
@@ -499,6 +522,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(an_agreed_bind_is_a_session),
+		TEST(the_answer_says_how_many_sessions_are_of_use),
 		TEST(a_refusal_is_the_failure),
 		TEST(a_silent_node_is_given_up),
 		TEST(half_an_answer_is_silence),

@@ -324,7 +324,7 @@ the_last_of_a_repeated_feature_counts(void **state)
 	assert_int_equal(relay_size(&m), -EINVAL);	/* four addresses are not kept */
 }
 
-/* The byte after the flags is ours; the one after it nobody's. */
+/* The two bytes after the flags are ours. */
 static void
 hints_stand_in_what_gost_reserves(void **state)
 {
@@ -342,6 +342,34 @@ hints_stand_in_what_gost_reserves(void **state)
 	assert_int_equal(relay_decode(bytes, 27, &again, NULL), 27);
 	assert_true(again.tunnel.hints & RELAY_TUNNEL_SHOWS_VISITOR);
 	assert_int_equal(again.tunnel.flags, 0);
+	assert_int_equal(again.tunnel.weight, 7);
+	assert_int_equal(again.tunnel.sessions, 0xff);
+	assert_false(again.tunnel.has_client);
+}
+
+/* A gost reads 20 bytes of the feature, whatever its length. What is no whole id is none. */
+static void
+client_stands_behind_what_gost_reads(void **state)
+{
+	struct relay_msg m = {
+		.code = RELAY_BIND, .has_tunnel = true,
+		.tunnel = { .sessions = 3, .weight = 7, .has_client = true,
+			    .client = { "0123456789abcdef" } },
+	}, again;
+	uint8_t bytes[64];
+
+	(void)state;
+	assert_int_equal(relay_encode(&m, bytes, sizeof(bytes)), 43);
+	assert_memory_equal(bytes, "\x01\x02\0\x27\x03\0\x24", 7);
+	assert_memory_equal(bytes + 7 + 16, "\0\0\x03\x07" "0123456789abcdef", 20);
+	assert_int_equal(relay_decode(bytes, 43, &again, NULL), 43);
+	assert_int_equal(again.tunnel.sessions, 3);
+	assert_true(again.tunnel.has_client);
+	assert_memory_equal(&again.tunnel.client, &m.tunnel.client, sizeof(m.tunnel.client));
+	bytes[3]--;
+	bytes[6]--;
+	assert_int_equal(relay_decode(bytes, 42, &again, NULL), 42);
+	assert_false(again.tunnel.has_client);
 	assert_int_equal(again.tunnel.weight, 7);
 }
 
@@ -492,6 +520,7 @@ main(void)
 		cmocka_unit_test(malformed_features_are_refused),
 		cmocka_unit_test(the_last_of_a_repeated_feature_counts),
 		cmocka_unit_test(hints_stand_in_what_gost_reserves),
+		cmocka_unit_test(client_stands_behind_what_gost_reads),
 		cmocka_unit_test(metadata_is_bounded),
 		cmocka_unit_test(metadata_is_encoded),
 		cmocka_unit_test(the_wildcard_bug_of_gost_is_mended),
