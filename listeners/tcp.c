@@ -1,6 +1,11 @@
-/* listener tcp: one listening socket for each worker; what is accepted there stays there. */
+/*
+ * listener tcp: one listening socket for each worker; what is accepted there stays there. What may
+ * become a session, which stays for long and brings its worker many visitors, goes to the worker
+ * that has the fewest instead: the kernel's hash deals few connections unevenly.
+ */
 #include <adit/plugin.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/listen.h"
 #include "core/conn/tcp.h"
 #include "core/conn/tcp_keepalive.h"
@@ -53,13 +58,43 @@ tcp_listener_open(struct adit_listener *l, struct adit_err *e)
 }
 
 static void
+tcp_listener_arrived(struct adit_conn *c, void *arg)
+{
+	struct adit_listener *l = arg;
+	struct adit_component *p = l->component;
+
+	if (c)
+		adit_accept(l, c);
+	adit_component_put(p);
+}
+
+/* To the worker that carries the least, if that is another one. False: c stays. */
+static bool
+tcp_listener_deal(struct adit_listener *l, struct adit_conn *c)
+{
+	struct adit_worker *w = adit_conn_worker(c), *to = worker_least_loaded(w);
+
+	conn_count(c, worker_load(to));
+	if (to == w)
+		return false;
+	adit_component_get(l->component);
+	if (adit_conn_move(c, to, tcp_listener_arrived, l) == 0)
+		return true;
+	adit_component_put(l->component);
+	return false;
+}
+
+static void
 tcp_listener_accepted(void *arg, int fd)
 {
 	struct tcp_port *port = arg;
+	struct adit_listener *l = port->listener;
 	struct adit_conn *c = tcp_conn(port->worker, fd, false);
 
-	if (c)
-		adit_accept(port->listener, c);
+	if (!c)
+		return;
+	if (!adit_component_protocol(l->component) || !tcp_listener_deal(l, c))
+		adit_accept(l, c);
 }
 
 static int

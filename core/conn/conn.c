@@ -57,6 +57,14 @@ conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *ar
 		conn_tell_watch(c->core, c->core->err);
 }
 
+void
+conn_count(struct adit_conn *c, atomic_uint *n)
+{
+	assert(!c->core->count);
+	c->core->count = n;
+	atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
+}
+
 static void
 conn_free(struct io *io)
 {
@@ -66,6 +74,8 @@ conn_free(struct io *io)
 	core->conn->ops->free(core->conn);
 	adit_timer_free(core->deadline);
 	adit_component_put(core->component);
+	if (core->count)
+		atomic_fetch_sub_explicit(core->count, 1, memory_order_relaxed);
 	memory_give(worker_memory(io->worker), CONN_COST);
 	free(core->asked);
 	free(core->unread);

@@ -5,6 +5,8 @@
 #ifndef ADIT_CORE_CONN_H
 #define ADIT_CORE_CONN_H
 
+#include <stdatomic.h>
+
 #include <adit/conn.h>
 
 #include "core/runtime/worker.h"
@@ -28,6 +30,7 @@ struct adit_conn_core {
 	bool			 vital;		/* see conn_set_vital */
 	void			(*watch)(void *arg, int err);	/* see conn_watch_open */
 	void			*watch_arg;
+	atomic_uint		*count;		/* see conn_count */
 	uint64_t		 code, id;
 	uint64_t		 born;		/* adit_now() */
 	struct adit_traffic	 traffic;
@@ -40,6 +43,9 @@ struct adit_conn_core {
  * One watch a conn; of one that is open or has failed it is called at once.
  */
 void conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *arg);
+
+/* Counts c in n, which it outlives, until c is freed. Once. */
+void conn_count(struct adit_conn *c, atomic_uint *n);
 
 /*
  * c carries a session: while memory is short it goes on as ever, or nothing that the session's

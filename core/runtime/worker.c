@@ -62,6 +62,7 @@ struct adit_worker {
 	struct event		 mail;
 	int			 mail_fd;
 
+	atomic_uint		 load;		/* see worker_load */
 	struct timers		*timers;
 	struct chunk_pool	*chunks;
 	void			*scratch;
@@ -868,6 +869,30 @@ struct adit_worker *
 adit_worker_at(const struct adit_worker *w, unsigned index)
 {
 	return workers_at(w->group, index);
+}
+
+atomic_uint *
+worker_load(struct adit_worker *w)
+{
+	return &w->load;
+}
+
+struct adit_worker *
+worker_least_loaded(struct adit_worker *w)
+{
+	struct adit_worker *least = w;
+	unsigned load = atomic_load_explicit(&w->load, memory_order_relaxed);
+
+	for (unsigned i = 0; i < w->group->n; i++) {
+		struct adit_worker *other = &w->group->workers[i];
+		unsigned n = atomic_load_explicit(&other->load, memory_order_relaxed);
+
+		if (n < load) {
+			load = n;
+			least = other;
+		}
+	}
+	return least;
 }
 
 struct adit_log *

@@ -11,6 +11,7 @@
 #ifndef ADIT_CORE_WORKER_H
 #define ADIT_CORE_WORKER_H
 
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include <adit/log.h>
@@ -70,6 +71,15 @@ struct timers *worker_timers(const struct adit_worker *w);
 struct chunk_pool *worker_chunks(const struct adit_worker *w);
 struct job_pool *worker_jobs(const struct adit_worker *w);
 struct memory *worker_memory(const struct adit_worker *w);	/* the process's */
+
+/*
+ * How many conns that stay for long w carries: who deals such conns to the workers adds one, and
+ * takes it back at its end. Any thread.
+ */
+atomic_uint *worker_load(struct adit_worker *w);
+
+/* The worker of w's group with the least load; w itself where no other has less. Any thread. */
+struct adit_worker *worker_least_loaded(struct adit_worker *w);
 
 /*
  * Kept by a module per worker, by key: e.g. its table of sessions. Returns the slot to read or set.
