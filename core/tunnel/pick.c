@@ -5,13 +5,19 @@
 #include "core/tunnel/table.h"
 
 static bool
+member_is_usable(const struct tunnel_member *m)
+{
+	return atomic_load_explicit(&m->usable, memory_order_relaxed);
+}
+
+static bool
 member_fits(const struct tunnel_member *m, const struct tunnel_wish *wish)
 {
 	const struct tunnel_tried *tried = wish->tried;
 
 	if (m->network != wish->network)
 		return false;
-	if (!wish->any && !atomic_load_explicit(&m->usable, memory_order_relaxed))
+	if (wish->trust != TRUST_ANY && !member_is_usable(m))
 		return false;
 	for (unsigned i = 0; tried && i < tried->n; i++)
 		if (tried->numbers[i] == m->number)
@@ -51,18 +57,36 @@ tunnel_same_client(const struct tunnel_member *a, const struct tunnel_member *b)
 	       memcmp(&a->client, &alone, sizeof(alone)) != 0;
 }
 
+/* When one of the client's sessions that begin at members[i] came into doubt; 0: none is. */
+static uint64_t
+client_doubted(const struct tunnel_member *const *members, unsigned n, unsigned i)
+{
+	const struct tunnel_member *first = members[i];
+	uint64_t last = 0;
+
+	do {
+		uint64_t doubted = atomic_load_explicit(&members[i]->doubted, memory_order_relaxed);
+
+		if (!member_is_usable(members[i]) && doubted > last)
+			last = doubted;
+	} while (++i < n && tunnel_same_client(first, members[i]));
+	return last;
+}
+
 /* One of the client's sessions that begin at members[*i], which is moved behind the last one. */
 static const struct tunnel_member *
 choose_of_client(const struct tunnel_member *const *members, unsigned n, unsigned *i,
 		 const struct tunnel_wish *wish, uint64_t *chance)
 {
 	const struct tunnel_member *first = members[*i], *near = NULL, *far = NULL;
+	uint64_t doubted = wish->trust == TRUST_SURE ? client_doubted(members, n, *i) : 0;
 	uint32_t n_near = 0, n_far = 0;
 
 	do {
 		const struct tunnel_member *m = members[(*i)++];
 
-		if (!member_fits(m, wish))
+		if (!member_fits(m, wish) ||
+		    atomic_load_explicit(&m->heard, memory_order_relaxed) < doubted)
 			continue;
 		if (m->worker != wish->worker)
 			far = chance_below(chance, ++n_far) ? far : m;
@@ -108,11 +132,12 @@ const struct tunnel_member *
 tunnel_choose(const struct tunnel_member *const *members, unsigned n,
 	      const struct tunnel_wish *wish)
 {
-	const struct tunnel_member *m = choose(members, n, wish);
-	struct tunnel_wish last = *wish;
+	const struct tunnel_member *m = NULL;
+	struct tunnel_wish now = *wish;
 
-	last.any = true;
-	return m ? m : choose(members, n, &last);
+	for (; !m && now.trust <= TRUST_ANY; now.trust++)
+		m = choose(members, n, &now);
+	return m;
 }
 
 bool
@@ -132,7 +157,9 @@ bool
 tunnels_has_other(const struct tunnel_worker *part, const struct adit_open *req)
 {
 	const struct tunnel_tried self = { .numbers = { req->session }, .n = 1 };
-	const struct tunnel_wish wish = { .network = req->network, .tried = &self };
+	const struct tunnel_wish wish = {
+		.network = req->network, .tried = &self, .trust = TRUST_USABLE,
+	};
 	const struct tunnel_member *const *members;
 	unsigned n;
 

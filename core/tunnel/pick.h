@@ -1,8 +1,11 @@
 /*
  * Choosing one of a tunnel's sessions: weighted random among the clients that have usable ones of
  * the network asked for, then one of that client's: of the asking worker if there is one. Weight 0
- * counts as 1; where one of weight 255 is there, only such are considered. Where nobody is usable,
- * the same among all: one that may still answer is better than none.
+ * counts as 1; where one of weight 255 is there, only such are considered.
+ *
+ * A session in doubt casts it on the client's others, but for those that were heard since: what
+ * froze is mostly the client, not one of its ways. Those are chosen where nobody is sure, and where
+ * nobody is usable the same among all: one that may still answer is better than none.
  */
 #ifndef ADIT_CORE_TUNNEL_PICK_H
 #define ADIT_CORE_TUNNEL_PICK_H
@@ -15,7 +18,7 @@
 
 #define TUNNEL_ATTEMPTS 3u
 
-/* A session as all workers see it. Immutable, but for usable and heard, which its worker sets. */
+/* A session as all workers see it. Immutable, but for the last three, which its worker sets. */
 struct tunnel_member {
 	uint64_t		number;
 	unsigned		worker;		/* its index */
@@ -24,6 +27,7 @@ struct tunnel_member {
 	uint8_t			weight;
 	bool			visitor_address;
 	atomic_bool		usable;
+	_Atomic uint64_t	doubted;	/* adit_now() when it ceased to be usable last */
 	_Atomic uint64_t	heard;		/* as adit_mux_heard; UINT64_MAX: unknown */
 };
 
@@ -33,11 +37,17 @@ struct tunnel_tried {
 	unsigned		n;
 };
 
+enum tunnel_trust {
+	TRUST_SURE,
+	TRUST_USABLE,
+	TRUST_ANY,
+};
+
 struct tunnel_wish {
 	enum adit_network		 network;
 	unsigned			 worker;	/* who asks */
 	const struct tunnel_tried	*tried;		/* NULL: nothing */
-	bool				 any;		/* who is not usable, too */
+	enum tunnel_trust		 trust;		/* begin with that, then take less */
 };
 
 /* Sessions of one client stand side by side. NULL: none is left. */

@@ -536,6 +536,9 @@ adit_tunnel_set_usable(struct adit_worker *w, uint64_t number, bool usable)
 	struct tunnel_worker *part = tunnels_of(w);
 	struct tunnel_session *s = part && number ? tunnels_session(part, number) : NULL;
 
-	if (s)
-		atomic_store_explicit(&s->entry->member.usable, usable, memory_order_relaxed);
+	if (!s)
+		return;
+	if (!usable)
+		atomic_store_explicit(&s->entry->member.doubted, adit_now(), memory_order_relaxed);
+	atomic_store_explicit(&s->entry->member.usable, usable, memory_order_relaxed);
 }

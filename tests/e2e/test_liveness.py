@@ -122,6 +122,32 @@ def test_open_that_is_not_answered_moves(world: World, pair, transport):
     assert sites[1].requests.count("POST /echo") == 12
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_open_moves_to_another_client(world: World, transport):
+    """Not to another session of the one that is frozen: one second is enough for every visitor. The first of
+    them find out; on a server of two workers with a session of each client on each."""
+    tunnel = tunnel_id()
+    server = world.server(transport, {"app.local": tunnel}, flags=["--workers", "2"])
+    sites = [world.site("first"), world.site("second")]
+    clients = [world.client(transport, server.clients, tunnel, s.address) for s in sites]
+    until(lambda: all(c.log.count(REGISTERED) == 2 for c in clients), "both have two sessions")
+    for name in ("first\n", "second\n"):
+        until(lambda: server.get("app.local").text == name, "both serve, and have kept streams")
+    clients[0].freeze()
+    sleep_until(time.time() + FRESH + 0.1)
+    answers = []
+
+    def post(_: int) -> None:
+        began = time.monotonic()
+        answer = server.get("app.local", "/echo", method="POST", body=b"once")
+        answers.append((answer.status, time.monotonic() - began))
+
+    at_once(12, post)
+    assert {status for status, _ in answers} == {200}
+    assert max(seconds for _, seconds in answers) < 1 + SLACK
+    clients[0].thaw()
+
+
 @pytest.mark.threads
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_killed_client_is_noticed(world: World, transport):

@@ -125,6 +125,29 @@ sessions_of_one_client_count_once(void **state)
 	expect_shares(members, 6, (const double[]){ 1, 1, 1, 3, 3, 3 });
 }
 
+/* What froze is the client, as far as is known: its other sessions do not make a visitor wait too. */
+static void
+doubt_about_one_session_is_doubt_about_its_client(void **state)
+{
+	struct tunnel_member members[] = {
+		{ .number = 1, .client = CLIENT(7), .usable = false, .doubted = 50, .heard = 10 },
+		{ .number = 2, .client = CLIENT(7), .usable = true, .heard = 49 },
+		{ .number = 3, .client = CLIENT(7), .usable = true, .heard = 50 },
+		{ .number = 4, .client = CLIENT(8), .usable = true, .heard = 20 },
+		{ .number = 5, .usable = false, .doubted = 60, .heard = 20 },
+		{ .number = 6, .usable = true, .heard = 20 },
+	};
+
+	(void)state;
+	expect_shares(members, 6, (const double[]){ 0, 0, 1, 1, 0, 1 });
+	members[2].heard = 48;
+	expect_shares(members, 6, (const double[]){ 0, 0, 0, 1, 0, 1 });
+	members[3].usable = members[5].usable = false;
+	expect_shares(members, 6, (const double[]){ 0, 1, 1, 0, 0, 0 });
+	members[0].usable = members[3].usable = members[5].usable = true;
+	expect_shares(members, 6, (const double[]){ 1, 1, 1, 3, 0, 3 });
+}
+
 static void
 session_of_the_same_worker_is_preferred(void **state)
 {
@@ -151,6 +174,7 @@ main(void)
 		cmocka_unit_test(exclusive_ones_stand_alone),
 		cmocka_unit_test(only_what_fits_is_chosen),
 		cmocka_unit_test(sessions_of_one_client_count_once),
+		cmocka_unit_test(doubt_about_one_session_is_doubt_about_its_client),
 		cmocka_unit_test(session_of_the_same_worker_is_preferred),
 	};
 
