@@ -186,9 +186,11 @@ receive_syn(struct smux *m, uint32_t id)
 
 	if (m->closing)
 		return 0;
-	/* One that hears of a drain has opened it before; another never stops. */
-	if ((adit_mux_draining(&m->base) && !m->adit) || m->streams.n >= m->conf.streams ||
-	    smux_memory(m) >= MEMORY_SHORT)
+	/*
+	 * Also while we drain. One that hears of it has opened this before; a gost does not, and
+	 * would tell its visitor that nobody is there.
+	 */
+	if (m->streams.n >= m->conf.streams || smux_memory(m) >= MEMORY_SHORT)
 		return smux_send_raw(m, SMUX_FIN, id);
 	s = smux_stream_new(m, id);
 	if (!s)
@@ -647,7 +649,10 @@ smux_probe(struct adit_mux *base)
 		smux_want(m);
 }
 
-/* There is no GOAWAY: new streams of a gost get a FIN. An adit answers after its last SYN. */
+/*
+ * There is no GOAWAY: a gost goes on opening streams, until there is a moment without one or the
+ * owner's patience is over. An adit answers after its last SYN.
+ */
 static void
 smux_drain(struct adit_mux *base)
 {

@@ -376,11 +376,15 @@ streams_are_limited(void **state)
 	adit_mux_drain(r.mux);
 	adit_conn_close(a, 0);
 	rig_expect(&r, 2, SMUX_FIN, 7, 0);
-	rig_frame(&r, 2, SMUX_SYN, 9, NULL, 0);
-	rig_expect(&r, 2, SMUX_FIN, 9, 0);
+	a = rig_peer_opens(&r, 2, 9);		/* nobody could tell it */
 	assert_int_equal(adit_conn_write(b, "on", 2), 2);	/* what is open goes on */
 	rig_expect(&r, 2, SMUX_PSH, 2, 2);
 	adit_conn_close(b, 0);
+	rig_expect(&r, 2, SMUX_FIN, 2, 0);
+	assert_false(adit_mux_drained(r.mux));
+	adit_conn_close(a, 0);
+	rig_expect(&r, 2, SMUX_FIN, 9, 0);
+	assert_true(adit_mux_drained(r.mux));
 	rig_end(&r);
 }
 
