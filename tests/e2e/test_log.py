@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 from typing import Any
@@ -54,7 +55,11 @@ def hang_up(address: tuple[str, int], sent: bytes) -> None:
     """Ends its direction right behind what it says, and waits for the other's end."""
     with visitor.connect(address) as sock, contextlib.suppress(ConnectionError):
         sock.sendall(sent)
-        sock.shutdown(socket.SHUT_WR)
+        try:
+            sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:      # it was refused already
+                raise
         visitor.read_to_end(sock)
 
 

@@ -102,8 +102,8 @@ def test_new_rules_reach_tunnels_that_stand(world: World):
     """Rules change, clients stay: sessions hang on names, not on the configuration they came with."""
     tunnel, other = tunnel_id(), tunnel_id()
     server = start(world, server_config("tcp", {"old.local": tunnel}))
-    client = world.client("tcp", server.clients, tunnel, world.site("alpha").address)
-    spare = world.client("tcp", server.clients, other, world.site("beta").address)
+    client = world.client("tcp", server.clients, tunnel, world.site("alpha").address, connections=1)
+    spare = world.client("tcp", server.clients, other, world.site("beta").address, connections=1)
     assert server.get("old.local").text == "alpha\n" and server.get("new.local").status == 404
     with visitor.Visitor(server.entry) as v:
         assert v.get("old.local").status == 200
@@ -123,7 +123,7 @@ def test_new_rules_reach_tunnels_that_stand(world: World):
 def test_bad_file_changes_nothing(world: World, bad, said):
     rules = {"app.local": tunnel_id()}
     server = start(world, server_config("tcp", rules))
-    client = world.client("tcp", server.clients, rules["app.local"], world.site("alpha").address)
+    client = world.client("tcp", server.clients, rules["app.local"], world.site("alpha").address, connections=1)
     mark = reload(world, server.daemon, bad)
     error = server.daemon.log.wait(lambda e: e.level == "error", since=mark)
     assert re.search(said, error.msg)

@@ -109,7 +109,7 @@ def test_streams_are_shared_where_no_address_is_passed_on(world: World):
     tunnel = tunnel_id()
     server = world.server("tcp", {"app.local": tunnel})
     site = world.site("alpha")
-    world.client("tcp", server.clients, tunnel, site.address)
+    world.client("tcp", server.clients, tunnel, site.address, connections=1)
     for source in VISITORS:
         visitor = From(server.entry, source)
         assert visitor.ask() == "alpha\n"
