@@ -109,7 +109,8 @@ peer_log_open(const struct quic_peer *p)
 		 ADIT_FIELDS(ADIT_STR("kind", "dialer"), ADIT_STR("dialer", "quic"),
 			     ADIT_STR("node", adit_component_name(component)),
 			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(p->mux), remote))),
-		 "quic session: protocol %s", adit_mux_protocol(p->mux));
+		 "quic session: protocol %s, version %u", adit_mux_protocol(p->mux),
+		 quic_session_version(p->mux));
 }
 
 static void

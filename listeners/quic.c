@@ -173,7 +173,8 @@ port_accepted(void *arg, struct adit_mux *m)
 		 ADIT_FIELDS(ADIT_STR("kind", "listener"),
 			     ADIT_STR("service", adit_component_name(port->component)),
 			     ADIT_STR("remote", adit_addr_format(adit_mux_remote(m), remote))),
-		 "quic session: protocol %s", adit_mux_protocol(m));
+		 "quic session: protocol %s, version %u", adit_mux_protocol(m),
+		 quic_session_version(m));
 	adit_activity_begin(&s->activity, port->component, adit_mux_worker(m));
 	adit_mux_own(m, session_event, s);
 	adit_mux_want(m, ADIT_READ);

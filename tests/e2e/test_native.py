@@ -3,6 +3,8 @@ configuration asks for."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from harness import visitor
@@ -11,12 +13,19 @@ from harness.load import Load
 from harness.waiting import until
 from harness.world import REGISTERED, Pair, World, at, tunnel_id
 
-SPOKEN = r"^quic session: protocol (\S+)$"
+SPOKEN = r"^quic session: protocol (\S+), version (\d)$"
+
+
+def said_of_session(daemon: Daemon) -> re.Match[str]:
+    """What a daemon that runs at level debug says was agreed on."""
+    found = re.match(SPOKEN, daemon.log.wait(SPOKEN).msg)
+    assert found
+    return found
 
 
 def spoken(daemon: Daemon) -> str:
-    """What a daemon that runs at level debug says was agreed on."""
-    return daemon.log.wait(SPOKEN).msg.rpartition(" ")[2]
+    """What protocol a daemon has logged for its session."""
+    return said_of_session(daemon)[1]
 
 
 @pytest.mark.peers
@@ -30,6 +39,8 @@ def test_the_wire_is_ours_among_us_and_gosts_with_a_gost(world: World, pair):
     for daemon, program in ((server.daemon, pair.server), (client, pair.client)):
         if program == "adit":
             assert spoken(daemon) == expected
+            # A gost's QUIC begins with version 1 and offers no other.
+            assert said_of_session(daemon)[2] == ("2" if pair.server == pair.client else "1")
 
 
 @pytest.mark.short

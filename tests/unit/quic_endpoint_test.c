@@ -140,8 +140,9 @@ versions_are_negotiated(void **state)
 	assert_int_equal(s.buf[5], 8);
 	assert_memory_equal(s.buf + 6, p + 15, 8);	/* the ids change places */
 	assert_memory_equal(s.buf + 15, p + 6, 8);
-	assert_memory_equal(s.buf + 23, "\0\0\0\1", 4);
-	assert_memory_equal(s.buf + 27, "\x6b\x33\x43\xcf", 4);
+	assert_int_equal(s.len, 31);
+	assert_memory_equal(s.buf + 23, "\x6b\x33\x43\xcf", 4);
+	assert_memory_equal(s.buf + 27, "\0\0\0\1", 4);
 	assert_int_equal(quic_endpoint_stats(r->server)->versions, 1);
 	initial(p, 1200, 0, 8);				/* a negotiation is not answered */
 	send(s.fd, p, 1200, 0);
@@ -792,6 +793,7 @@ pair_new(struct quic_rig *r)
 
 	assert_non_null(p);
 	p->rig = *r;
+	p->weather[0].deaf = true;
 	p->group = quic_group_new(2, r->conf.generation);
 	p->workers = workers_start(&(struct worker_conf){ .workers = 2 }, &e);
 	assert_non_null(p->workers);
@@ -877,7 +879,6 @@ what_is_told_of_a_peer_reaches_its_session(void **state)
 	struct adit_conn *c;
 	char byte;
 
-	p->weather[0].deaf = true;
 	r->client = quic_rig_endpoint(r, &(struct quic_conf){ 0 }, NULL, &r->up);
 	p->rig.client = r->client;
 	client = quic_rig_connect(r);

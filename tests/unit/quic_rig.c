@@ -16,7 +16,9 @@ struct weather_conn {
 	struct weather		*w;
 	struct adit_packet	 late;		/* the one held back */
 	uint8_t			 late_bytes[65536];
-	bool			 holding;
+	bool			 holding, deaf;
+	int			 forged;	/* to be told, about */
+	struct adit_addr	 about;
 	unsigned		 want;		/* of lower */
 };
 
@@ -68,11 +70,25 @@ weather_pass(struct weather_conn *c, struct adit_packet one)
 	}
 }
 
+static void
+weather_watch(struct weather *w, const struct adit_packet *p)
+{
+	const uint8_t *b = p->data.iov_base;
+
+	if (p->data.iov_len < 5 || !(b[0] & 0x80))
+		return;
+	w->last = (uint32_t)b[1] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 8 | b[4];
+	if (!w->first)
+		w->first = w->last;
+}
+
 static int
 weather_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 {
 	struct weather_conn *c = weather_of(p);
 
+	for (int i = 0; i < n; i++)
+		weather_watch(c->w, &v[i]);
 	if (!c->w->lost && !c->w->late && !c->w->twice && !c->w->cut) {
 		int sent = adit_packet_send(c->lower, v, n);
 
@@ -100,14 +116,14 @@ weather_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 static int
 weather_trouble(struct adit_packet_conn *p, struct adit_addr *peer)
 {
-	struct weather *w = weather_of(p)->w;
-	int err = w->forged;
+	struct weather_conn *c = weather_of(p);
+	int err = c->forged;
 
-	w->forged = 0;
-	*peer = w->about;
+	c->forged = 0;
+	*peer = c->about;
 	if (err)
 		return err;
-	while ((err = adit_packet_trouble(weather_of(p)->lower, peer)) && w->deaf)
+	while ((err = adit_packet_trouble(c->lower, peer)) && c->deaf)
 		;
 	return err;
 }
@@ -115,8 +131,10 @@ weather_trouble(struct adit_packet_conn *p, struct adit_addr *peer)
 void
 weather_forge(struct weather *w, const struct adit_addr *about)
 {
-	w->forged = -EHOSTUNREACH;
-	w->about = *about;
+	struct weather_conn *c = weather_of(w->conn);
+
+	c->forged = -EHOSTUNREACH;
+	c->about = *about;
 	adit_packet_ready(w->conn, ADIT_READ);
 }
 
@@ -160,6 +178,7 @@ weather_new(struct adit_packet_conn *lower, struct weather *w)
 	assert_non_null(c);
 	c->lower = lower;
 	c->w = w;
+	c->deaf = w->deaf;
 	w->conn = &c->base;
 	adit_packet_set_local(&c->base, adit_packet_local(lower));
 	adit_packet_own(lower, weather_event, c);

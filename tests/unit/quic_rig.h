@@ -18,9 +18,9 @@ struct weather {
 	bool		cut;		/* nothing gets out */
 	uint32_t	seed;
 	unsigned	sent;		/* datagrams that were to leave */
-	bool		deaf;		/* what the network says of peers does not get in */
-	int		forged;		/* what it says instead, about: weather_forge */
-	struct adit_addr about;
+	uint32_t	first, last;	/* versions of those with a long header */
+	bool		deaf;		/* what the network says of peers does not get in; set
+					 * before weather_new */
 	struct adit_packet_conn *conn;	/* the one made with it last */
 };
 

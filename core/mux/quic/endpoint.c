@@ -436,6 +436,7 @@ endpoint_defaults(struct quic_conf *c)
 		c->retry_from = 256;
 	if (!c->source_max)
 		c->source_max = 64;
+	quic_versions_default(&c->params);
 	c->generation &= 0xff;
 	c->secret = NULL;
 	c->secret_len = 0;

@@ -235,6 +235,9 @@ int quic_keys(struct quic_endpoint *ep, const uint8_t *secret, size_t len);
 
 /* ---- session.c ---- */
 
+/* What 0 stands for, of versions: an endpoint needs them before it has a session. */
+void quic_versions_default(struct quic_params *p);
+
 struct quic_session *quic_session_accept(struct quic_endpoint *ep, const struct quic_initial *in,
 					 uint64_t now);
 

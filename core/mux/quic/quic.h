@@ -52,11 +52,15 @@ struct quic_alpn {
 	             */
 };
 
+/* Versions of QUIC on the wire: RFC 9000, RFC 9369. */
+#define QUIC_V1 0x00000001u
+#define QUIC_V2 0x6b3343cfu
+
 enum quic_congestion { QUIC_CUBIC, QUIC_BBR, QUIC_RENO };
 
 /*
- * Of each session. 0 stands for the default named. Times are ns, sizes bytes. alpn and tls are
- * borrowed: they outlive the endpoint, and each session that was dialled.
+ * Of each session. 0 stands for the default named. Times are ns, sizes bytes. alpn, tls and
+ * versions are borrowed: they outlive the endpoint, and each session that was dialled.
  */
 struct quic_params {
 	uint64_t		 idle;		/* silence after which a session ends: 90 s */
@@ -73,6 +77,9 @@ struct quic_params {
 	unsigned		 flows_max;	/* flows at a time: 1024 */
 	uint16_t payload_max; /* a datagram's longest payload, if the path takes it: 16352 */
 	enum quic_congestion	 congestion;	/* cubic */
+	const uint32_t *versions; /* by preference: 2, 1. A client begins with the last of them,
+	                           * and the server chooses (RFC 9368, 2.3) */
+	unsigned		 n_versions;
 	const struct quic_alpn *alpn; /* by preference, at least one; what the TLS configuration
 	                               * names is offered instead */
 	unsigned		 n_alpn;
@@ -175,6 +182,9 @@ struct adit_mux *quic_connect(struct quic_endpoint *ep, const struct quic_target
 const char *quic_session_alpn(const struct adit_mux *m);
 const char *
 quic_session_server_name(const struct adit_mux *m); /* what the client asked for; NULL: nothing */
+
+/* The version of QUIC that is spoken: 1 or 2; 0 before that is agreed on, and once m has ended. */
+unsigned quic_session_version(const struct adit_mux *m);
 
 /* Servers: the certificate that the client presented, or NULL. Valid until m has ended. */
 const struct tls_peer *quic_session_peer(const struct adit_mux *m);

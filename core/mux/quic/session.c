@@ -21,7 +21,12 @@
 
 /* UDP payloads to try: usual paths first, then jumbo frames and loopback. */
 static const uint16_t mtu_probes[] = { 1452, 1404, 1342, 1232, 8952, 4052, 16352 };
-static const uint32_t versions[] = { NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2 };
+
+/*
+ * Version 2 where both have it: it keeps those on the way from taking version 1 for granted. A
+ * client begins with the one that every server knows.
+ */
+static const uint32_t versions[] = { QUIC_V2, QUIC_V1 };
 
 uint64_t
 quic_rtt(const struct quic_session *s)
@@ -500,9 +505,19 @@ static const struct adit_mux_ops session_ops = {
 
 /* ---- beginning ------------------------------------------------------------------------ */
 
+void
+quic_versions_default(struct quic_params *p)
+{
+	if (p->n_versions)
+		return;
+	p->versions = versions;
+	p->n_versions = sizeof(versions) / sizeof(*versions);
+}
+
 static void
 session_defaults(struct quic_params *p)
 {
+	quic_versions_default(p);
 	p->idle = p->idle ? p->idle : ADIT_SECONDS(90);
 	p->keep_alive = p->keep_alive ? p->keep_alive : ADIT_SECONDS(10);
 	p->unheard = p->unheard ? p->unheard : UNHEARD_MAX;
@@ -587,9 +602,8 @@ session_settings(const struct quic_params *p, ngtcp2_settings *set, uint64_t now
 	set->max_tx_udp_payload_size = p->payload_max;
 	set->pmtud_probes = mtu_probes;
 	set->pmtud_probeslen = sizeof(mtu_probes) / sizeof(*mtu_probes);
-	set->preferred_versions = set->available_versions = versions;
-	set->preferred_versionslen = set->available_versionslen =
-		sizeof(versions) / sizeof(*versions);
+	set->preferred_versions = set->available_versions = p->versions;
+	set->preferred_versionslen = set->available_versionslen = p->n_versions;
 }
 
 static void
@@ -677,6 +691,7 @@ session_dial(struct quic_session *s, const struct quic_target *to, const struct 
 {
 	ngtcp2_cid scid, dcid = { .datalen = NGTCP2_MAX_CIDLEN };
 	uint8_t unused[NGTCP2_STATELESS_RESET_TOKENLEN];
+	uint32_t version = s->params.versions[s->params.n_versions - 1];
 	ngtcp2_transport_params t;
 	ngtcp2_settings set;
 
@@ -687,7 +702,7 @@ session_dial(struct quic_session *s, const struct quic_target *to, const struct 
 		dcid.data[0] = to->lane;
 	if (quic_session_make_id(s, &scid, unused) < 0)
 		return -ENOMEM;
-	if (ngtcp2_conn_client_new(&s->conn, &dcid, &scid, &path->path, versions[0],
+	if (ngtcp2_conn_client_new(&s->conn, &dcid, &scid, &path->path, version,
 	                           &quic_callbacks, &set, &t, NULL, s))
 		return -EINVAL;
 	return 0;
@@ -745,6 +760,15 @@ quic_session_peer(const struct adit_mux *m)
 	struct quic_session *s = quic_session_of(m);
 
 	return s->state == QUIC_OPEN && s->server && s->tls.tls ? tls_session_peer(&s->tls) : NULL;
+}
+
+unsigned
+quic_session_version(const struct adit_mux *m)
+{
+	struct quic_session *s = quic_session_of(m);
+	uint32_t version = s->conn ? ngtcp2_conn_get_negotiated_version(s->conn) : 0;
+
+	return version == QUIC_V2 ? 2 : version == QUIC_V1 ? 1 : 0;
 }
 
 uint64_t

@@ -10,8 +10,6 @@
 #define RESET_LEAST  (NGTCP2_MIN_STATELESS_RESET_RANDLEN + NGTCP2_STATELESS_RESET_TOKENLEN)
 #define SHORT_PACKET 0x40
 
-static const uint32_t versions[] = { NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2 };
-
 int
 quic_keys(struct quic_endpoint *ep, const uint8_t *secret, size_t len)
 {
@@ -78,7 +76,8 @@ stateless_versions(struct quic_endpoint *ep, const struct quic_datagram *d,
 	stateless_send(ep, d->path,
 	               ngtcp2_pkt_write_version_negotiation(
 			       to, QUIC_INITIAL_MIN, random, vc->scid, vc->scidlen, vc->dcid,
-			       vc->dcidlen, versions, sizeof(versions) / sizeof(*versions)),
+			       vc->dcidlen, ep->conf.params.versions,
+			       ep->conf.params.n_versions),
 	               &ep->stats.versions);
 }
 
@@ -232,6 +231,15 @@ stateless_initial(struct quic_endpoint *ep, const struct quic_datagram *d, struc
 	return 0;
 }
 
+static bool
+stateless_speaks(const struct quic_endpoint *ep, uint32_t version)
+{
+	for (unsigned i = 0; i < ep->conf.params.n_versions; i++)
+		if (ep->conf.params.versions[i] == version)
+			return true;
+	return false;
+}
+
 int
 quic_stateless(struct quic_endpoint *ep, const struct quic_datagram *d,
                const ngtcp2_version_cid *vc, struct quic_initial *out, uint64_t now)
@@ -245,7 +253,7 @@ quic_stateless(struct quic_endpoint *ep, const struct quic_datagram *d,
 		return 1;
 	if (!ep->conf.accept || !vc->version)	/* version negotiation is not answered */
 		ep->stats.dropped++;
-	else if (vc->version != versions[0] && vc->version != versions[1])
+	else if (!stateless_speaks(ep, vc->version))
 		stateless_versions(ep, d, vc, now);
 	else if (d->len < QUIC_INITIAL_MIN || ngtcp2_accept(&out->hd, d->bytes, d->len))
 		ep->stats.dropped++;

@@ -1,0 +1,189 @@
+/* QUIC: the versions that two ends find, and keys that change under way. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/quic_rig.h"
+
+static const uint32_t only_v1[] = { QUIC_V1 }, only_v2[] = { QUIC_V2 };
+
+/* Bytes both ways in one stream, whichever end opened it. */
+static void
+cross(struct quic_rig *r, struct adit_mux *from, struct adit_mux *to, size_t n)
+{
+	struct adit_conn *a, *b;
+	struct crossing x[2];
+
+	quic_rig_stream(r, from, to, &a, &b);
+	crossing_start(&x[0], a, b, n);
+	crossing_start(&x[1], b, a, n + 1);
+	assert_true(crossings_run(r, x, 2, RIG_LIMIT));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(x[i].got, x[i].want);
+		assert_false(x[i].bad);
+		assert_true(x[i].ended);
+	}
+	adit_conn_close(a, 0);
+	adit_conn_close(b, 0);
+}
+
+/* ---- versions ---------------------------------------------------------------------------- */
+
+static void
+assert_version(struct quic_rig *r, unsigned version)
+{
+	struct adit_mux *client, *server;
+
+	quic_rig_session(r, &client, &server);
+	assert_int_equal(quic_session_version(client), version);
+	assert_int_equal(quic_session_version(server), version);
+	cross(r, client, server, 100000);
+	cross(r, server, client, 100000);
+	adit_mux_close(client, NULL);
+	assert_int_equal(quic_session_version(client), 0);
+}
+
+/* Each begins with what the other must know, and both go on with what both know better. */
+static void
+two_of_ours_find_version_2(void **state)
+{
+	struct quic_rig *r = *state;
+
+	quic_rig_start(r);
+	assert_version(r, 2);
+	assert_int_equal(r->up.first, QUIC_V1);
+	assert_int_equal(r->up.last, QUIC_V2);
+	assert_int_equal(r->down.first, QUIC_V2);
+	assert_int_equal(quic_endpoint_stats(r->server)->versions, 0);	/* no round trip for it */
+}
+
+static void
+servers_without_version_2_are_reached(void **state)
+{
+	struct quic_rig *r = *state;
+
+	r->conf.params.versions = only_v1;
+	r->conf.params.n_versions = 1;
+	quic_rig_start(r);
+	assert_version(r, 1);
+	assert_int_equal(r->up.last, QUIC_V1);
+	assert_int_equal(r->down.first, QUIC_V1);
+}
+
+static void
+clients_without_version_2_are_served(void **state)
+{
+	struct quic_rig *r = *state;
+
+	r->params.versions = only_v1;
+	r->params.n_versions = 1;
+	quic_rig_start(r);
+	assert_version(r, 1);
+	assert_int_equal(r->down.last, QUIC_V1);
+}
+
+static void
+clients_may_begin_with_version_2(void **state)
+{
+	struct quic_rig *r = *state;
+
+	r->params.versions = only_v2;
+	r->params.n_versions = 1;
+	quic_rig_start(r);
+	assert_version(r, 2);
+	assert_int_equal(r->up.first, QUIC_V2);
+	assert_int_equal(r->down.first, QUIC_V2);
+}
+
+static void
+nothing_in_common_is_said(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client;
+
+	r->conf.params.versions = only_v1;
+	r->params.versions = only_v2;
+	r->conf.params.n_versions = r->params.n_versions = 1;
+	quic_rig_start(r);
+	client = quic_rig_connect(r);
+	assert_true(quic_rig_until_ended(r, client));
+	assert_int_equal(adit_mux_err(client), -EPROTONOSUPPORT);
+	assert_int_equal(quic_endpoint_stats(r->server)->versions, 1);
+	assert_int_equal(quic_endpoint_stats(r->server)->initials, 0);
+	adit_mux_close(client, NULL);
+}
+
+static bool
+one_under_way(void *arg)
+{
+	return quic_endpoint_stats(arg)->handshakes == 1;
+}
+
+/* A Retry has its version's integrity tag, and its token comes back in that version. */
+static void
+addresses_are_proven_in_each_version(void **state)
+{
+	struct quic_rig *r = *state;
+	struct weather clear = { .seed = 3 };
+	struct quic_endpoint *other;
+	struct adit_mux *half;
+
+	r->conf.retry_from = 1;
+	quic_rig_start(r);
+	other = quic_rig_endpoint(r, &(struct quic_conf){ 0 }, NULL, &clear);
+	r->down.cut = true;		/* its handshake stays half done */
+	half = quic_rig_connect_from(r, other);
+	assert_true(loop_until(r->l, one_under_way, r->server, RIG_LIMIT));
+	clear.cut = true;
+	r->down.cut = false;
+	assert_version(r, 2);
+	assert_int_equal(r->up.first, QUIC_V1);
+	assert_int_equal(quic_endpoint_stats(r->server)->retries, 1);
+	r->up.first = 0;
+	r->params.versions = only_v2;
+	r->params.n_versions = 1;
+	assert_version(r, 2);
+	assert_int_equal(r->up.first, QUIC_V2);
+	assert_int_equal(quic_endpoint_stats(r->server)->retries, 2);
+	adit_mux_close(half, NULL);
+	quic_endpoint_close(other, NULL);
+}
+
+static void
+full_endpoints_refuse_in_version_2(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client;
+
+	r->params.versions = only_v2;
+	r->params.n_versions = 1;
+	quic_rig_start(r);
+	quic_endpoint_drain(r->server);
+	client = quic_rig_connect(r);
+	assert_true(quic_rig_until_ended(r, client));
+	assert_int_equal(adit_mux_err(client), -ECONNREFUSED);
+	adit_mux_close(client, NULL);
+}
+
+#define rig_test(name) cmocka_unit_test_setup_teardown(name, quic_rig_setup, quic_rig_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		rig_test(two_of_ours_find_version_2),
+		rig_test(servers_without_version_2_are_reached),
+		rig_test(clients_without_version_2_are_served),
+		rig_test(clients_may_begin_with_version_2),
+		rig_test(nothing_in_common_is_said),
+		rig_test(addresses_are_proven_in_each_version),
+		rig_test(full_endpoints_refuse_in_version_2),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
