@@ -169,8 +169,8 @@ tunnel_read_entry(struct tunnel_handler *t, size_t index, struct adit_err *e)
 					    "entrypoints[%zu].%s: unknown key", index, key);
 	}
 	if (adit_hostport_split(addr, host, sizeof(host), &port) < 0)
-		return adit_err_set(e, ADIT_ECONFIG, "entrypoints[%zu].addr: not an address: \"%s\"",
-				    index, addr);
+		return adit_err_set(e, ADIT_ECONFIG,
+				    "entrypoints[%zu].addr: not an address: \"%s\"", index, addr);
 	if (name) {
 		ingress = component_ingress(t->base.component, tree_text(name));
 		if (!ingress)

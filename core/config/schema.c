@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -134,12 +135,19 @@ static void
 take_int(struct walk *w, const struct schema *row, void *base, const struct adit_tree *value,
 	 const struct tree_path *path)
 {
-	int64_t n;
+	int64_t n, max = row->max ? row->max : INT64_MAX;
+	char limit[48];
 
-	if (scalar_int(tree_text(value), &n) < 0)
+	if (scalar_int(tree_text(value), &n) < 0) {
 		expected(w, row, value, path, "a whole number");
-	else
+	} else if (n > max) {
+		snprintf(limit, sizeof(limit), "at most %" PRId64, max);
+		expected(w, row, value, path, limit);
+	} else if (n < 0 && !(row->flags & SCHEMA_SIGNED)) {
+		expected(w, row, value, path, "at least 0");
+	} else {
 		store(base, row, &n, sizeof(n));
+	}
 }
 
 static void
@@ -151,6 +159,8 @@ take_duration(struct walk *w, const struct schema *row, void *base, const struct
 
 	if (scalar_duration(tree_text(value), bare, &ns) < 0)
 		expected(w, row, value, path, "a duration like \"30s\"");
+	else if (ns < 0 && !(row->flags & SCHEMA_SIGNED))
+		expected(w, row, value, path, "at least 0s");
 	else
 		store(base, row, &ns, sizeof(ns));
 }

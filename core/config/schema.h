@@ -9,8 +9,9 @@
 
 enum schema_type {
 	SCHEMA_BOOL,		/* bool */
-	SCHEMA_INT,		/* int64_t */
-	SCHEMA_DURATION,	/* int64_t ns; a bare integer is nanoseconds, in quotes an error */
+	SCHEMA_INT,		/* int64_t; 0 to the row's max */
+	SCHEMA_DURATION,	/* int64_t ns, not negative; a bare integer is nanoseconds, in
+				 * quotes an error */
 	SCHEMA_SIZE,		/* text: "10MB" is checked, not stored as a number */
 	SCHEMA_TEXT,		/* const char *; with words, one of them */
 	SCHEMA_WORD,		/* int: the value of one of words */
@@ -29,6 +30,7 @@ enum {
 	SCHEMA_SECRET = 2,	/* never shown */
 	SCHEMA_SINGLE = 4,	/* of SCHEMA_NAMES: one text, no list */
 	SCHEMA_TOP = 8,		/* of SCHEMA_MAPS: the objects of the list `refers` */
+	SCHEMA_SIGNED = 16,	/* of numbers and durations: negative ones mean something */
 };
 #define SCHEMA_NOWHERE SIZE_MAX	/* checked, not stored */
 
@@ -49,6 +51,7 @@ struct schema {
 	const struct schema_word	*words;
 	enum config_list		 refers;
 	unsigned			 flags;
+	int64_t				 max;		/* of SCHEMA_INT; 0: none */
 
 	/* Looks at a value of the right type; adds errors itself. Optional. */
 	void (*check)(struct walk *w, const struct adit_tree *value, const struct tree_path *path);

@@ -209,12 +209,7 @@ void
 check_handler(struct walk *w, void *base, const struct adit_tree *node,
 	      const struct tree_path *path)
 {
-	struct component_conf *c = base;
-
-	finish_component(w, c, ADIT_HANDLER, node, path);
-	if (c->retries < 0)
-		schema_error(w, tree_get(node, "retries"), path, NULL,
-			     "retries cannot be negative");
+	finish_component(w, base, ADIT_HANDLER, node, path);
 }
 
 void
@@ -503,6 +498,58 @@ check_ingress_rule(struct walk *w, void *base, const struct adit_tree *node,
 			     "expected a UUID, or $ and a UUID, not \"%.60s\"", text);
 }
 
+/* The host of a rule as it is compared, and where it stands. */
+struct rule_host {
+	char	pattern[HOSTNAME_PATTERN_SIZE];
+	size_t	index;
+};
+
+static int
+compare_hosts(const void *a, const void *b)
+{
+	const struct rule_host *x = a, *y = b;
+	int order = strcmp(x->pattern, y->pattern);
+
+	if (order)
+		return order;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* Of two rules for one host gost takes the later one without a word: a mistake in one of them. */
+static void
+check_rules_differ(struct walk *w, const struct rule_list *rules, const struct tree_path *path)
+{
+	struct rule_host *hosts = calloc(rules->n + 1, sizeof(*hosts));
+	struct tree_path list = { .up = path, .key = "rules" };
+	size_t n = 0;
+
+	if (!hosts) {
+		arena_fail(w->arena);
+		return;
+	}
+	for (size_t i = 0; i < rules->n; i++) {
+		const char *host = rules->v[i].hostname;
+
+		hosts[n].index = i;
+		if (host && hostname_pattern(host, hosts[n].pattern) == 0)
+			n++;
+	}
+	qsort(hosts, n, sizeof(*hosts), compare_hosts);
+	for (size_t i = 1; i < n; i++) {
+		const struct rule_conf *first = &rules->v[hosts[i - 1].index];
+		const struct rule_conf *again = &rules->v[hosts[i].index];
+		struct tree_path item = { .up = &list, .index = hosts[i].index };
+		struct tree_path at = { .up = &item, .key = "hostname" };
+
+		if (strcmp(hosts[i - 1].pattern, hosts[i].pattern) == 0)
+			schema_error(w, tree_get(again->node, "hostname"), &at, NULL,
+				     "\"%.60s\" is the host of rules[%zu] too, on line %u",
+				     again->hostname, hosts[i - 1].index,
+				     tree_pos(tree_get(first->node, "hostname")).line);
+	}
+	free(hosts);
+}
+
 void
 check_ingress(struct walk *w, void *base, const struct adit_tree *node,
 	      const struct tree_path *path)
@@ -511,6 +558,7 @@ check_ingress(struct walk *w, void *base, const struct adit_tree *node,
 
 	if (i->metadata && tree_type(i->metadata) != TREE_MAP)
 		i->metadata = NULL;
+	check_rules_differ(w, &i->rules, path);
 	if (i->type)
 		metadata_check_type(w, ADIT_INGRESS, node, i->type, path);
 	metadata_check_ingress(w, i, path);

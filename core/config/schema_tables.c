@@ -98,7 +98,7 @@ static const struct schema_word strategy_words[] = {
 static const struct schema selector_rows[] = {
 	{ .key = "strategy", .type = SCHEMA_WORD, AT(selector_conf, strategy),
 	  .words = strategy_words },
-	{ .key = "maxFails", .type = SCHEMA_INT, AT(selector_conf, max_fails) },
+	{ .key = "maxFails", .type = SCHEMA_INT, AT(selector_conf, max_fails), .max = 1000000 },
 	{ .key = "failTimeout", .type = SCHEMA_DURATION, AT(selector_conf, fail_timeout) },
 	{ .key = "maxLatency", .type = SCHEMA_DURATION, AT(selector_conf, max_latency) },
 	END,
@@ -149,7 +149,8 @@ static const struct schema_object tls = {
 
 static const struct schema matcher_rows[] = {
 	{ .key = "rule", .type = SCHEMA_TEXT, AT(matcher_conf, rule), .check = check_rule },
-	{ .key = "priority", .type = SCHEMA_INT, AT(matcher_conf, priority) },
+	{ .key = "priority", .type = SCHEMA_INT, AT(matcher_conf, priority),
+	  .flags = SCHEMA_SIGNED },
 	{ .key = "bodySize", .type = SCHEMA_INT, AT(matcher_conf, body_size) },
 	END,
 };
@@ -598,7 +599,7 @@ static const struct schema nameserver_rows[] = {
 	{ .key = "only", .type = SCHEMA_TEXT, NOWHERE, .words = prefer_words },
 	{ .key = "clientIP", .type = SCHEMA_TEXT, NOWHERE },
 	{ .key = "hostname", .type = SCHEMA_TEXT, NOWHERE },
-	{ .key = "ttl", .type = SCHEMA_DURATION, NOWHERE },
+	{ .key = "ttl", .type = SCHEMA_DURATION, NOWHERE, .flags = SCHEMA_SIGNED },
 	{ .key = "timeout", .type = SCHEMA_DURATION, NOWHERE },
 	{ .key = "async", .type = SCHEMA_BOOL, NOWHERE },
 	END,
@@ -672,9 +673,10 @@ static const struct schema limiter_rows[] = {
 static const struct schema_object limiter = OBJECT(limiter_rows);
 
 static const struct schema rotation_rows[] = {
-	{ .key = "maxSize", .type = SCHEMA_INT, AT(rotation_conf, max_size) },
-	{ .key = "maxAge", .type = SCHEMA_INT, AT(rotation_conf, max_age) },
-	{ .key = "maxBackups", .type = SCHEMA_INT, AT(rotation_conf, max_backups) },
+	{ .key = "maxSize", .type = SCHEMA_INT, AT(rotation_conf, max_size), .max = 1000000 },
+	{ .key = "maxAge", .type = SCHEMA_INT, AT(rotation_conf, max_age), .max = 1000000 },
+	{ .key = "maxBackups", .type = SCHEMA_INT, AT(rotation_conf, max_backups),
+	  .max = 1000000 },
 	{ .key = "localTime", .type = SCHEMA_BOOL, AT(rotation_conf, local_time) },
 	{ .key = "compress", .type = SCHEMA_BOOL, AT(rotation_conf, compress) },
 	END,

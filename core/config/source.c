@@ -134,6 +134,8 @@ merge_root(struct loading *l, const struct adit_tree *root)
 				  tree_describe(root));
 		return;
 	}
+	if (!tree_pos(l->root).source)		/* the whole begins where its first part does */
+		l->root = tree_map(l->arena, tree_pos(root));
 	for (size_t i = 0; i < tree_len(root); i++)
 		if (!strchr(tree_text(tree_key(root, i)), '.'))
 			tree_add(l->arena, map, tree_key(root, i), tree_item(root, i));

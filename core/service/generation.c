@@ -184,6 +184,8 @@ generation_new(struct config *config, const struct generation *old,
 	mine.chains = g->chains;
 	mine.ingresses = g->ingresses;
 	place_unavailable(&top, unavailable);
+	if (!config->services.n)	/* gost would run and do nothing */
+		place_say(&top, ADIT_ECONFIG, "services: there are none, nothing would be started");
 	generation_make_chains(g, old, &mine, errs);
 	generation_make_ingresses(g, old, &mine, errs);
 	if (generation_is_complete(g))		/* services name them */

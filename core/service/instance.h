@@ -26,7 +26,8 @@ struct instance_source {
 	const struct registry		*registry;
 	const struct component_conf	*conf;
 	const char			*addr;		/* a listener's, as long as it; else NULL */
-	const struct tls_conf		*default_tls;	/* of servers without a certificate, or NULL */
+	const struct tls_conf		*default_tls;	/* of servers without a certificate; or
+							 * NULL */
 	struct place			 at;		/* of conf, to say what is wrong with it */
 };
 

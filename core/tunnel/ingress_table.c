@@ -145,6 +145,17 @@ load_open(int fd, const struct rules *inlined, struct version *seen, struct adit
 	return r;
 }
 
+static void
+warn_repeated(const struct ingress_table *t, const struct rules *r)
+{
+	unsigned first, again, n = rules_repeated(r, &first, &again);
+
+	if (n)
+		adit_log(t->log, ADIT_LOG_WARN, ADIT_FIELDS(ADIT_STR("ingress", t->name)),
+			 "%s: line %u has the host of line %u, whose rule does not count%s",
+			 t->path, again, first, n > 1 ? " (and more such lines)" : "");
+}
+
 static struct rules *
 load(const struct ingress_table *t, struct version *seen, struct adit_err *e)
 {
@@ -160,6 +171,8 @@ load(const struct ingress_table *t, struct version *seen, struct adit_err *e)
 	}
 	if (e->code)
 		adit_err_context(e, "%s", t->path);
+	if (r)
+		warn_repeated(t, r);
 	return r;
 }
 

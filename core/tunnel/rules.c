@@ -8,12 +8,15 @@
 struct rule {
 	struct rule		*next;		/* in its bucket */
 	struct adit_rule	 rule;
+	unsigned		 line;		/* of the text that it is from; 0: of none */
 	char			 name[];	/* lower case; a wildcard keeps its dot */
 };
 
 struct rules {
 	struct rule	**buckets;
 	size_t		 n, size;		/* size: a power of 2 */
+	unsigned	 line;			/* that is being added; 0: no text is */
+	unsigned	 repeated, first, again;	/* lines of it */
 };
 
 struct rules *
@@ -100,7 +103,12 @@ rules_put(struct rules *r, const char *name, const struct adit_rule *value)
 	size_t len = strlen(name), at;
 
 	if (rule) {
+		if (r->line && rule->line && !r->repeated++) {
+			r->first = rule->line;
+			r->again = r->line;
+		}
 		rule->rule = *value;
+		rule->line = r->line;
 		return 0;
 	}
 	if (r->n >= r->size)
@@ -109,13 +117,12 @@ rules_put(struct rules *r, const char *name, const struct adit_rule *value)
 	if (!rule)
 		return -ENOMEM;
 	at = rules_hash(name) & (r->size - 1);
-	*rule = (struct rule){ .next = r->buckets[at], .rule = *value };
+	*rule = (struct rule){ .next = r->buckets[at], .rule = *value, .line = r->line };
 	memcpy(rule->name, name, len + 1);
 	r->buckets[at] = rule;
 	r->n++;
 	return 0;
 }
-
 
 int
 rules_set(struct rules *r, const char *host, const struct adit_rule *rule, struct adit_err *e)
@@ -155,11 +162,16 @@ static int
 rules_add_pair(struct rules *r, char *pair, struct adit_err *e)
 {
 	char *colon = strchr(pair, ':');
+	size_t n = r->n;
+	int err;
 
 	if (!colon)
 		return adit_err_set(e, -EINVAL, "expected host:tunnel-id, not \"%s\"", pair);
 	*colon = 0;
-	return rules_add(r, pair, colon + 1, e);
+	err = rules_add(r, pair, colon + 1, e);
+	if (!err && r->n == n)
+		err = adit_err_set(e, -EINVAL, "\"%s\" has two tunnels", pair);
+	return err;
 }
 
 int
@@ -203,23 +215,42 @@ rules_add_line(struct rules *r, char *line, struct adit_err *e)
 	return rules_add(r, host, endpoint, e);
 }
 
+/* What is there is from no line of the text that comes. */
+static void
+rules_begin_text(struct rules *r)
+{
+	for (size_t i = 0; i < r->size; i++)
+		for (struct rule *rule = r->buckets[i]; rule; rule = rule->next)
+			rule->line = 0;
+	r->repeated = r->line = 0;
+}
+
 int
 rules_add_text(struct rules *r, const char *text, struct adit_err *e)
 {
 	char *copy = strdup(text), *rest = copy, *line;
-	unsigned number = 0;
 	int err = 0;
 
 	if (!copy)
 		return adit_err_set(e, -ENOMEM, "out of memory");
+	rules_begin_text(r);
 	while (!err && (line = strsep(&rest, "\n"))) {
-		number++;
+		r->line++;
 		err = rules_add_line(r, line, e);
 	}
 	free(copy);
 	if (err)
-		adit_err_context(e, "line %u", number);
+		adit_err_context(e, "line %u", r->line);
+	r->line = 0;
 	return err;
+}
+
+unsigned
+rules_repeated(const struct rules *r, unsigned *first, unsigned *again)
+{
+	*first = r->first;
+	*again = r->again;
+	return r->repeated;
 }
 
 int

@@ -17,14 +17,20 @@ void rules_free(struct rules *r);		/* NULL is fine */
  * earlier one. 0, -EINVAL with e filled, -ENOMEM. */
 int rules_set(struct rules *r, const char *host, const struct adit_rule *rule, struct adit_err *e);
 
-/* Adds "host:uuid,host:uuid" (the option `tunnel`). */
+/* Adds "host:uuid,host:uuid" (the option `tunnel`). 0, -ENOMEM, or -EINVAL with e filled: no such
+ * list, or a host that has a rule. */
 int rules_add_list(struct rules *r, const char *list, struct adit_err *e);
 
 /* Whether such a list can be added: a check for its option row. */
 int rules_check_list(const char *list, struct adit_err *e);
 
-/* Adds lines "host endpoint", "#" comments and blank lines; a bad line is refused by number. */
+/* Adds lines "host endpoint", "#" comments and blank lines; a bad line is refused by number. Of two
+ * lines for one host the later counts. 0, -EINVAL with e filled, -ENOMEM. */
 int rules_add_text(struct rules *r, const char *text, struct adit_err *e);
+
+/* How many lines of the last text had a host of an earlier one; first and again are the numbers of
+ * the first such two. */
+unsigned rules_repeated(const struct rules *r, unsigned *first, unsigned *again);
 
 /* Adds all of another set's, over what r has. 0 or -ENOMEM: some of them. */
 int rules_merge(struct rules *r, const struct rules *from);

@@ -139,6 +139,36 @@ def test_bad_line_of_a_rules_file_is_told_with_its_place_once(world: World):
         r"   15 \|     path: rules\.txt\n      \|           \^", daemon.log.text())
 
 
+@pytest.mark.short
+@pytest.mark.parametrize("text, place", [
+    ("", ":1:1: "), ("# nothing\n", ":2:1: "), ("services: []\n", ":1:11: services"),
+    ("log:\n  level: info\n", ":1:1: services")])
+def test_nothing_to_start_is_an_error(world: World, text, place):
+    path = world.write("idle.yaml", text)
+    for args in (("check",), ("-C",)):
+        daemon = world.run(*args, str(path))
+        assert daemon.status == 2
+        assert re.match(r"\S*idle\.yaml" + place, daemon.log.text())
+        assert "nothing would be started" in daemon.log.text()
+
+
+def test_nothing_in_one_source_is_fine_where_another_has_services(world: World):
+    empty, good = str(world.write("idle.yaml", "")), str(world.write("good.yaml", GOOD))
+    assert world.run("check", "-C", empty, "-L", "tcp://127.0.0.1:0/127.0.0.1:9").status == 0
+    assert world.run("check", empty, good).status == 0
+    assert world.run("-C", empty, "-O", "yaml").status == 0, "printing starts nothing anyway"
+
+
+def test_line_that_hides_another_in_a_rules_file_is_told(world: World):
+    uuid = "ac74d9dd-3125-442a-a7c1-f9e49e05faca"
+    rules = world.write("rules.txt", f"a.local {uuid}\n# ours\nA.local {uuid}\n")
+    daemon = world.start(config=GOOD + "ingresses:\n- name: hosts\n  file:\n    path: rules.txt\n")
+    daemon.listening("web")
+    [said] = [e for e in daemon.log.events if e.level == "warn"]
+    assert said.msg == f"{rules.name}: line 3 has the host of line 1, whose rule does not count"
+    assert said.fields["ingress"] == "hosts"
+
+
 UNMADE = """\
 services:
 - name: far

@@ -117,6 +117,7 @@ def test_new_rules_reach_tunnels_that_stand(world: World):
 @pytest.mark.short
 @pytest.mark.parametrize("bad, said", [
     ("services: [", r"server\.yaml:\d+:\d+"),
+    ("services: []\n", r"server\.yaml:1:11: services: there are none"),
     ("services:\n- name: main\n  addr: 127.0.0.1:0\n  handler:\n    type: nonesuch\n", r"server\.yaml:5:11: .*nonesuch"),
     ("services:\n- name: main\n  addr: 127.0.0.1:99999\n  handler:\n    type: tcp\n", r"server\.yaml:3:9"),
 ])

@@ -11,6 +11,7 @@
 
 #include "core/config/model.h"
 #include "core/config/opts.h"
+#include "tests/unit/config_text.h"
 
 /* ---- a registry ----------------------------------------------------------- */
 
@@ -764,10 +765,6 @@ what_does_not_fit_together(void **state)
 	assert_errors("tls: {certFile: a}\n", "stdin:1:6: tls: certFile needs a keyFile\n"
 					      "    1 | tls: {certFile: a}\n"
 					      "      |      ^\n");
-	assert_errors("services: [{addr: ':1', handler: {retries: -1}}]\n",
-		      "stdin:1:44: services[0].handler: retries cannot be negative\n"
-		      "    1 | services: [{addr: ':1', handler: {retries: -1}}]\n"
-		      "      |                                            ^\n");
 	assert_errors(
 		"services: [{addr: ':1', forwarder: {nodes: [{addr: t, "
 		"matcher: {rule: Foo()}}]}}]\n",
@@ -784,6 +781,85 @@ what_does_not_fit_together(void **state)
 		"    1 | services: [{addr: ':1', forwarder: {nodes: [{addr: t, host: a, filter: "
 		"{}}]}}]\n"
 		"      |                                                             ^\n");
+}
+
+static void
+numbers_that_cannot_be(void **state)
+{
+	static const char yaml[] =
+		"services:\n"
+		"- addr: :1\n"
+		"  handler: {retries: -1}\n"
+		"chains:\n"
+		"- name: c\n"
+		"  hops:\n"
+		"  - selector: {maxFails: -1, failTimeout: -10s, maxLatency: -1}\n"
+		"    nodes:\n"
+		"    - {addr: \"h:1\", metadata: {weight: -1, maxFails: -2, failTimeout: -3s}}\n"
+		"  - selector: {maxFails: 4294967296}\n"
+		"    nodes: {addr: \"h:1\", matcher: {priority: -1}}\n"
+		"ingresses: [{name: i, reload: -1s}]\n"
+		"tls: {validity: -1h}\n"
+		"log: {rotation: {maxSize: 99999999999, maxAge: -1}}\n"
+		"resolvers: [{name: r, nameservers: [{addr: x, ttl: -1s, timeout: -1s}]}]\n";
+	static const char *const wrong[] = {
+		"stdin:3:22: services[0].handler.retries: expected at least 0, not \"-1\"",
+		"stdin:7:26: chains[0].hops[0].selector.maxFails: expected at least 0, not \"-1\"",
+		("stdin:7:43: chains[0].hops[0].selector.failTimeout: expected at least 0s, not "
+		 "\"-10s\""),
+		("stdin:7:61: chains[0].hops[0].selector.maxLatency: expected at least 0s, not "
+		 "\"-1\""),
+		("stdin:9:40: chains[0].hops[0].nodes[0].metadata.weight: expected 0 to 1000000, "
+		 "not \"-1\""),
+		("stdin:9:54: chains[0].hops[0].nodes[0].metadata.maxFails: expected 0 to 1000000, "
+		 "not \"-2\""),
+		("stdin:9:71: chains[0].hops[0].nodes[0].metadata.failTimeout: expected at least "
+		 "0s, not \"-3s\""),
+		("stdin:10:26: chains[0].hops[1].selector.maxFails: expected at most 1000000, not "
+		 "\"4294967296\""),
+		"stdin:12:31: ingresses[0].reload: expected at least 0s, not \"-1s\"",
+		"stdin:13:17: tls.validity: expected at least 0s, not \"-1h\"",
+		("stdin:14:27: log.rotation.maxSize: expected at most 1000000, not "
+		 "\"99999999999\""),
+		"stdin:14:48: log.rotation.maxAge: expected at least 0, not \"-1\"",
+		("stdin:15:66: resolvers[0].nameservers[0].timeout: expected at least 0s, not "
+		 "\"-1s\""),
+	};
+	struct config_errors *errs = config_errors_new();
+
+	(void)state;
+	assert_null(load_flags(yaml, CONFIG_PRINT, errs));
+	config_errors_expect(errs, wrong, sizeof(wrong) / sizeof(*wrong));
+	config_errors_free(errs);
+}
+
+/* As rules are compared: without case, a wildcard is not its domain. gost takes the later one. */
+static void
+two_rules_for_one_host(void **state)
+{
+	static const char yaml[] =
+		"ingresses:\n"
+		"- name: i\n"
+		"  rules:\n"
+		"  - {hostname: A.example, endpoint: 4d21094e-b74c-4916-86c1-d9fa36ea677b}\n"
+		"  - {hostname: .a.example, endpoint: 4d21094e-b74c-4916-86c1-d9fa36ea677b}\n"
+		"  - {hostname: b, endpoint: 4d21094e-b74c-4916-86c1-d9fa36ea677b}\n"
+		"  - {hostname: a.example., endpoint: 4d21094e-b74c-4916-86c1-d9fa36ea677b}\n"
+		"  - {hostname: \"*.A.example\", endpoint: 4d21094e-b74c-4916-86c1-d9fa36ea677b}\n"
+		"- name: j\n"
+		"  rules: [{hostname: b, endpoint: 4d21094e-b74c-4916-86c1-d9fa36ea677b}]\n";
+	static const char *const wrong[] = {
+		("stdin:7:16: ingresses[0].rules[3].hostname: \"a.example.\" is the host of "
+		 "rules[0] too, on line 4"),
+		("stdin:8:16: ingresses[0].rules[4].hostname: \"*.A.example\" is the host of "
+		 "rules[1] too, on line 5"),
+	};
+	struct config_errors *errs = config_errors_new();
+
+	(void)state;
+	assert_null(load_flags(yaml, 0, errs));
+	config_errors_expect(errs, wrong, 2);
+	config_errors_free(errs);
 }
 
 static void
@@ -1019,6 +1095,8 @@ main(void)
 		cmocka_unit_test(names_missing_or_twice),
 		cmocka_unit_test(bad_addresses_and_uuids),
 		cmocka_unit_test(what_does_not_fit_together),
+		cmocka_unit_test(numbers_that_cannot_be),
+		cmocka_unit_test(two_rules_for_one_host),
 		cmocka_unit_test(all_errors_in_one_run),
 		cmocka_unit_test(urls_are_checked_like_files),
 		cmocka_unit_test(good_urls_start),

@@ -119,6 +119,27 @@ the_later_rule_wins(void **state)
 }
 
 static void
+lines_that_replace_earlier_ones_are_counted(void **state)
+{
+	struct rules *r = rules_of("a " A "\n.a " A "\n"), *over = rules_new();
+	unsigned first = 9, again = 9;
+	struct adit_err e = ADIT_ERR_INIT;
+
+	(void)state;
+	assert_int_equal(rules_repeated(r, &first, &again), 0);
+	/* What another set says is no line of this text. */
+	assert_int_equal(rules_merge(over, r), 0);
+	assert_int_equal(rules_add_text(over, "b " B "\na " B "\n\nA " C "\nb " C "\n", &e), 0);
+	assert_int_equal(rules_repeated(over, &first, &again), 2);
+	assert_int_equal(first, 2);
+	assert_int_equal(again, 4);
+	assert_int_equal(rules_add_text(over, "a " B "\n", &e), 0);
+	assert_int_equal(rules_repeated(over, &first, &again), 0);
+	rules_free(over);
+	rules_free(r);
+}
+
+static void
 comments_and_blank_lines(void **state)
 {
 	struct rules *r =
@@ -180,6 +201,9 @@ lists(void **state)
 	assert_int_equal(rules_add_list(r, "a.example", &e), -EINVAL);
 	assert_int_equal(rules_add_list(r, "a.example:80:" A, &e), -EINVAL);
 	assert_int_equal(rules_add_list(r, ":" A, &e), -EINVAL);
+	e = (struct adit_err)ADIT_ERR_INIT;
+	assert_int_equal(rules_add_list(r, "c:" A ",d:" A ",C:" B, &e), -EINVAL);
+	assert_string_equal(e.text, "\"C\" has two tunnels");
 	rules_free(r);
 }
 
@@ -240,6 +264,7 @@ main(void)
 		cmocka_unit_test(a_leading_star_alone_is_no_wildcard),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(the_later_rule_wins),
+		cmocka_unit_test(lines_that_replace_earlier_ones_are_counted),
 		cmocka_unit_test(comments_and_blank_lines),
 		cmocka_unit_test(wrong_lines_are_told_by_number),
 		cmocka_unit_test(lists),
