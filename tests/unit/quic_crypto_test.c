@@ -170,6 +170,86 @@ full_endpoints_refuse_in_version_2(void **state)
 	adit_mux_close(client, NULL);
 }
 
+/* ---- keys -------------------------------------------------------------------------------- */
+
+/* Bytes both ways until the keys have changed several times, at both ends. */
+static void
+assert_keys_change(struct quic_rig *r)
+{
+	uint64_t end = adit_now() + ADIT_MS(RIG_LIMIT);
+	struct adit_mux *client, *server;
+
+	quic_rig_start(r);
+	quic_rig_session(r, &client, &server);
+	assert_int_equal(quic_session_key_updates(client), 0);
+	while ((quic_session_key_updates(client) < 4 || quic_session_key_updates(server) < 4) &&
+	       adit_now() < end) {
+		cross(r, client, server, 200000);
+		cross(r, server, client, 200000);
+	}
+	assert_true(quic_session_key_updates(client) >= 4);
+	assert_true(quic_session_key_updates(server) >= 4);
+	assert_int_equal(adit_mux_err(client), 0);
+	adit_mux_close(client, NULL);
+}
+
+static void
+clients_change_keys(void **state)
+{
+	struct quic_rig *r = *state;
+
+	r->params.key_packets = 20;
+	assert_keys_change(r);
+}
+
+static void
+servers_change_keys(void **state)
+{
+	struct quic_rig *r = *state;
+
+	r->conf.params.key_packets = 20;
+	assert_keys_change(r);
+}
+
+/* Both at once, in each version, while packets get lost and come late: under older keys too. */
+static void
+both_change_keys_in_bad_weather(void **state)
+{
+	struct quic_rig *r = *state;
+
+	r->params.versions = only_v1;
+	r->params.n_versions = 1;
+	r->params.key_packets = r->conf.params.key_packets = 20;
+	r->up.lost = r->down.lost = 20;
+	r->up.late = r->down.late = 50;
+	r->up.twice = r->down.twice = 20;
+	assert_keys_change(r);
+}
+
+static void
+keys_grow_old(void **state)
+{
+	struct quic_rig *r = *state;
+
+	r->params.key_life = ADIT_MS(1);
+	assert_keys_change(r);
+}
+
+static void
+keys_are_kept_for_long(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client, *server;
+
+	quic_rig_start(r);
+	quic_rig_session(r, &client, &server);
+	for (int i = 0; i < 5; i++)
+		cross(r, client, server, 1000000);
+	assert_int_equal(quic_session_key_updates(client), 0);
+	assert_int_equal(quic_session_key_updates(server), 0);
+	adit_mux_close(client, NULL);
+}
+
 #define rig_test(name) cmocka_unit_test_setup_teardown(name, quic_rig_setup, quic_rig_teardown)
 
 int
@@ -183,6 +263,11 @@ main(void)
 		rig_test(nothing_in_common_is_said),
 		rig_test(addresses_are_proven_in_each_version),
 		rig_test(full_endpoints_refuse_in_version_2),
+		rig_test(clients_change_keys),
+		rig_test(servers_change_keys),
+		rig_test(both_change_keys_in_bad_weather),
+		rig_test(keys_grow_old),
+		rig_test(keys_are_kept_for_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -227,6 +227,22 @@ session_on_stateless_reset(ngtcp2_conn *conn, const ngtcp2_pkt_stateless_reset *
 	return 0;
 }
 
+/* The keys for the next change are made when the last change is over, whoever began it. */
+static int
+session_on_keys(ngtcp2_conn *conn, uint8_t *rx_secret, uint8_t *tx_secret,
+		ngtcp2_crypto_aead_ctx *rx, uint8_t *rx_iv, ngtcp2_crypto_aead_ctx *tx,
+		uint8_t *tx_iv, const uint8_t *rx_now, const uint8_t *tx_now, size_t len,
+		void *user)
+{
+	struct quic_session *s = user;
+
+	s->keys_made++;
+	s->key_sent = 0;
+	s->key_since = adit_now();
+	return ngtcp2_crypto_update_key_cb(conn, rx_secret, tx_secret, rx, rx_iv, tx, tx_iv,
+					   rx_now, tx_now, len, user);
+}
+
 const ngtcp2_callbacks quic_callbacks = {
 	.client_initial = ngtcp2_crypto_client_initial_cb,
 	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
@@ -248,7 +264,7 @@ const ngtcp2_callbacks quic_callbacks = {
 	.rand = quic_random,
 	.get_new_connection_id = session_new_id,
 	.remove_connection_id = session_old_id,
-	.update_key = ngtcp2_crypto_update_key_cb,
+	.update_key = session_on_keys,
 	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
 	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
 	.recv_datagram = session_on_datagram,

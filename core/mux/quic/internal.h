@@ -166,6 +166,10 @@ struct quic_session {
 	uint64_t flow_top, flow_seen; /* the peer's numbers: highest + 1, and a bit for
 	                               * each of the 64 below */
 
+	unsigned		 keys_made;	/* each time for the next change */
+	uint64_t		 key_sent;	/* packets since then */
+	uint64_t		 key_since;
+
 	uint64_t		 began;
 	int			 trouble;	/* what ICMP said while nothing was heard */
 	unsigned		 troubles;	/* how often, since something was heard */

@@ -80,6 +80,8 @@ struct quic_params {
 	const uint32_t *versions; /* by preference: 2, 1. A client begins with the last of them,
 	                           * and the server chooses (RFC 9368, 2.3) */
 	unsigned		 n_versions;
+	uint64_t		 key_packets;	/* sent by us, after which the keys change: 2^22 */
+	uint64_t		 key_life;	/* time after which they do: 1 h */
 	const struct quic_alpn *alpn; /* by preference, at least one; what the TLS configuration
 	                               * names is offered instead */
 	unsigned		 n_alpn;
@@ -185,6 +187,9 @@ quic_session_server_name(const struct adit_mux *m); /* what the client asked for
 
 /* The version of QUIC that is spoken: 1 or 2; 0 before that is agreed on, and once m has ended. */
 unsigned quic_session_version(const struct adit_mux *m);
+
+/* How often its keys have changed, because either end wanted that (RFC 9001, section 6). */
+unsigned quic_session_key_updates(const struct adit_mux *m);
 
 /* Servers: the certificate that the client presented, or NULL. Valid until m has ended. */
 const struct tls_peer *quic_session_peer(const struct adit_mux *m);

@@ -11,6 +11,8 @@
 #define STREAM_WINDOW_MIN 66000		/* the longest datagram of a flow has to fit */
 #define LINGER_MAX	ADIT_SECONDS(5)
 #define TROUBLE_PAUSE	ADIT_MS(100)	/* what comes faster is about the same flight */
+#define KEY_PACKETS	(1u << 22)	/* half of what AES-GCM may encrypt (RFC 9001, 6.6) */
+#define KEY_LIFE	ADIT_SECONDS(3600)
 #define TROUBLES_END	4		/* one for each of so many probes, and no answer */
 
 /*
@@ -531,6 +533,8 @@ session_defaults(struct quic_params *p)
 	p->streams_max = p->streams_max ? p->streams_max : 32768;
 	p->flows_max = p->flows_max ? p->flows_max : 1024;
 	p->payload_max = p->payload_max ? p->payload_max : mtu_probes[6];
+	p->key_packets = p->key_packets ? p->key_packets : KEY_PACKETS;
+	p->key_life = p->key_life ? p->key_life : KEY_LIFE;
 	if (p->stream_window < STREAM_WINDOW_MIN)
 		p->stream_window = STREAM_WINDOW_MIN;
 	if (p->send_queue < STREAM_WINDOW_MIN)
@@ -769,6 +773,14 @@ quic_session_version(const struct adit_mux *m)
 	uint32_t version = s->conn ? ngtcp2_conn_get_negotiated_version(s->conn) : 0;
 
 	return version == QUIC_V2 ? 2 : version == QUIC_V1 ? 1 : 0;
+}
+
+unsigned
+quic_session_key_updates(const struct adit_mux *m)
+{
+	unsigned made = quic_session_of(m)->keys_made;
+
+	return made ? made - 1 : 0;
 }
 
 uint64_t

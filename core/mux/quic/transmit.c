@@ -121,6 +121,7 @@ transmit_burst(struct quic_session *s, uint64_t now, size_t *sent, int *err)
 		if (n <= 0)
 			break;
 		quic_tx_add(s->ep, &path.path, pi.ecn, (size_t)n);
+		s->key_sent++;
 		*sent += (size_t)n;
 	}
 	return true;
@@ -146,6 +147,19 @@ transmit_probe(struct quic_session *s, uint64_t now, size_t *sent, int *err)
 	return room;
 }
 
+/*
+ * Changes the keys long before they are worn out. ngtcp2 does so at the very last packet that they
+ * may encrypt, and ends the session if it cannot be then: the change before has to be acknowledged,
+ * and three PTO old. Here it is tried again with the next burst.
+ */
+static void
+transmit_rekey(struct quic_session *s, uint64_t now)
+{
+	if (s->keys_made &&
+	    (s->key_sent >= s->params.key_packets || now - s->key_since >= s->params.key_life))
+		ngtcp2_conn_initiate_key_update(s->conn, now);
+}
+
 bool
 quic_transmit(struct quic_session *s, uint64_t now)
 {
@@ -161,8 +175,10 @@ quic_transmit(struct quic_session *s, uint64_t now)
 		quic_session_error(s, err, now);
 		return true;
 	}
-	if (s->state == QUIC_OPEN)
+	if (s->state == QUIC_OPEN) {
 		quic_streams_number(s);
+		transmit_rekey(s, now);
+	}
 	transmit_retry_blocked(s);
 	if (s->probing && s->state == QUIC_OPEN)
 		room = transmit_probe(s, now, &sent, &err);
