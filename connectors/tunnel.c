@@ -43,8 +43,8 @@ static const struct adit_opt tunnel_opts[] = {
 	{ .name = "tunnel.weight", .type = ADIT_OPT_INT, .offset = AT(weight), .def = "1", .min = 0,
 	  .max = 255, .help = "share among the clients of a tunnel; 255 excludes the others" },
 	{ .name = "connections", .type = ADIT_OPT_INT, .offset = AT(connections), .def = "2",
-	  .min = 1, .max = 16, .help = "sessions to an adit, as far as it gains by them; they count "
-				       "as one client; one to a gost" },
+	  .min = 1, .max = 16, .help = "sessions to an adit, as far as it gains by them; they "
+				       "count as one client; one to a gost" },
 	{ .name = "connectTimeout", .type = ADIT_OPT_DURATION, .offset = AT(connect_timeout),
 	  .def = "15s", .help = "limit for the server's answer to a visitor" },
 	{ .name = "record.mode", .type = ADIT_OPT_STRING, .offset = AT(record_mode),

@@ -9,6 +9,7 @@
 
 #include "core/conn/conn.h"
 #include "core/conn/pipes.h"
+#include "core/conn/stuck.h"
 #include "core/runtime/memory.h"
 
 #define BUDGET (256 * 1024)		/* bytes a direction moves before others have their turn */
@@ -50,6 +51,7 @@ struct adit_pump {
 	struct io		 end;		/* closed when it is over: its free reports */
 	bool			 datagrams, over;
 	uint64_t		 begun, moved;	/* times of the start, of the last byte */
+	struct stuck		 stuck;		/* while a side does not take what came for it */
 	uint64_t		 limit;		/* of silence, as the timer knows it; 0: none */
 	struct adit_timer	*timer;
 };
@@ -87,6 +89,7 @@ pump_finish(struct adit_pump *p, int why_a, int why_b)
 	p->stats.duration = adit_now() - p->begun;
 	direction_drop(p, &p->dirs[0]);
 	direction_drop(p, &p->dirs[1]);
+	stuck_leave(&p->stuck);
 	pump_let_go(a, p->opts.keep & ADIT_PUMP_KEEP_A, why_a);
 	pump_let_go(b, p->opts.keep & ADIT_PUMP_KEEP_B, why_b);
 	adit_timer_stop(p->timer);
@@ -517,6 +520,35 @@ pump_arm(struct adit_pump *p)
 		adit_timer_stop(p->timer);
 }
 
+static bool
+direction_is_stuck(const struct direction *d)
+{
+	return d->blocked && d->state < ENDED;
+}
+
+/* Each time: what has moved a byte begins to wait anew. */
+static void
+pump_note_stuck(struct adit_pump *p)
+{
+	if (!direction_is_stuck(&p->dirs[0]) && !direction_is_stuck(&p->dirs[1]))
+		stuck_leave(&p->stuck);
+	else if (!p->stuck.list || p->stuck.since <= p->moved)
+		stuck_begin(&p->stuck, p->worker);
+}
+
+/* One that waits for memory, and not for its peer, is no cause of the want. */
+static bool
+pump_end_stuck(struct stuck *s)
+{
+	struct adit_pump *p = adit_container_of(s, struct adit_pump, stuck);
+
+	for (int i = 0; i < 2; i++)
+		if (direction_is_stuck(&p->dirs[i]) && p->dirs[i].to->core->io.starving)
+			return false;
+	pump_end(p, ADIT_ELIMIT, -1, "refused");
+	return true;
+}
+
 /* After anything has moved: is it over, what is waited for. */
 static void
 pump_settle(struct adit_pump *p)
@@ -528,6 +560,7 @@ pump_settle(struct adit_pump *p)
 	adit_conn_want(p->dirs[0].from, pump_wants(p, 0));
 	adit_conn_want(p->dirs[1].from, pump_wants(p, 1));
 	pump_arm(p);
+	pump_note_stuck(p);
 }
 
 static void
@@ -643,6 +676,7 @@ adit_pump(struct adit_conn *a, struct adit_conn *b, const struct adit_pump_opts 
 	p->arg = arg;
 	p->stats.side = -1;
 	p->stats.how = "open";
+	p->stuck.end = pump_end_stuck;
 	p->datagrams = adit_conn_flags(a) & adit_conn_flags(b) & ADIT_CONN_DGRAM;
 	p->begun = p->moved = adit_now();
 	pump_take_opts(p, opts);

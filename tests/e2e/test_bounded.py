@@ -18,7 +18,7 @@ import pytest
 from harness import visitor
 from harness.daemon import Address, Daemon
 from harness.load import at_once
-from harness.waiting import until
+from harness.waiting import PATIENCE, until
 from harness.world import TRANSPORTS, Tunnel, World, tunnel_id
 
 MIB = 1 << 20
@@ -245,6 +245,28 @@ def test_budget_is_kept_and_recovers(world: World, transport: str):
     log.wait(ENOUGH)
     assert log.count(SHORT) == log.count(ENOUGH) == 1, "each is said once"
     assert server.get("app.local").status == 200
+
+
+@pytest.mark.parametrize("transport", ["tcp", "quic"])
+def test_who_does_not_read_has_nobody_else_refused_for_long(world: World, transport: str):
+    """Visitors that hold the budget for ever are ended after 30 s, as many as it takes, and who comes is
+    served. The stuck ones stay where they are meanwhile."""
+    tunnel, site = tunnel_id(), world.site()
+    server = world.server(transport, {"app.local": tunnel}, flags=["-memory", "16M"])
+    world.client(transport, server.clients, tunnel, site.address)
+    log = server.daemon.log
+    with contextlib.ExitStack() as stack:
+        for _ in range(12):
+            if log.count(SHORT):
+                break
+            for _ in range(50):
+                stack.enter_context(asking(server.entry, f"GET /bytes/{64 * MIB} HTTP/1.1"))
+            settled([server.daemon])
+        log.wait(SHORT)
+        ended = log.wait(r"^memory is short: \d+ connections ended", limit=30 + 2 * PATIENCE)
+        assert ended.level == "warn"
+        until(lambda: server.get("app.local").status == 200, "a visitor is served")
+        assert log.count(ENOUGH)
 
 
 # ---- a crowd ---------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ sessions_of_one_client_count_once(void **state)
 	expect_shares(members, 6, (const double[]){ 1, 1, 1, 3, 3, 3 });
 }
 
-/* What froze is the client, as far as is known: its other sessions do not make a visitor wait too. */
+/* What froze is the client, as far as is known: its other sessions make nobody wait again. */
 static void
 doubt_about_one_session_is_doubt_about_its_client(void **state)
 {
