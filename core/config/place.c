@@ -32,14 +32,15 @@ find_key(const struct adit_tree *map, const char *text, size_t *len)
 	return found;
 }
 
-/* The value that text begins with, somewhere below node. */
+/* The file or address that text begins with, somewhere below node: a mere word may be one of the
+ * text's own. */
 static const struct adit_tree *
 find_value(const struct adit_tree *node, const char *text)
 {
 	const struct adit_tree *found = NULL;
 	size_t len = strlen(tree_text(node));
 
-	if (len && strncmp(text, tree_text(node), len) == 0 &&
+	if (strpbrk(tree_text(node), "/.:") && strncmp(text, tree_text(node), len) == 0 &&
 	    (!text[len] || text[len] == ':' || text[len] == ' '))
 		return node;
 	for (size_t i = 0; !found && i < tree_len(node); i++)

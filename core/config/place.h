@@ -19,8 +19,8 @@ struct place {
 
 /*
  * The value in node that text begins with, or node. "tls: certFile: ..." leads through keys,
- * "entrypoints[1].addr: ..." through a list, and "tls: /etc/a.pem: ..." to the key of tls that says
- * so.
+ * "entrypoints[1].addr: ..." through a list, and "tls: /etc/a.pem: ..." to what in tls names that
+ * file (or address).
  */
 const struct adit_tree *place_find(const struct adit_tree *node, const char *text);
 

@@ -261,7 +261,7 @@ authers_take_the_place_of_auth(void **state)
 		"{\"username\":\"two\",\"password\":\"y\"}]},"
 		"{\"name\":\"b\",\"file\":{\"path\":\"%s\"}}]}",
 		path);
-	config = config_of_text(text);
+	config = config_of_text(NULL, text);
 	s = set_of_config(config);
 	assert_int_equal(check(s, "one", "x"), 0);
 	assert_int_equal(check(s, "two", "y"), 0);
@@ -275,7 +275,7 @@ authers_take_the_place_of_auth(void **state)
 static void
 an_empty_auther_refuses_everybody(void **state)
 {
-	struct config *config = config_of_text(
+	struct config *config = config_of_text(NULL,
 		"{\"services\":[{\"name\":\"s\",\"addr\":\":1\",\"handler\":{\"type\":\"tunnel\","
 		"\"auther\":\"a\"}}],\"authers\":[{\"name\":\"a\"}]}");
 	struct auth_set *s = set_of_config(config);
@@ -308,7 +308,7 @@ what_is_wrong_with_authers_is_said_there(void **state)
 		"      |                          ^",
 		"stdin:8:5: authers[1].http: http is not available in this build",
 	};
-	struct config *config = config_of_text(text);
+	struct config *config = config_of_text(NULL, text);
 	const struct place at = { .errs = config_errors_new() };
 	struct auth_set *s;
 

@@ -5,11 +5,17 @@
 #include "core/config/model.h"
 #include "core/config/place.h"
 
+struct registry;
+
 /*
  * The configuration that text (YAML) describes, which must be right; one reference, the caller's.
- * No plugin is known: any type and option goes. Errors name it "stdin".
+ * What r has not, or all where r is NULL, cannot be started, and goes where gost has it. Errors
+ * name the text "stdin".
  */
-struct config *config_of_text(const char *text);
+struct config *config_of_text(struct registry *r, const char *text);
+
+/* The same of what can be started with r. */
+struct config *config_to_start(struct registry *r, const char *text);
 
 /* Fails the test unless exactly the n texts are in errs, each in its place in order. Lines of a
  * finding after the first are compared as far as a text has them. */

@@ -147,7 +147,7 @@ what_is_not_there_is_refused(void **state)
 		"stdin:9:28: forwarder.nodes[1].probe: probe is not available in this build",
 	};
 	const struct tree_path path = { .key = "forwarder" };
-	struct config *config = config_of_text(text);
+	struct config *config = config_of_text(NULL, text);
 	const struct forwarder_conf *conf = config->services.v[0].forwarder;
 	const struct place at = {
 		.node = conf->node, .path = &path, .errs = config_errors_new(),

@@ -37,7 +37,7 @@ expect(const struct adit_tree *node, const char *said, unsigned line, unsigned c
 static void
 a_text_leads_to_the_value_it_is_about(void **state)
 {
-	struct config *config = config_of_text(text);
+	struct config *config = config_of_text(NULL, text);
 	const struct adit_tree *listener = config->services.v[0].listener->node;
 	const struct adit_tree *metadata = config->services.v[0].handler->metadata;
 
@@ -60,7 +60,7 @@ a_text_leads_to_the_value_it_is_about(void **state)
 static void
 a_text_about_nothing_stays_where_it_is(void **state)
 {
-	struct config *config = config_of_text(text);
+	struct config *config = config_of_text(NULL, text);
 	const struct adit_tree *metadata = config->services.v[0].handler->metadata;
 
 	(void)state;
@@ -68,6 +68,7 @@ a_text_about_nothing_stays_where_it_is(void **state)
 	expect(metadata, "entry: no key of it", 6, 7);
 	expect(metadata, "entrypointsx: no key of it", 6, 7);
 	expect(metadata, "the entrypoint", 6, 7);
+	expect(metadata, "x is a word", 6, 7);
 	expect(metadata, "entrypoints[2].addr: past the end", 9, 7);
 	expect(metadata, "entrypoints[-1].addr: no index", 9, 7);
 	expect(metadata, "entrypoints[1.addr: no index", 9, 7);
@@ -85,7 +86,7 @@ what_is_said_has_place_path_and_line(void **state)
 		"    6 |       entrypoint: 127.0.0.1:80\n"
 		"      |                   ^",
 	};
-	struct config *config = config_of_text(text);
+	struct config *config = config_of_text(NULL, text);
 	const struct tree_path handler = { .key = "handler" };
 	const struct tree_path path = { .up = &handler, .key = "metadata" };
 	struct config_errors *errs = config_errors_new();
@@ -110,7 +111,7 @@ what_is_there_and_not_available(void **state)
 		"stdin:2:9: s.addr: addr is not available in this build",
 		"stdin:3:30: s.list: list is not available in this build",
 	};
-	struct config *config = config_of_text(
+	struct config *config = config_of_text(NULL,
 		"services:\n"
 		"- addr: :1\n"
 		"  handler: {metadata: {list: [a], none: [], \"null\": ~}}\n");

@@ -14,6 +14,7 @@
 #include "core/service/component.h"
 #include "core/tunnel/kept.h"
 #include "plugins/builtin.h"
+#include "tests/unit/config_text.h"
 
 #define QUIET_TURNS 12
 #define PAIRS       16
@@ -138,45 +139,10 @@ service_stage_teardown(void **state)
 
 /* ---- configurations --------------------------------------------------------------------- */
 
-static const char *
-stage_kind_name(void *arg, enum adit_kind kind, size_t i)
-{
-	const struct adit_plugin *p;
-
-	for (size_t at = 0; (p = registry_at(arg, at)); at++)
-		if (registry_find(arg, kind, p->name) == p && i-- == 0)
-			return p->name;
-	return NULL;
-}
-
-static const struct adit_opt *
-stage_rows(void *arg, enum adit_kind kind, const char *name, bool *known)
-{
-	return registry_rows(arg, kind, name, known);
-}
-
 struct config *
 service_stage_config(struct service_stage *t, const char *text)
 {
-	const struct config_kinds kinds = {
-		.arg = t->registry,
-		.name = stage_kind_name,
-		.opts = stage_rows,
-	};
-	static const char *const input = "-";
-	const struct config_args args = {
-		.sources = &input,
-		.n_sources = 1,
-		.input = text,
-		.input_len = strlen(text),
-	};
-	struct config_errors *errs = config_errors_new();
-	struct config *config = config_load(&args, &kinds, 0, errs);
-
-	if (!config)
-		fail_msg("%s", config_errors_text(errs, 0));
-	config_errors_free(errs);
-	return config;
+	return config_to_start(t->registry, text);
 }
 
 struct generation *
