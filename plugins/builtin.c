@@ -1,6 +1,7 @@
 #include <adit/plugin.h>
 
 #include "core/conn/tls_layer.h"
+#include "core/conn/ws_layer.h"
 #include "core/service/registry.h"
 #include "plugins/builtin.h"
 
@@ -9,16 +10,16 @@ extern const struct adit_handler_ops handler_tunnel, handler_tcp, handler_rtcp, 
 extern const struct adit_dialer_ops dialer_tcp, dialer_quic;
 extern const struct adit_connector_ops connector_tunnel, connector_forward, connector_tcp;
 extern const struct adit_ingress_ops ingress_rules;
-extern const struct adit_stack stack_tls;
+extern const struct adit_stack stack_tls, stack_ws, stack_wss;
 
 static const struct adit_plugin *const builtins[] = {
 	&listener_tcp.base, &listener_quic.base, &listener_rtcp.base,
 	&handler_tunnel.base, &handler_tcp.base, &handler_rtcp.base, &handler_forward.base,
 	&dialer_tcp.base, &dialer_quic.base,
 	&connector_tunnel.base, &connector_forward.base, &connector_tcp.base,
-	&layer_tls.base,
+	&layer_tls.base, &layer_ws.base,
 	&ingress_rules.base,
-	&stack_tls.base,
+	&stack_tls.base, &stack_ws.base, &stack_wss.base,
 };
 
 int

@@ -14,3 +14,27 @@ const struct adit_stack stack_tls = {
 	.over = "tcp",
 	.layers = { "tls" },
 };
+
+const struct adit_stack stack_ws = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(stack_ws),
+		.kind = ADIT_STACK,
+		.name = "ws",
+		.help = "WebSocket over TCP",
+	},
+	.over = "tcp",
+	.layers = { "ws" },
+};
+
+const struct adit_stack stack_wss = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(stack_wss),
+		.kind = ADIT_STACK,
+		.name = "wss",
+		.help = "WebSocket over TLS over TCP",
+	},
+	.over = "tcp",
+	.layers = { "tls", "ws" },
+};

@@ -49,6 +49,12 @@ adit_component_log(const struct adit_component *p)
 	return p ? p->log : NULL;
 }
 
+const char *
+adit_component_address(const struct adit_component *p)
+{
+	return p ? p->address : NULL;
+}
+
 const struct adit_tls_conf *
 adit_component_tls(const struct adit_component *p)
 {

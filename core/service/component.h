@@ -28,6 +28,7 @@ struct adit_component {
 	atomic_uint			 refs;
 	const char			*name;	/* borrowed from the configuration, as all below */
 	struct adit_log			*log;
+	const char			*address;	/* of a node */
 	struct adit_tls_conf		 tls;
 	const char			*user, *password;	/* to present; NULL: none */
 	char				*owned_user;	/* of a file: freed with p, as is: */

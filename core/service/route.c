@@ -94,6 +94,7 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 	n->conf = conf;
 	component_init(&n->dialer_place, conf->name, log, NULL);
 	component_init(&n->connector_place, conf->name, log, NULL);
+	n->dialer_place.address = conf->addr;
 	place_unavailable(at, unavailable);
 	if (*conf->addr && adit_hostport_split(conf->addr, n->host, sizeof(n->host), &n->port) < 0)
 		place_say(at, ADIT_ECONFIG, "addr: not host:port: %s", conf->addr);

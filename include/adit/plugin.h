@@ -57,6 +57,9 @@ void adit_component_put(struct adit_component *p);
 const char *adit_component_name(const struct adit_component *p);
 struct adit_log *adit_component_log(const struct adit_component *p);
 
+/* The address of the node as it was written, for a dialer and its layers; p's. NULL: none. */
+const char *adit_component_address(const struct adit_component *p);
+
 /*
  * The `tls` block that belongs to this place. Paths are as written, relative to the working
  * directory.
