@@ -95,6 +95,7 @@ enum worker_slot {
 	SLOT_DIALS,
 	SLOT_FRONTS,
 	SLOT_TLS,
+	SLOT_NETWORK,
 	SLOTS,
 };
 void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *));

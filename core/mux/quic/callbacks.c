@@ -227,6 +227,23 @@ session_on_stateless_reset(ngtcp2_conn *conn, const ngtcp2_pkt_stateless_reset *
 	return 0;
 }
 
+/* A server has followed its client: what is said of the old address concerns it no more. */
+static int
+session_on_path(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_path *path,
+		const ngtcp2_path *old, ngtcp2_path_validation_result result, void *user)
+{
+	const ngtcp2_path *now = ngtcp2_conn_get_path(conn);
+	struct adit_addr remote = adit_addr_from(now->remote.addr, now->remote.addrlen);
+	struct quic_session *s = user;
+
+	(void)flags;
+	(void)path;
+	(void)old;
+	if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS)
+		adit_mux_set_remote(&s->base, &remote);
+	return 0;
+}
+
 /* The keys for the next change are made when the last change is over, whoever began it. */
 static int
 session_on_keys(ngtcp2_conn *conn, uint8_t *rx_secret, uint8_t *tx_secret,
@@ -268,6 +285,7 @@ const ngtcp2_callbacks quic_callbacks = {
 	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
 	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
 	.recv_datagram = session_on_datagram,
+	.path_validation = session_on_path,
 	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
 	.version_negotiation = ngtcp2_crypto_version_negotiation_cb,
 };

@@ -502,6 +502,18 @@ quic_endpoint_drain(struct quic_endpoint *ep)
 }
 
 void
+quic_endpoint_moved(struct quic_endpoint *ep)
+{
+	struct quic_session *s, *next;
+	uint64_t now = adit_now();
+
+	for (s = TAILQ_FIRST(&ep->sessions); s && !s->server; s = next) {
+		next = TAILQ_NEXT(s, all);
+		quic_session_move(s, now);
+	}
+}
+
+void
 quic_endpoint_close(struct quic_endpoint *ep, const struct adit_reason *why)
 {
 	static const struct adit_reason stopped = { .err = ADIT_ESTOPPED };
@@ -509,6 +521,7 @@ quic_endpoint_close(struct quic_endpoint *ep, const struct adit_reason *why)
 
 	if (!ep || ep->io.closed)
 		return;
+	network_unwatch(&ep->network);
 	io_hold(&ep->io);
 	io_close(&ep->io);
 	while ((s = TAILQ_FIRST(&ep->sessions))) {

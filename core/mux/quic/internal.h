@@ -5,6 +5,7 @@
  * stateless.c	what is answered without a session: version negotiation, Retry, resets, refusals
  * session.c	one connection as a mux: life and end	callbacks.c	what ngtcp2 tells it
  * transmit.c	what a session sends in one turn
+ * move.c	a dialled session whose way to the server changes
  * stream.c	streams as conns	flow.c	datagram flows as conns
  *
  * ngtcp2 is called from top-level callbacks (packets, timers, the flush) and from owners' calls on
@@ -25,6 +26,7 @@
 #include "core/mux/window.h"
 #include "core/runtime/idmap.h"
 #include "core/runtime/memory.h"
+#include "core/runtime/network.h"
 #include "core/runtime/worker.h"
 
 #define QUIC_RECV_BATCH	  8		/* buffers; used where the kernel finds nothing to join */
@@ -116,6 +118,7 @@ struct quic_endpoint {
 	struct quic_tx		 tx;
 	TAILQ_HEAD(, quic_stream) lingering;	/* by linger_until */
 	struct adit_timer	*linger;
+	struct network_watch	 network;
 	struct quic_stats	 stats;
 	bool			 draining;
 };
@@ -175,6 +178,9 @@ struct quic_session {
 	unsigned		 troubles;	/* how often, since something was heard */
 	uint64_t		 trouble_since, trouble_at;	/* the first of them, the last */
 	uint64_t		 probe_at;	/* another PING then; 0: none */
+	struct adit_addr sends_from; /* dialled, from a socket that is bound to no address: what
+	                              * the kernel chose; family 0: nothing */
+	uint64_t		 move_at;	/* another try to move then; 0: none */
 	struct adit_reason	 end;		/* set by a callback: why to end; text is static */
 	uint8_t alert; /* with end, in a handshake: TLS's word for it; 0: none */
 	char			 end_text[128];
@@ -330,6 +336,20 @@ bool quic_transmit(struct quic_session *s, uint64_t now);
 /* Puts c among those with something to send. */
 void quic_chan_send(struct quic_chan *c);
 void quic_chan_unlist(struct quic_chan *c);
+
+/* ---- move.c ---- */
+
+/* Notes where a session that begins sends from, and from then on hears of changes. */
+void quic_session_settle(struct quic_session *s);
+
+enum quic_way {
+	QUIC_WAY_SAME,
+	QUIC_WAY_NONE,
+	QUIC_WAY_NEW,	/* it has moved, will in a moment, or has ended */
+};
+
+/* Has a dialled session use the way to its peer that the machine has now. */
+enum quic_way quic_session_move(struct quic_session *s, uint64_t now);
 
 /* ---- stream.c ---- */
 

@@ -17,6 +17,10 @@
  * flow's number, so it may be lost; what does not fit a packet goes on a stream of the flow's own.
  * Nothing tells the peer that a flow has ended: idle time-outs do.
  *
+ * Ways: a session survives a change of either end's address. A server follows its client, whose new
+ * address is validated before more is sent there than came from it; a client whose machine has
+ * another way to the server moves to that at once.
+ *
  * What costs state: nothing before an Initial has passed the checks of quic_endpoint_new's limits;
  * TLS only with the first authentic handshake bytes. Over the limits clients prove their address by
  * a Retry, or are refused. Connection ids begin with the worker's number and the process's
@@ -82,6 +86,7 @@ struct quic_params {
 	unsigned		 n_versions;
 	uint64_t		 key_packets;	/* sent by us, after which the keys change: 2^22 */
 	uint64_t		 key_life;	/* time after which they do: 1 h */
+	bool			 stay;		/* tells the peer not to move to other addresses */
 	const struct quic_alpn *alpn; /* by preference, at least one; what the TLS configuration
 	                               * names is offered instead */
 	unsigned		 n_alpn;
@@ -128,6 +133,13 @@ struct quic_conf {
 	 */
 	void			(*trouble)(void *arg, const struct adit_worker *w,
 					   const struct adit_addr *peer, int err);
+
+	/*
+	 * optional, with arg: the own address from which the machine now reaches peer, in from.
+	 * False: there is no way. NULL: the kernel is asked.
+	 */
+	bool			(*source)(void *arg, const struct adit_addr *peer,
+					  struct adit_addr *from);
 };
 
 struct quic_stats {
@@ -165,6 +177,14 @@ void quic_endpoint_deliver(struct quic_endpoint *ep, const struct adit_packet *p
 
 /* What conf.trouble of another endpoint was called with; not told again. */
 void quic_endpoint_trouble(struct quic_endpoint *ep, const struct adit_addr *peer, int err);
+
+/*
+ * Addresses or routes of the machine have changed, perhaps: dialled sessions that another way leads
+ * to now go on over that (RFC 9000, section 9), or end with -ENETRESET where their peer does not
+ * allow it. Endpoints whose socket is bound to no address find out by themselves, and to those
+ * only this means something.
+ */
+void quic_endpoint_moved(struct quic_endpoint *ep);
 
 struct quic_target {
 	struct adit_addr		 addr;

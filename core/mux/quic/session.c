@@ -327,6 +327,13 @@ quic_session_trouble(struct quic_session *s, int err, uint64_t now)
 {
 	const struct adit_reason why = { .err = err, .text = "the peer's address is unreachable" };
 
+	enum quic_way way = s->server ? QUIC_WAY_SAME : quic_session_move(s, now);
+
+	if (way == QUIC_WAY_NEW)
+		return;
+	/* What fails on this machine says nothing of the peer: silence will, if that lasts. */
+	if (way == QUIC_WAY_NONE && s->state == QUIC_OPEN)
+		return;
 	if (s->state == QUIC_OPEN) {
 		session_doubt(s, now);
 	} else if (s->state == QUIC_OPENING && !s->heard && now - s->trouble_at > TROUBLE_PAUSE) {
@@ -340,11 +347,13 @@ quic_session_trouble(struct quic_session *s, int err, uint64_t now)
 uint64_t
 quic_session_due(const struct quic_session *s)
 {
-	if (s->state == QUIC_OPEN && s->probe_at)
-		return s->probe_at;
+	uint64_t due = UINT64_MAX;
+
 	if (s->state == QUIC_OPENING && !s->server && !s->heard)
 		return s->began + s->params.unheard;
-	return UINT64_MAX;
+	if (s->state == QUIC_OPEN && s->probe_at)
+		due = s->probe_at;
+	return s->state == QUIC_OPEN && s->move_at && s->move_at < due ? s->move_at : due;
 }
 
 bool
@@ -359,9 +368,15 @@ quic_session_do_due(struct quic_session *s, uint64_t now)
 		quic_session_end(s, &unheard, NULL, now);
 		return false;
 	}
-	s->probe_at = 0;
-	s->probing = true;
-	return true;
+	if (s->move_at && s->move_at <= now) {
+		s->move_at = 0;
+		quic_session_move(s, now);
+	}
+	if (s->probe_at && s->probe_at <= now) {
+		s->probe_at = 0;
+		s->probing = true;
+	}
+	return s->state != QUIC_ENDED;
 }
 
 void
@@ -623,6 +638,7 @@ session_transport(const struct quic_params *p, ngtcp2_transport_params *t)
 	t->initial_max_streams_uni = UNI_STREAMS;
 	t->active_connection_id_limit = 4;
 	t->max_datagram_frame_size = UINT16_MAX;
+	t->disable_active_migration = p->stay;
 }
 
 /* What failed before ngtcp2 knew the session: nobody has heard of it. */
@@ -741,6 +757,7 @@ quic_connect(struct quic_endpoint *ep, const struct quic_target *target, struct 
 		return NULL;
 	}
 	session_began(s, &path.path);
+	quic_session_settle(s);
 	return &s->base;
 }
 

@@ -4,10 +4,11 @@ gives a command that runs a program inside. Where the system does not allow it t
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -27,22 +28,37 @@ class Network:
 
     def __init__(self, holder: int) -> None:
         user = ["--user", "--preserve-credentials"] if USER else []
+        self.holder = holder
         self.enter = ["nsenter", "--target", str(holder), "--net", *user]
 
+    def run(self, *command: str) -> str:
+        """What a command prints that runs inside and has to succeed."""
+        return subprocess.run([*self.enter, *command], check=True, stdout=subprocess.PIPE, text=True).stdout
+
     def up(self) -> None:
-        subprocess.run([*self.enter, "ip", "link", "set", "lo", "up"], check=True)
+        self.run("ip", "link", "set", "lo", "up")
+
+    def join(self, other: Network, here: str, there: str) -> None:
+        """A cable between two networks: an interface at each end, down and without an address."""
+        self.run("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", str(other.holder))
+
+    def received(self, interface: str) -> int:
+        """Bytes that have come in by an interface."""
+        shown = json.loads(self.run("ip", "-json", "-stats", "link", "show", "dev", interface))
+        return shown[0]["stats64"]["rx"]["bytes"]
 
 
 @contextlib.contextmanager
-def network() -> Iterator[Network]:
-    _possible("--net")
+def network(within: Sequence[str] = ()) -> Iterator[Network]:
+    """within: enter of another one, so that both belong to the same who may join them."""
+    if not within:
+        _possible("--net")
     # It holds the namespace until its standard input ends; a line says that it is inside.
-    with subprocess.Popen(["unshare", *USER, "--net", "sh", "-c", "echo in; read line"],
+    with subprocess.Popen([*within, "unshare", *([] if within else USER), "--net", "sh", "-c", "echo $$; read line"],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdin and holder.stdout
-        holder.stdout.readline()
         try:
-            yield Network(holder.pid)
+            yield Network(int(holder.stdout.readline()))
         finally:
             holder.stdin.close()
             holder.wait()
