@@ -140,6 +140,8 @@ def memory(r: Running, effort: Effort) -> Point:
     point = {"idle": {f"{name} MB": value for name, value in idle.items()},
              "between requests": visitors(r, effort)}
     if r.client:
+        r.restart()  # so that what the visitors before left in the heap hides nothing
+        time.sleep(effort.warm_up)
         point["upgraded"] = visitors(r, effort, "upgrade")
     return point
 

@@ -111,9 +111,16 @@ class Running:
     def __enter__(self) -> Running:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
         for process in self.processes():
             process.stop()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def processes(self) -> list[Process]:
         return [p for p in (self.client, self.server) if p]

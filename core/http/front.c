@@ -148,13 +148,36 @@ front_tick(void *arg)
 
 /* ---- what the pump asks -------------------------------------------------------------------- */
 
+/* A pointer to the trailers is good until the next head is asked for. */
+static void
+front_take_trailers(struct front *f, bool response)
+{
+	if (!f->trailers[response])
+		f->trailers[response] = adit_exchange_head(response ? f->far : f->near);
+}
+
+/*
+ * The far side answers for the request from now on: nothing of its head is needed any more, here
+ * or at near, which lets go of it when it is asked for the next.
+ */
+static void
+front_answered(struct front *f)
+{
+	front_take_trailers(f, false);
+	if (f->opts.answered)
+		f->opts.answered(f->arg);
+}
+
 /* The far side's next head as near is to have it. 0 and none: there is no other now. */
 static int
 front_take_head(struct front *f)
 {
-	const struct adit_fields *head = adit_exchange_head(f->far);
+	const struct adit_fields *head;
 	int err;
 
+	if (f->trailers[1])
+		return 0;
+	head = adit_exchange_head(f->far);
 	if (!head)
 		return 0;
 	if (!adit_fields_status(head)) {
@@ -187,6 +210,7 @@ front_pass_response(struct front *f)
 			f->passed = true;
 			f->status = status;
 			front_limit(f, 0);
+			front_answered(f);
 		}
 		err = front_take_head(f);
 	}
@@ -201,7 +225,7 @@ front_head(void *arg, struct adit_conn *from, struct adit_conn *to)
 	(void)to;
 	if (from == &f->far->body)
 		return front_pass_response(f);
-	f->trailers[0] = adit_exchange_head(f->near);
+	front_take_trailers(f, false);
 	return 0;
 }
 
@@ -216,8 +240,7 @@ front_ended(void *arg, struct adit_conn *from, struct adit_conn *to)
 	const struct adit_fields **t = &f->trailers[response];
 	int err = 0;
 
-	if (!*t)
-		*t = adit_exchange_head(response ? f->far : f->near);
+	front_take_trailers(f, response);
 	if (*t)
 		err = adit_exchange_trailers(adit_exchange_of(to), *t);
 	if (err < 0 && err != -ENOTSUP)

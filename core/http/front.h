@@ -34,6 +34,12 @@ struct front_opts {
 	 * arg is done's.
 	 */
 	int		(*edit)(void *arg, struct adit_fields *response);
+
+	/*
+	 * optional: the final head of the response was passed on. The request will not be sent
+	 * again, and is no longer borrowed. Called once at most, from inside.
+	 */
+	void		(*answered)(void *arg);
 };
 
 struct front_result {
@@ -56,7 +62,7 @@ struct front_result {
 
 /*
  * Takes near (server side, head taken, no response begun) and far (client side, nothing sent).
- * request is the head for far: borrowed until done. done comes once, from the loop; far is closed
+ * request is the head for far: borrowed until answered or done. done comes once, from the loop; far is closed
  * before. NULL: out of memory; both are closed and done is not called. opts may be NULL.
  */
 struct front *http_front(struct adit_exchange *near, struct adit_exchange *far,

@@ -148,10 +148,11 @@ exchange_head(struct adit_exchange *base)
 	bool trailers = !x->arrived && x->trailers;
 	struct adit_fields *next = trailers ? x->trailers : x->arrived;
 
-	if (!next)
-		return NULL;
+	/* Who asks for the next is done with the last: it is not kept while a tunnel is open. */
 	adit_fields_free(x->given);
 	x->given = next;
+	if (!next)
+		return NULL;
 	if (trailers) {
 		x->trailers = NULL;
 	} else {

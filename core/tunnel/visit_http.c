@@ -246,6 +246,16 @@ request_done(void *arg, const struct front_result *result)
 	}
 }
 
+/* What was sent on is not sent again: a tunnel may last, and its head is let go. */
+static void
+request_answered(void *arg)
+{
+	struct http_request *r = arg;
+
+	adit_fields_free(r->head);
+	r->head = NULL;
+}
+
 static int
 request_open_back(struct http_request *r, struct adit_err *e)
 {
@@ -309,6 +319,7 @@ request_try(struct http_request *r)
 	const uint64_t limit = r->visit->shared->conf.read_timeout;
 	const struct front_opts opts = {
 		.open_timeout = limit, .head_timeout = limit, .half_closed = HALF_CLOSED_NS,
+		.answered = request_answered,
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 	struct adit_exchange *near = r->near;

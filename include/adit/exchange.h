@@ -104,7 +104,7 @@ struct adit_exchange_ops {
 
 	/*
 	 * The next head that arrived, or (after the body's end) the trailers; owned by x until the
-	 * next call or close. NULL: none yet.
+	 * next call (also one that finds none) or close. NULL: none yet.
 	 */
 	const struct adit_fields *(*head)(struct adit_exchange *x);
 

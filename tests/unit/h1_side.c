@@ -124,7 +124,7 @@ heads_add(struct side_text *t, const struct adit_fields *f)
 static void
 x_want(struct side *s)
 {
-	unsigned events = ADIT_HEAD;
+	unsigned events = s->hands_off && s->fields ? 0 : ADIT_HEAD;
 
 	if (!s->x || s->x_err)
 		return;
@@ -145,6 +145,8 @@ x_event(void *owner, struct adit_conn *c, unsigned events)
 		while ((f = adit_exchange_head(s->x))) {
 			heads_add(&s->heads, f);
 			s->fields = f;
+			if (s->hands_off)
+				break;		/* its fields are wanted: until the next */
 		}
 	if (s->hands_off) {
 		adit_conn_want(c, 0);
@@ -171,6 +173,7 @@ x_own(struct side *s, struct adit_conn *c)
 	s->x = adit_exchange_of(c);
 	assert_non_null(s->x);
 	s->body_ended = false;
+	s->fields = NULL;
 	s->x_err = 0;
 	adit_conn_own(c, x_event, s);
 	x_want(s);
