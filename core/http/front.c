@@ -29,6 +29,7 @@ struct front {
 	bool				 passed;	/* its final head, to near */
 	bool				 response_ended;
 	int				 status;
+	struct adit_conn		*raw[2];	/* below near and far: left to the caller */
 	struct adit_fields		*response;	/* a head on its way to near, owned */
 	const struct adit_fields	*trailers[2];	/* request's, response's; borrowed */
 	struct adit_pump		*pump;
@@ -65,9 +66,11 @@ front_report(struct front *f)
 	struct front_result r = { .status = f->status, .stats = f->stats, .err = f->err };
 	int near_err = f->near ? adit_conn_err(&f->near->body) : 0;
 
-	if (f->response_ended && !near_err)
+	if ((f->response_ended || f->raw[0]) && !near_err)
 		r.err = 0;	/* what else went wrong is the far side's, after its answer */
 	r.by_near = r.err && near_err;
+	r.raw[0] = f->raw[0];
+	r.raw[1] = f->raw[1];
 	if (f->near && (f->passed || r.by_near)) {
 		adit_conn_close(&f->near->body, r.err);
 		f->near = NULL;
@@ -106,7 +109,7 @@ front_pumped(void *arg, const struct adit_pump_stats *stats)
 
 	f->stats = *stats;
 	f->err = stats->err;
-	if (!f->err && !f->response_ended)
+	if (!f->err && !f->response_ended && !f->raw[0])
 		f->err = ADIT_ESTOPPED;
 	front_report(f);
 }
@@ -217,14 +220,34 @@ front_pass_response(struct front *f)
 	return err;
 }
 
+/* A 101 was passed on, and as yet nothing behind it. 0, or -ENOMEM. */
+static int
+front_leave(struct front *f)
+{
+	if (!h1_may_leave(f->near) || !h1_may_leave(f->far))
+		return 0;
+	f->raw[0] = h1_leave(f->near);
+	f->raw[1] = f->raw[0] ? h1_leave(f->far) : NULL;
+	if (f->raw[1]) {
+		adit_pump_stop(f->pump, 0);
+		return 0;
+	}
+	adit_conn_close(f->raw[0], -ENOMEM);
+	f->raw[0] = NULL;
+	return -ENOMEM;
+}
+
 static int
 front_head(void *arg, struct adit_conn *from, struct adit_conn *to)
 {
 	struct front *f = arg;
+	int err;
 
 	(void)to;
-	if (from == &f->far->body)
-		return front_pass_response(f);
+	if (from == &f->far->body) {
+		err = front_pass_response(f);
+		return err == 0 && f->opts.leave && f->status == 101 ? front_leave(f) : err;
+	}
 	front_take_trailers(f, false);
 	return 0;
 }

@@ -30,6 +30,12 @@ struct front_opts {
 					 * may be for ever */
 
 	/*
+	 * After a 101 the two connections below are handed out instead of being joined here, where
+	 * nothing of HTTP is left in them (usually): see raw below. Nobody needs exchanges then.
+	 */
+	bool		 leave;
+
+	/*
 	 * optional: the response's head (interim ones too), about to be sent to near: to be edited.
 	 * arg is done's.
 	 */
@@ -54,6 +60,12 @@ struct front_result {
 	 * connection and may be repeated (RFC 9110, 9.2.2).
 	 */
 	bool			 again;
+
+	/*
+	 * As front_opts.leave asks for: those below near and far, the caller's; both exchanges are
+	 * closed, their sessions have ended. Else NULL.
+	 */
+	struct adit_conn	*raw[2];
 	int			 status;	/* of the final response passed on; 0: none */
 	int			 err;		/* 0: passed on whole; else why not */
 	bool			 by_near;	/* the visitor's side failed, else the far one */

@@ -57,6 +57,20 @@ struct adit_mux *h1_client(struct adit_conn *lower, const struct h1_conf *conf);
 bool h1_client_idle(const struct adit_mux *m);
 
 /*
+ * After a 101: the connection below x, which carries nothing but the other protocol's bytes from
+ * now on. Whether that can be had now: not while some of HTTP is unsent, nor where x is of another
+ * version or has failed, or the peer has ended already.
+ */
+bool h1_may_leave(struct adit_exchange *x);
+
+/*
+ * Where it may: takes it, what was read too far given back to it; without an owner, nothing wanted.
+ * The session it was of ends (-ESHUTDOWN); x and that remain to be closed. NULL: out of memory, x
+ * has failed.
+ */
+struct adit_conn *h1_leave(struct adit_exchange *x);
+
+/*
  * Whether f asks to leave HTTP/1.1, or says that this is done: Upgrade and "Connection: upgrade"
  * (RFC 9110, 7.8).
  */

@@ -190,6 +190,30 @@ static const struct adit_exchange_ops h1_exchange_ops = {
 	.trailers = exchange_trailers,
 };
 
+/* Neither side has a byte of HTTP left, and none of the other protocol's was lost on the way. */
+static bool
+h1_is_bare(const struct h1 *h)
+{
+	return h->lower && h->opened && !h->closing && h->rx == H1_RX_BODY &&
+	       h->tx == H1_TX_BODY && h->rx_framing == H1_RAW && h->tx_framing == H1_RAW &&
+	       !h->out.len && !h->blocked && !h->lower_ended && !adit_conn_err(h->lower);
+}
+
+bool
+h1_may_leave(struct adit_exchange *base)
+{
+	struct h1_exchange *x = exchange_of_base(base);
+
+	return base->body.ops == &h1_exchange_ops.body && x->h && h1_is_bare(x->h) &&
+	       !adit_conn_err(&base->body) && !base->body.core->unread;
+}
+
+struct adit_conn *
+h1_leave(struct adit_exchange *base)
+{
+	return h1_yield_lower(exchange_of_base(base)->h);
+}
+
 void
 h1_exchange_head(struct h1_exchange *x, struct adit_fields *f)
 {

@@ -125,6 +125,40 @@ h1_finish(struct h1 *h, int err, const char *why)
 	h1_update(h);
 }
 
+/* What was read too far is not h's but of what comes now. 0, or -ENOMEM. */
+static int
+h1_unread(struct h1 *h)
+{
+	size_t room, len;
+	char *scratch = adit_worker_scratch(adit_mux_worker(&h->base), &room);
+
+	len = queue_take(&h->in, scratch, room);
+	adit_mux_moved(&h->base, 0 - (uint64_t)len, 0);
+	return adit_conn_unread(h->lower, scratch, len);
+}
+
+struct adit_conn *
+h1_yield_lower(struct h1 *h)
+{
+	struct adit_conn *lower = h->lower;
+	int err = h1_unread(h);
+
+	if (err < 0) {
+		h1_abort(h, err, adit_strerror(err));
+		return NULL;
+	}
+	adit_conn_own(lower, NULL, NULL);
+	adit_conn_want(lower, 0);
+	adit_mux_fail(&h->base, &(struct adit_reason){ .err = -ESHUTDOWN, .text = "upgraded" });
+	h1_detach(h, 0);
+	h->lower = NULL;
+	h->deadline = 0;
+	adit_timer_stop(h->timer);
+	queue_fini(&h->in);
+	queue_fini(&h->out);
+	return lower;
+}
+
 void
 h1_mux_close(struct adit_mux *m, const struct adit_reason *why)
 {

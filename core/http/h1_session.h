@@ -135,6 +135,9 @@ void h1_finish(struct h1 *h, int err, const char *why);
 /* The deadline is that many ns from now; 0: none. Costs no timer most of the time. */
 void h1_set_deadline(struct h1 *h, uint64_t ns);
 
+/* Takes lower, which ends h; what was read too far is given back to it. NULL: h was aborted. */
+struct adit_conn *h1_yield_lower(struct h1 *h);
+
 /* Reads on in heads from what was read too far. */
 void h1_parse_ahead(struct h1 *h);
 

@@ -64,6 +64,16 @@ struct visit_start {
  */
 void visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start);
 
+/* What HTTP leaves behind when a visitor's connection has become another protocol's. */
+struct upgrade {
+	struct adit_conn	*visitor, *far;	/* with nobody's bytes but that protocol's */
+	struct adit_traffic	 before;	/* of HTTP, as the visitor's side had it */
+	unsigned		 requests;
+};
+
+/* Joins the two, which it takes, until both have ended. s: as above; id and up are borrowed. */
+void visit_upgraded(struct entry_shared *s, const struct visit_id *id, const struct upgrade *up);
+
 /* TLS by SNI: takes c, opens the tunnel for the host and joins the two. */
 void visit_tls(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start);
 

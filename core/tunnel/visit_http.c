@@ -94,15 +94,21 @@ visit_log_end(const struct http_visit *v)
 }
 
 static void
-visit_end(struct http_visit *v, const char *by, const char *how)
+visit_free(struct http_visit *v)
 {
-	visit_ended(v, by, how);
-	visit_log_end(v);
 	visit_drop_kept(v);
 	adit_mux_close(v->front, NULL);
 	adit_activity_end(&v->activity);
 	entry_shared_put(v->shared);
 	free(v);
+}
+
+static void
+visit_end(struct http_visit *v, const char *by, const char *how)
+{
+	visit_ended(v, by, how);
+	visit_log_end(v);
+	visit_free(v);
 }
 
 /* ---- the end of a request --------------------------------------------------------- */
@@ -222,6 +228,19 @@ visit_see_end(struct http_visit *v, const struct front_result *result)
 			    result->stats.how);
 }
 
+/* What was HTTP ends here without a line in the log: that comes when what it became ends. */
+static void
+visit_upgrade(struct http_visit *v, struct adit_conn *const raw[2])
+{
+	const struct upgrade up = {
+		.visitor = raw[0], .far = raw[1], .before = *adit_mux_traffic(v->front),
+		.requests = v->requests,
+	};
+
+	visit_upgraded(v->shared, &v->id, &up);
+	visit_free(v);
+}
+
 static void
 request_done(void *arg, const struct front_result *result)
 {
@@ -232,7 +251,10 @@ request_done(void *arg, const struct front_result *result)
 	r->near = result->near;
 	r->status = result->status;
 	visit_see_end(v, result);
-	if (!result->err) {
+	if (result->raw[0]) {
+		request_end(r, 0);
+		visit_upgrade(v, result->raw);
+	} else if (!result->err) {
 		request_end(r, 0);
 	} else if (request_moves(r, result)) {
 		adit_mux_close(r->back, NULL);
@@ -319,7 +341,7 @@ request_try(struct http_request *r)
 	const uint64_t limit = r->visit->shared->conf.read_timeout;
 	const struct front_opts opts = {
 		.open_timeout = limit, .head_timeout = limit, .half_closed = HALF_CLOSED_NS,
-		.answered = request_answered,
+		.leave = true, .answered = request_answered,
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 	struct adit_exchange *near = r->near;

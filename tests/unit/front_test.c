@@ -237,6 +237,62 @@ upgrades_pass(void **state)
 	bed_free(b);
 }
 
+static void
+expect_bytes(struct adit_conn *c, const char *text)
+{
+	char buf[64];
+
+	assert_int_equal(adit_conn_read(c, buf, sizeof(buf)), strlen(text));
+	assert_memory_equal(buf, text, strlen(text));
+	assert_int_equal(adit_conn_read(c, buf, sizeof(buf)), -EAGAIN);
+}
+
+/* Nothing of HTTP is left then, and what came too early on either side is not lost. */
+static void
+an_upgrade_leaves_the_connections(void **state)
+{
+	struct bed *b = bed_new(*state, false);
+
+	request(b, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nearly");
+	join(b, &(struct front_opts){ .leave = true });
+	side_settle(b->far);
+	side_send(b->far, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: "
+			  "Upgrade\r\n\r\nhi");
+	side_settle(b->far);
+	side_expect(b->near, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: "
+			     "Upgrade\r\n\r\n");
+	assert_true(b->done);
+	assert_int_equal(b->result.status, 101);
+	assert_int_equal(b->result.err, 0);
+	assert_null(b->result.near);
+	assert_non_null(b->result.raw[0]);
+	expect_bytes(b->result.raw[0], "early");
+	expect_bytes(b->result.raw[1], "hi");
+	assert_int_equal(b->near->mux_err, -ESHUTDOWN);
+	assert_int_equal(b->far->mux_err, -ESHUTDOWN);
+	adit_conn_close(b->result.raw[0], 0);
+	adit_conn_close(b->result.raw[1], 0);
+	bed_free(b);
+}
+
+/* Any other response is joined as ever. */
+static void
+a_refused_upgrade_leaves_nothing(void **state)
+{
+	struct bed *b = bed_new(*state, false);
+
+	request(b, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
+	join(b, &(struct front_opts){ .leave = true });
+	side_settle(b->far);
+	side_send(b->far, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno");
+	side_settle(b->far);
+	side_expect(b->near, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno");
+	assert_true(b->done);
+	assert_null(b->result.raw[0]);
+	assert_null(b->result.raw[1]);
+	bed_free(b);
+}
+
 /* A kept connection that was closed meanwhile: another one serves the request. */
 static void
 a_dead_connection_is_replaced(void **state)
@@ -567,6 +623,8 @@ main(void)
 		TEST(large_bodies_pass_whole),
 		TEST(head_requests_pass),
 		TEST(upgrades_pass),
+		TEST(an_upgrade_leaves_the_connections),
+		TEST(a_refused_upgrade_leaves_nothing),
 		TEST(a_dead_connection_is_replaced),
 		TEST(what_may_not_be_repeated_is_not),
 		TEST(an_interim_answer_is_no_answer),
