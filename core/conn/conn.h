@@ -21,13 +21,13 @@ struct adit_conn_core {
 	unsigned		 flags;		/* enum adit_conn_flag */
 	int			 err;		/* latched */
 	uint16_t		 asked_port;
+	bool			 vital;		/* see conn_set_vital */
 	char			*asked;		/* owned */
 	uint8_t			*unread;	/* bytes given back, owned; NULL when none */
 	uint32_t		 unread_start, unread_len;
 	struct adit_timer	*deadline;
 	struct adit_component	*component;	/* referenced */
 	const char		*service;	/* borrowed */
-	bool			 vital;		/* see conn_set_vital */
 	void			(*watch)(void *arg, int err);	/* see conn_watch_open */
 	void			*watch_arg;
 	atomic_uint		*count;		/* see conn_count */

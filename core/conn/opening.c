@@ -199,6 +199,21 @@ opening_set(struct adit_conn *c, struct adit_conn *lower)
 		adit_conn_want(lower, ADIT_OPEN);
 }
 
+struct adit_conn *
+opening_unwrap(struct adit_conn *c)
+{
+	struct adit_conn *lower;
+
+	if (c->ops != &opening_ops || !adit_conn_is_open(c) || adit_conn_err(c) || c->core->unread)
+		return c;
+	lower = opening_of(c)->lower;
+	opening_of(c)->lower = NULL;
+	adit_conn_own(lower, NULL, NULL);
+	adit_conn_want(lower, 0);
+	adit_conn_close(c, 0);
+	return lower;
+}
+
 void
 opening_fail(struct adit_conn *c, int err)
 {

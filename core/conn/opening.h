@@ -21,6 +21,12 @@ struct adit_conn *opening_new(struct adit_worker *w, void (*cancel)(void *arg), 
  */
 void opening_set(struct adit_conn *c, struct adit_conn *lower);
 
+/*
+ * For an owner that will keep c for long: the lower conn of one that is open, which is closed in
+ * exchange, without an owner and nothing wanted. Any other conn is answered as it is.
+ */
+struct adit_conn *opening_unwrap(struct adit_conn *c);
+
 /* Fails it instead. */
 void opening_fail(struct adit_conn *c, int err);
 

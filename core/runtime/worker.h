@@ -116,10 +116,10 @@ struct io {
 	void			(*cut)(struct io *io);
 	uint8_t			 want, ready;
 	uint8_t			 ran;		/* the turn it was called in last; 0: in none */
-	bool			 queued;	/* in the run queue, or buried */
-	bool			 closed;
-	bool			 lingering;	/* closed, and held: in its worker's list */
-	bool			 starving;	/* see io_starve */
+	bool			 queued : 1;	/* in the run queue, or buried */
+	bool			 closed : 1;
+	bool			 lingering : 1;	/* closed, and held: in its worker's list */
+	bool			 starving : 1;	/* see io_starve */
 	uint16_t		 holds;
 	struct io		*next;		/* in the run queue, or in the graveyard */
 	TAILQ_ENTRY(io)		 entry;		/* in its worker's lingering, or starving */

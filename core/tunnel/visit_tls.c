@@ -6,6 +6,7 @@
 #include <adit/log.h>
 #include <adit/pump.h>
 
+#include "core/conn/opening.h"
 #include "core/service/ending.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
@@ -136,7 +137,7 @@ tls_visit_event(void *owner, struct adit_conn *far, unsigned events)
 		tls_visit_refuse(v, adit_conn_err(far));
 		return;
 	}
-	v->pump = adit_pump(v->visitor, far, &opts, tls_visit_done, v);
+	v->pump = adit_pump(v->visitor, opening_unwrap(far), &opts, tls_visit_done, v);
 	if (!v->pump)
 		tls_visit_free(v);
 }

@@ -4,6 +4,7 @@
 
 #include <adit/pump.h>
 
+#include "core/conn/opening.h"
 #include "core/service/ending.h"
 #include "core/tunnel/visit.h"
 
@@ -78,7 +79,7 @@ visit_upgraded(struct entry_shared *s, const struct visit_id *id, const struct u
 	u->shared = entry_shared_get(s);
 	u->activity.stop = upgraded_stop;
 	adit_activity_begin(&u->activity, s->conf.component, adit_conn_worker(up->visitor));
-	u->pump = adit_pump(up->visitor, up->far, &opts, upgraded_done, u);
+	u->pump = adit_pump(up->visitor, opening_unwrap(up->far), &opts, upgraded_done, u);
 	if (!u->pump)
 		upgraded_free(u);
 }
