@@ -9,13 +9,13 @@
 #include <adit/log.h>
 #include <adit/plugin.h>
 
+#include "core/conn/ending.h"
 #include "core/conn/opening.h"
 #include "core/conn/tls_creds.h"
 #include "core/conn/udp.h"
 #include "core/mux/liveness.h"
 #include "core/mux/quic/opts.h"
 #include "core/runtime/resolver.h"
-#include "core/service/ending.h"
 
 /*
  * Streams that a server may open which opens one for each visitor: granting them costs nothing, and

@@ -9,7 +9,7 @@
 #include <adit/plugin.h>
 #include <adit/pump.h>
 
-#include "core/service/ending.h"
+#include "core/conn/ending.h"
 #include "core/wire/proxy.h"
 
 #define HALF_CLOSED_NS ADIT_SECONDS(60)

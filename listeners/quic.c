@@ -10,6 +10,7 @@
 #include <adit/log.h>
 #include <adit/plugin.h>
 
+#include "core/conn/ending.h"
 #include "core/conn/listen.h"
 #include "core/conn/tls_creds.h"
 #include "core/conn/udp.h"
@@ -17,7 +18,6 @@
 #include "core/mux/quic/group.h"
 #include "core/mux/quic/opts.h"
 #include "core/service/component.h"
-#include "core/service/ending.h"
 #include "core/service/secret.h"
 
 struct quic_listener {

@@ -10,7 +10,7 @@
 #include <adit/log.h>
 #include <adit/plugin.h>
 
-#include "core/service/ending.h"
+#include "core/conn/ending.h"
 
 /*
  * Pauses between attempts: doubled from the first, bounded tightly during the first minute of an
@@ -92,10 +92,10 @@ static void
 rtcp_log_lost(const struct rtcp_bind *b, int err, const char *text, uint64_t pause)
 {
 	const struct ending end = rtcp_ending(b, err);
+	char reason[ENDING_REASON];
 
-	ending_log(&end, ADIT_LOG_WARN, "accept: %s%s%s, retrying in %llums", adit_strerror(err),
-		   text && *text ? ": " : "", text ? text : "",
-		   (unsigned long long)(pause / ADIT_MS(1)));
+	ending_log(&end, ADIT_LOG_WARN, "accept: %s, retrying in %llums",
+		   ending_reason(err, text, reason), (unsigned long long)(pause / ADIT_MS(1)));
 }
 
 /*

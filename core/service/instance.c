@@ -13,17 +13,15 @@ struct instance_base {
 	struct adit_component	*component;
 };
 
-/* Whether e is about a value of node, which is its place then. */
+/* Says e there if it is about a value of there's node, and whether it is. */
 static bool
-source_refuse_in(const struct instance_source *from, const struct adit_tree *node,
-		 const struct tree_path *path, const char *text, const struct adit_err *e)
+source_refuse_in(const struct place *there, const struct adit_err *e)
 {
-	const struct adit_tree *found = place_find(node, text);
-	const struct place at = { .node = found, .path = path, .errs = from->at.errs };
+	const struct adit_tree *found = place_find(there->node, e->text);
 
-	if (!found || found == node)
+	if (!found || found == there->node)
 		return false;
-	place_refuse(&at, e);
+	place_refuse(there, e);
 	return true;
 }
 
@@ -35,13 +33,21 @@ static int
 source_refuse(const struct instance_source *from, const struct adit_err *e)
 {
 	const struct tls_conf *tls = from->conf->kind == ADIT_LISTENER ? from->default_tls : NULL;
-	const struct tree_path metadata = { .up = from->at.path, .key = "metadata" };
+	const struct tree_path below = { .up = from->at.path, .key = "metadata" };
 	const struct tree_path top = { .key = "tls" };
+	const struct place metadata = {
+		.node = from->conf->metadata, .path = &below, .errs = from->at.errs,
+	};
+	const struct place certificate = {
+		.node = tls ? tls->node : NULL, .path = &top, .errs = from->at.errs,
+	};
+	struct adit_err of_it = ADIT_ERR_INIT;
 
-	if (source_refuse_in(from, from->conf->metadata, &metadata, e->text, e))
+	if (source_refuse_in(&metadata, e))
 		return e->code;
-	if (tls && strncmp(e->text, "tls: ", 5) == 0 &&
-	    source_refuse_in(from, tls->node, &top, e->text + 5, e))
+	if (strncmp(e->text, "tls: ", 5) == 0)
+		adit_err_set(&of_it, e->code, "%s", e->text + 5);
+	if (of_it.code && source_refuse_in(&certificate, &of_it))
 		return e->code;
 	return place_refuse(&from->at, e);
 }

@@ -5,13 +5,13 @@
 #include <adit/log.h>
 
 #include "core/conn/conn.h"
+#include "core/conn/ending.h"
 #include "core/conn/listen.h"
 #include "core/conn/ws.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/service/auth.h"
 #include "core/service/component.h"
-#include "core/service/ending.h"
 #include "core/service/forwarder.h"
 #include "core/service/instance.h"
 #include "core/service/service.h"

@@ -4,9 +4,9 @@
 
 #include <adit/log.h>
 
+#include "core/conn/ending.h"
 #include "core/mux/liveness.h"
 #include "core/mux/mux.h"
-#include "core/service/ending.h"
 #include "core/tunnel/kept.h"
 #include "core/tunnel/table.h"
 
@@ -138,24 +138,20 @@ bound_drain(struct bound *b)
 		adit_timer_set(b->drain, DRAIN_NS);
 }
 
-static const char *
-bound_how(int err)
-{
-	if (err == -ESHUTDOWN)
-		return "EOF";
-	return adit_strerror(err ? err : ADIT_ESTOPPED);
-}
-
 void
 bound_end(struct bound *b, struct ending *end, const struct adit_reason *why)
 {
+	int err = why->err ? why->err : ADIT_ESTOPPED;
+	char reason[ENDING_REASON];
+
 	end->kind = "handler";
 	end->tunnel = b->tunnel;
 	end->connector = b->connector;
 	end->by = why->err ? ending_by(why->err, "client") : NULL;
-	end->how = ending_how(why->err ? why->err : ADIT_ESTOPPED);
-	ending_log(end, ADIT_LOG_INFO, "connector %s: %s%s%s", b->connector, bound_how(why->err),
-		   why->text ? ": " : "", why->text ? why->text : "");
+	end->how = ending_how(err);
+	/* An end in order has no error to speak of. */
+	ending_log(end, ADIT_LOG_INFO, "connector %s: %s", b->connector,
+		   ending_reason(err == -ESHUTDOWN && why->text ? 0 : err, why->text, reason));
 	bound_leave(b);
 	adit_activity_end(&b->activity);
 }

@@ -5,12 +5,12 @@
 
 #include <adit/log.h>
 
+#include "core/conn/ending.h"
 #include "core/conn/listen.h"
 #include "core/conn/tcp.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/service/component.h"
-#include "core/service/ending.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/proxy.h"

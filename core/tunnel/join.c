@@ -7,7 +7,7 @@
 #include <adit/log.h>
 #include <adit/pump.h>
 
-#include "core/service/ending.h"
+#include "core/conn/ending.h"
 
 #define HALF_CLOSED_NS ADIT_SECONDS(60)
 

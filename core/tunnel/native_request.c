@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/service/ending.h"
+#include "core/conn/ending.h"
 #include "core/tunnel/endpoint.h"
 #include "core/tunnel/join.h"
 #include "core/tunnel/native_conn.h"

@@ -5,7 +5,7 @@
 
 #include <adit/mux.h>
 
-#include "core/service/ending.h"
+#include "core/conn/ending.h"
 #include "core/tunnel/native_control.h"
 
 /* For a client to reach the target and say so: an HTTP visitor's own limit is shorter, mostly. */

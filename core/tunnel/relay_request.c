@@ -4,8 +4,8 @@
 
 #include <adit/log.h>
 
+#include "core/conn/ending.h"
 #include "core/service/component.h"
-#include "core/service/ending.h"
 #include "core/tunnel/endpoint.h"
 #include "core/tunnel/join.h"
 #include "core/tunnel/relay_conn.h"

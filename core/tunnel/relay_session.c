@@ -4,8 +4,8 @@
 
 #include <adit/tunnel.h>
 
+#include "core/conn/ending.h"
 #include "core/mux/liveness.h"
-#include "core/service/ending.h"
 #include "core/tunnel/relay_conn.h"
 #include "core/tunnel/relay_session.h"
 

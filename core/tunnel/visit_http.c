@@ -12,12 +12,12 @@
 #include <adit/log.h>
 #include <adit/pump.h>
 
+#include "core/conn/ending.h"
 #include "core/http/front.h"
 #include "core/http/h1.h"
 #include "core/http/respond.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
-#include "core/service/ending.h"
 #include "core/tunnel/forwarded.h"
 #include "core/tunnel/kept.h"
 #include "core/tunnel/table.h"

@@ -6,8 +6,8 @@
 #include <adit/log.h>
 #include <adit/pump.h>
 
+#include "core/conn/ending.h"
 #include "core/conn/opening.h"
-#include "core/service/ending.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "core/service/ending.h"
+#include "core/conn/ending.h"
 #include "tests/unit/wire_end.h"
 
 static void
@@ -47,6 +47,31 @@ each_failure_has_its_word(void **state)
 	assert_null(ending_side(-1, "a", "b"));
 }
 
+/* What is known of a failure comes from many places, some of which say what the error means. */
+static void
+nothing_is_said_twice(void **state)
+{
+	static const struct {
+		int		 err;
+		const char	*text, *said;
+	} rows[] = {
+		{ -ECONNRESET, NULL, "Connection reset by peer" },
+		{ -ECONNRESET, "", "Connection reset by peer" },
+		{ -ECONNRESET, "Connection reset by peer", "Connection reset by peer" },
+		{ -ECONNREFUSED, "node a: connection refused", "node a: connection refused" },
+		{ -EADDRINUSE, "listen :1: Address already in use: x",
+		  "listen :1: Address already in use: x" },
+		{ ADIT_EUNAUTH, "who are you", "unauthorized: who are you" },
+		{ ADIT_EUNAUTH, "Unauthorized", "Unauthorized" },
+		{ 0, "closed by the peer", "closed by the peer" },
+	};
+	char buf[ENDING_REASON];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		assert_string_equal(ending_reason(rows[i].err, rows[i].text, buf), rows[i].said);
+}
+
 /* What was read, given back and read again counts once. */
 static void
 bytes_are_those_of_the_conn(void **state)
@@ -75,6 +100,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_failure_has_its_word),
+		cmocka_unit_test(nothing_is_said_twice),
 		cmocka_unit_test_setup_teardown(bytes_are_those_of_the_conn, loop_setup,
 						loop_teardown),
 	};

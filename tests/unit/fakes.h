@@ -1,8 +1,8 @@
 /*
  * Plugins of every kind, through the public tables alone, that write down what they are asked for
  * and fail where their options say. Listener, handler, dialer, connector and layer "fake";
- * connector "fake1" cannot bind; stack "faked" is layer "fake" over "fake". Options of all: `fail` (init,
- * open, start, dial, connect, bind, layer), `file`, which a failing init names.
+ * connector "fake1" cannot bind; stack "faked" is layer "fake" over "fake". Options of all: `fail`
+ * (init, open, start, dial, connect, bind, layer), `file`, which a failing init names.
  */
 #ifndef ADIT_TEST_FAKES_H
 #define ADIT_TEST_FAKES_H

@@ -208,6 +208,22 @@ session_ends_with_the_conn_below(void **state)
 	rig_end(&r);
 }
 
+/* What the error says is not said again as its text. */
+static void
+a_reset_below_has_no_text_of_its_own(void **state)
+{
+	struct smux_conf conf = quiet(false, 2);
+	struct rig r = rig_new(*state, &conf, 8 * MIB);
+
+	rig_start(&r);
+	adit_conn_close(r.wire, -ECONNRESET);
+	r.wire = NULL;
+	loop_turn(*state, 8);
+	assert_int_equal(adit_mux_reason(r.mux)->err, -ECONNRESET);
+	assert_null(adit_mux_reason(r.mux)->text);
+	rig_end(&r);
+}
+
 /* ---- faults --------------------------------------------------------------------- */
 static void
 violations_end_the_session(void **state)
@@ -625,6 +641,7 @@ main(void)
 		LOOP_TEST(stream_that_said_nothing_is_not_announced),
 		LOOP_TEST(session_close_flushes),
 		LOOP_TEST(session_ends_with_the_conn_below),
+		LOOP_TEST(a_reset_below_has_no_text_of_its_own),
 		LOOP_TEST(violations_end_the_session),
 		LOOP_TEST(oddities_are_ignored),
 		LOOP_TEST(consumed_beyond_sent_fails_the_stream),

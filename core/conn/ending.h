@@ -39,6 +39,13 @@ const char *ending_by(int err, const char *peer);
 /* Which of two sides ended a pump: a, b, or NULL, as its stats say. */
 const char *ending_side(int side, const char *a, const char *b);
 
+/*
+ * Why something ended, said once: text (a reason's, an error's, a peer's; NULL or "": none), with
+ * what err means in front where that is not in it. Valid as long as text and buf.
+ */
+#define ENDING_REASON 512
+const char *ending_reason(int err, const char *text, char buf[ENDING_REASON]);
+
 /* Writes the line: the fields of n that are known, then the text. Any thread. */
 void ending_log(const struct ending *n, enum adit_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

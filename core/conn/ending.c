@@ -1,8 +1,9 @@
-#include "core/service/ending.h"
+#include "core/conn/ending.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define FIELDS_MAX 16
 
@@ -82,6 +83,19 @@ ending_side(int side, const char *a, const char *b)
 	default:
 		return NULL;
 	}
+}
+
+const char *
+ending_reason(int err, const char *text, char buf[ENDING_REASON])
+{
+	const char *meaning = adit_strerror(err);
+
+	if (!text || !*text)
+		return meaning;
+	if (!err || strcasestr(text, meaning))
+		return text;
+	snprintf(buf, ENDING_REASON, "%s: %s", meaning, text);
+	return buf;
 }
 
 /* Of HTTP alone. */
