@@ -1,8 +1,88 @@
 #include "core/tunnel/request.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include <adit/log.h>
+
+#include "core/conn/ending.h"
 #include "core/wire/hostname.h"
+
+void
+request_begin(struct request *r, struct adit_conn *c, const struct request_conf *conf,
+	      adit_conn_cb *owner)
+{
+	r->conf = conf;
+	r->conn = c;
+	adit_activity_begin(&r->activity, conf->component, adit_conn_worker(c));
+	adit_conn_own(c, owner, r);
+	adit_conn_deadline(c, (unsigned)(conf->read_timeout / ADIT_MS(1)));
+	adit_conn_want(c, ADIT_READ);
+}
+
+void
+request_end(struct request *r)
+{
+	adit_activity_end(&r->activity);
+}
+
+int
+request_lost_why(const struct request *r, int err, size_t got)
+{
+	if (err != -ECONNRESET || adit_conn_err(r->conn))
+		return err;
+	return got ? ADIT_ETRUNCATED : -ESHUTDOWN;	/* the end, and not a reset */
+}
+
+void
+request_log_lost(const struct request *r, int err, const char *text)
+{
+	struct ending end = ending_of(r->activity.component, r->conn);
+
+	end.kind = "handler";
+	end.by = ending_by(err, "peer");
+	end.how = ending_how(err);
+	ending_log(&end, ADIT_LOG_WARN, "no request: %s", text ? text : adit_strerror(err));
+}
+
+void
+request_log_refused(const struct request *r, const char *what, const char *reason,
+		    const struct adit_uuid *tunnel)
+{
+	struct ending end = ending_of(r->activity.component, r->conn);
+	char id[37] = "-";
+
+	if (tunnel) {
+		adit_uuid_format(tunnel, id);
+		end.tunnel = id;
+	}
+	end.kind = "handler";
+	end.how = "refused";
+	ending_log(&end, ADIT_LOG_WARN, "%s refused: %s, tunnel=%s", what, reason, id);
+}
+
+void
+request_log_bind(const struct request *r, const struct bound_conf *bound)
+{
+	char tunnel[37], connector[37];
+
+	adit_uuid_format(&bound->tunnel, tunnel);
+	adit_uuid_format(&bound->connector, connector);
+	adit_conn_log(r->conn, ADIT_LOG_INFO, "bind: tunnel=%s, connector=%s, weight=%u", tunnel,
+		      connector, bound->weight);
+}
+
+void
+request_log_unbound(const struct bound_conf *bound, int err)
+{
+	char tunnel[37];
+
+	adit_uuid_format(&bound->tunnel, tunnel);
+	adit_log(adit_component_log(bound->component), ADIT_LOG_WARN,
+		 ADIT_FIELDS(ADIT_STR("service", adit_component_name(bound->component)),
+			     ADIT_STR("tunnel", tunnel)),
+		 "bind: %s", adit_strerror(err));
+}
 
 int
 request_route(const struct request_conf *conf, struct adit_worker *w, const struct adit_uuid *named,

@@ -8,6 +8,7 @@
 #include <adit/plugin.h>
 
 #include "core/mux/smux.h"
+#include "core/tunnel/bound.h"
 
 struct request_conf {
 	struct adit_component	*component;	/* the handler's */
@@ -24,6 +25,42 @@ struct request_conf {
 	uint64_t		 read_timeout;	/* ns, for the whole request; 0: no limit */
 	struct smux_conf	 smux;		/* of the sessions of clients */
 };
+
+/* One that is read and served: the first member of each wire's own. */
+struct request {
+	struct adit_activity		 activity;
+	const struct request_conf	*conf;		/* lives as long as activity's component */
+	struct adit_conn		*conn;		/* owned, until it is given away */
+};
+
+/*
+ * Begins r, whose activity.stop is set, for c: owner is called (with r) when there is something to
+ * read, or at conf's limit. On c's worker, as all below.
+ */
+void request_begin(struct request *r, struct adit_conn *c, const struct request_conf *conf,
+		   adit_conn_cb *owner);
+
+/* r is no activity any more; the conn is as it was. */
+void request_end(struct request *r);
+
+/* Why a request of which got bytes are there will not be whole, where reading it gave err: an end is
+ * told from a reset. */
+int request_lost_why(const struct request *r, int err, size_t got);
+
+/*
+ * The last line of r's conn: it was closed by its peer, by its limit, or said what is no request
+ * (text; NULL: err says it). To be called before the conn is closed, as below.
+ */
+void request_log_lost(const struct request *r, int err, const char *text);
+
+/* The same of a request ("request", "visitor") that was refused for that reason; tunnel: the one it
+ * was about, NULL: none. */
+void request_log_refused(const struct request *r, const char *what, const char *reason,
+			 const struct adit_uuid *tunnel);
+
+/* That a client's bind is served, and that it could not be: err. */
+void request_log_bind(const struct request *r, const struct bound_conf *bound);
+void request_log_unbound(const struct bound_conf *bound, int err);
 
 /*
  * Which tunnel a visitor gets who names one and a host ("" if none): through a public entry point
