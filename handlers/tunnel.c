@@ -244,7 +244,8 @@ tunnel_open_entry(struct tunnel_handler *t, struct tunnel_entrypoint *n, struct 
 {
 	char text[ADIT_ADDR_TEXT], owner[300];
 	const struct entry_conf conf = {
-		.component = t->base.component, .addr = n->addr, .owner = owner, .node = t->node,
+		.component = t->base.component, .sockets = t->base.component->sockets,
+		.addr = n->addr, .owner = owner, .node = t->node,
 		.lookup = tunnel_entry_lookup, .arg = n, .read_timeout = t->entry_timeout,
 		.keepalive = t->keepalive, .proxy_protocol = t->proxy_protocol > 0,
 		.trusted = t->trusted,

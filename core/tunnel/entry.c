@@ -10,7 +10,6 @@
 #include "core/conn/tcp.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
-#include "core/service/component.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/proxy.h"
@@ -389,7 +388,7 @@ entry_open(const struct entry_conf *conf, struct adit_err *e)
 	atomic_init(&n->shared->refs, 1);
 	n->shared->conf = *conf;
 	adit_component_get(conf->component);
-	n->sockets = listen_get_for(conf->component->sockets, conf->owner, conf->addr, 0, e);
+	n->sockets = listen_get_for(conf->sockets, conf->owner, conf->addr, 0, e);
 	if (!n->sockets) {
 		adit_err_context(e, "entrypoint");
 		entry_shared_put(n->shared);
@@ -436,7 +435,7 @@ entry_close(struct entry *n)
 {
 	if (!n)
 		return;
-	listen_put(n->shared->conf.component->sockets, n->sockets);
+	listen_put(n->shared->conf.sockets, n->sockets);
 	entry_shared_put(n->shared);
 	free(n);
 }

@@ -9,9 +9,11 @@
 #include <adit/plugin.h>
 
 struct entry;
+struct listen_book;
 
 struct entry_conf {
 	struct adit_component	*component;	/* the handler's */
+	struct listen_book	*sockets;	/* the process's; must outlive the entry */
 	const char		*addr;		/* to listen on */
 	const char		*owner;		/* a name for the sockets: see listen_get_for */
 	const char		*node;		/* this server's id, for the loop check; borrowed */

@@ -43,8 +43,10 @@ void request_begin(struct request *r, struct adit_conn *c, const struct request_
 /* r is no activity any more; the conn is as it was. */
 void request_end(struct request *r);
 
-/* Why a request of which got bytes are there will not be whole, where reading it gave err: an end is
- * told from a reset. */
+/*
+ * Why a request of which got bytes are there will not be whole, where reading it gave err: an end
+ * is told from a reset.
+ */
 int request_lost_why(const struct request *r, int err, size_t got);
 
 /*

@@ -98,9 +98,9 @@ setup(void **state)
 	t->loop = loop_new();
 	t->sockets = listen_book_new(1);
 	component_init(&t->component, "entry", NULL, NULL);
-	t->component.sockets = t->sockets;
 	t->component.activities = &t->activities;
 	t->conf = (struct entry_conf){
+		.sockets = t->sockets,
 		.component = &t->component, .addr = "127.0.0.1:0", .node = "test",
 		.lookup = lookup, .arg = t, .read_timeout = ADIT_SECONDS(5),
 	};
@@ -713,7 +713,7 @@ visitors_of_any_worker(void **state)
 	assert_non_null(g);
 	assert_int_equal(tunnels_start(g), 0);
 	listen_book_free(t->sockets);
-	t->component.sockets = t->sockets = listen_book_new(2);
+	t->conf.sockets = t->sockets = listen_book_new(2);
 	x.entry = entry_open(&t->conf, &e);
 	assert_non_null(x.entry);
 	workers_call(g, crossing_start, &x);
