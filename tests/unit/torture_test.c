@@ -16,11 +16,17 @@
 
 #include <adit/exchange.h>
 #include <adit/pump.h>
+#include <adit/tunnel.h>
 
 #include "core/conn/tls.h"
 #include "core/conn/tls_default.h"
 #include "core/http/h1.h"
 #include "core/mux/smux.h"
+#include "core/service/component.h"
+#include "core/tunnel/native_bind.h"
+#include "core/tunnel/native_request.h"
+#include "core/tunnel/relay_bind.h"
+#include "core/tunnel/relay_request.h"
 #include "tests/unit/quic_rig.h"
 
 #define LEN 300000		/* more than any window at first */
@@ -82,6 +88,7 @@ struct scene {
 	struct adit_exchange	*asks, *answers;
 	bool			 asked, answered;
 	struct quic_rig		*rig;
+	void			(*end)(struct scene *s);	/* optional: after all was closed */
 	size_t			 sent, got;
 	bool			 shut, whole;	/* all came, then the end */
 	int			 err;		/* what somebody was told */
@@ -180,6 +187,8 @@ scene_end(struct scene *s)
 	adit_conn_close(s->answers ? &s->answers->body : s->b, 0);
 	adit_mux_close(s->client, NULL);
 	adit_mux_close(s->server, NULL);
+	if (s->end)
+		s->end(s);
 }
 
 static bool
@@ -360,6 +369,169 @@ creds(enum tls_side side)
 	return c;
 }
 
+/* ---- tunnels: a client binds, a visitor is led to it ---------------------------------------- */
+
+#define TUNNEL "4d21094e-b74c-4916-86c1-d9fa36ea677b"
+
+/* The server. One scene at a time has it. */
+static struct {
+	struct activities	 activities;
+	struct adit_component	 component;
+	struct request_conf	 conf;
+	struct adit_mux		*session;	/* the client's, of QUIC, which carries the bind */
+} stage;
+
+static int
+no_rule(void *arg, struct adit_worker *w, const char *host, struct adit_rule *out)
+{
+	(void)arg;
+	(void)w;
+	(void)host;
+	(void)out;
+	return ADIT_ENOROUTE;
+}
+
+static void
+stage_end(struct scene *s)
+{
+	activities_stop(&stage.activities, s->l->worker, ADIT_ESTOPPED);
+	loop_turn(s->l, 5);
+	assert_int_equal(stage.activities.n, 0);
+	adit_mux_close(stage.session, NULL);
+	if (s->rig)
+		quic_rig_free(s->rig);
+}
+
+static void
+stage_begin(struct scene *s)
+{
+	memset(&stage, 0, sizeof(stage));
+	component_init(&stage.component, "tunnel", NULL, NULL);
+	stage.component.activities = &stage.activities;
+	stage.conf = (struct request_conf){
+		.component = &stage.component, .lookup = no_rule,
+		.read_timeout = ADIT_SECONDS(5), .smux = smux_conf_default(true, 2),
+	};
+	s->end = stage_end;
+}
+
+/* Of a session that is looked at: its end is not to wake us for ever. */
+static void
+no_mux(void *owner, struct adit_mux *m, unsigned events)
+{
+	(void)owner;
+	(void)events;
+	if (adit_mux_err(m))
+		adit_mux_want(m, 0);
+}
+
+/* a is the visitor's end, at the server; b what the client gets of him. */
+static void
+join_tunnel(struct scene *s)
+{
+	const struct adit_open req = {
+		.tunnel = TUNNEL, .network = ADIT_TCP, .host = "app.local", .port = 80,
+	};
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (!s->a && adit_mux_is_open(s->client)) {
+		s->a = adit_tunnel_open(s->l->worker, &req, NULL, &e);
+		s->err = s->a ? 0 : e.code;
+		scene_watch(s->a);
+	}
+	if (!s->a)
+		return;
+	s->b = adit_mux_accept(s->client);
+	if (s->b)
+		adit_conn_agree(s->b);		/* its target is reached */
+	scene_watch(s->b);
+}
+
+/* What bind has begun. */
+static void
+scene_binds(struct scene *s, struct adit_mux *bind)
+{
+	s->client = bind;
+	if (!bind) {
+		s->err = -ENOMEM;
+		return;
+	}
+	adit_mux_own(bind, no_mux, NULL);
+	adit_mux_want(bind, ADIT_OPEN | ADIT_READ);
+	s->join = join_tunnel;
+}
+
+static void
+begin_relay_tunnel(struct scene *s)
+{
+	struct relay_msg m = {
+		.code = RELAY_BIND, .n_addr = 2, .has_tunnel = true,
+		.addr = { { .type = WIRE_ADDR_IPV4 }, { .type = WIRE_ADDR_NAME } },
+		.tunnel = { .has_client = true },
+	};
+	const struct relay_bind_conf conf = {
+		.request = &m, .smux = smux_conf_default(false, 2), .answer_ms = LIMIT_MS / 2,
+		.connections = 2,
+	};
+	struct adit_conn *x, *y;
+
+	stage_begin(s);
+	assert_int_equal(adit_uuid_parse(TUNNEL, false, &m.tunnel.id), 0);
+	if (!scene_pair(s, &x, &y))
+		return;
+	relay_request(y, &stage.conf);
+	scene_binds(s, relay_bind(x, &conf));
+}
+
+static void
+on_native_server(void *owner, struct adit_mux *m, unsigned events)
+{
+	struct adit_conn *c;
+
+	while ((c = adit_mux_accept(m)))
+		native_request(c, &stage.conf);
+	no_mux(owner, m, events);
+}
+
+/* What came for a bind that is gone. */
+static void
+on_native_client(void *owner, struct adit_mux *m, unsigned events)
+{
+	struct adit_conn *c;
+
+	while ((c = adit_mux_accept(m)))
+		adit_conn_close(c, ADIT_ENOTUNNEL);
+	no_mux(owner, m, events);
+}
+
+/* The QUIC session is there. */
+static void
+begin_native_tunnel(struct scene *s)
+{
+	struct native_msg m = { .type = NATIVE_BIND, .has = 1u << NATIVE_F_TUNNEL };
+	const struct native_bind_conf conf = {
+		.request = &m, .answer_ms = LIMIT_MS / 2, .connections = 2,
+	};
+	struct adit_err e = ADIT_ERR_INIT;
+	struct adit_mux *server;
+	struct adit_conn *c;
+	unsigned n = armed;
+
+	armed = 0;
+	stage_begin(s);
+	assert_int_equal(adit_uuid_parse(TUNNEL, false, &m.tunnel), 0);
+	s->rig = quic_rig_new(s->l);
+	quic_rig_start(s->rig);
+	quic_rig_session(s->rig, &stage.session, &server);
+	adit_mux_own(server, on_native_server, NULL);
+	adit_mux_want(server, ADIT_READ);
+	armed = n;
+	c = adit_mux_open(stage.session, 0, &e);
+	adit_mux_own(stage.session, on_native_client, NULL);
+	adit_mux_want(stage.session, ADIT_READ);	/* as a dialer does */
+	scene_binds(s, c ? native_bind(c, &conf, &e) : NULL);
+}
+
 /* ---- tests ------------------------------------------------------------------------------ */
 
 static void
@@ -480,6 +652,20 @@ quic_handshake_fails_cleanly(void **state)
 	assert_in_range(n, 5, MOST - 1);
 }
 
+static void
+tunnel_over_smux_fails_cleanly(void **state)
+{
+	(void)state;
+	torture(begin_relay_tunnel, 1);
+}
+
+static void
+tunnel_over_adit_1_fails_cleanly(void **state)
+{
+	(void)state;
+	torture(begin_native_tunnel, 1);
+}
+
 int
 main(void)
 {
@@ -491,6 +677,8 @@ main(void)
 		cmocka_unit_test(tls_fails_cleanly),
 		cmocka_unit_test(quic_fails_cleanly),
 		cmocka_unit_test(quic_handshake_fails_cleanly),
+		cmocka_unit_test(tunnel_over_smux_fails_cleanly),
+		cmocka_unit_test(tunnel_over_adit_1_fails_cleanly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
