@@ -34,8 +34,8 @@ member_weight(const struct tunnel_member *m, bool exclusive)
 }
 
 /*
- * The next number of splitmix64 (Steele, Lea and Flood, 2014), scaled to below n: one system call
- * for chance per choice is enough.
+ * The next number of splitmix64 (Steele, Lea and Flood, 2014), scaled to below n. Nobody sees
+ * enough of what it gives to go on with it.
  */
 static uint32_t
 chance_below(uint64_t *state, uint32_t n)
@@ -106,14 +106,15 @@ choose(const struct tunnel_member *const *members, unsigned n, const struct tunn
 {
 	const struct tunnel_member *chosen = NULL, *m;
 	bool exclusive = false;
-	uint64_t chance;
+	uint64_t own, *chance = wish->chance ? wish->chance : &own;
 	uint32_t sum = 0;
 
-	adit_random(&chance, sizeof(chance));
+	if (!wish->chance)
+		adit_random(&own, sizeof(own));
 	for (unsigned i = 0; i < n;) {
 		unsigned weight;
 
-		m = choose_of_client(members, n, &i, wish, &chance);
+		m = choose_of_client(members, n, &i, wish, chance);
 		if (!m)
 			continue;
 		if (!exclusive && m->weight == ADIT_WEIGHT_EXCLUSIVE) {
@@ -122,7 +123,7 @@ choose(const struct tunnel_member *const *members, unsigned n, const struct tunn
 		}
 		weight = member_weight(m, exclusive);
 		sum += weight;
-		if (weight && chance_below(&chance, sum) < weight)
+		if (weight && chance_below(chance, sum) < weight)
 			chosen = m;
 	}
 	return chosen;
@@ -190,11 +191,12 @@ find_number(const struct tunnel_member *const *members, unsigned n, uint64_t num
 }
 
 bool
-tunnels_choose(const struct tunnel_worker *part, const struct adit_open *req,
+tunnels_choose(struct tunnel_worker *part, const struct adit_open *req,
 	       struct tunnel_tried *tried, struct adit_choice *out)
 {
 	const struct tunnel_wish wish = {
 		.network = req->network, .worker = adit_worker_index(part->worker), .tried = tried,
+		.chance = &part->chance,
 	};
 	const struct tunnel_member *m = NULL;
 	const struct tunnel_member *const *members;
@@ -221,7 +223,7 @@ int
 adit_tunnel_pick(struct adit_worker *w, const char *tunnel, enum adit_network network,
 		 struct adit_choice *out)
 {
-	const struct tunnel_worker *part = tunnels_of(w);
+	struct tunnel_worker *part = tunnels_of(w);
 	const struct adit_open req = { .tunnel = tunnel, .network = network };
 	struct tunnel_tried tried = { .n = 0 };
 

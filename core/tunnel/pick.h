@@ -48,6 +48,8 @@ struct tunnel_wish {
 	unsigned			 worker;	/* who asks */
 	const struct tunnel_tried	*tried;		/* NULL: nothing */
 	enum tunnel_trust		 trust;		/* begin with that, then take less */
+	uint64_t			*chance;	/* state of the asking worker's; NULL: the
+							 * kernel is asked, which costs a call */
 };
 
 /* Sessions of one client stand side by side. NULL: none is left. */
@@ -63,7 +65,7 @@ struct tunnel_worker;
  * Chooses who is to be tried next for req, req->session first, and notes that in tried. False:
  * nobody is left, or enough were tried.
  */
-bool tunnels_choose(const struct tunnel_worker *part, const struct adit_open *req,
+bool tunnels_choose(struct tunnel_worker *part, const struct adit_open *req,
 		    struct tunnel_tried *tried, struct adit_choice *out);
 
 /* Whether that session is in the tunnel. */

@@ -277,6 +277,7 @@ part_new(struct tunnel_table *t, struct adit_worker *w)
 	}
 	part->table = t;
 	part->worker = w;
+	adit_random(&part->chance, sizeof(part->chance));
 	t->refs++;
 	*worker_slot(w, SLOT_TUNNELS, part_fini) = part;
 	return part;

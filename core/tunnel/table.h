@@ -31,6 +31,7 @@ struct tunnel_worker {
 	struct adit_worker	*worker;
 	struct idmap		 sessions;
 	unsigned		 crossing;	/* opens under way to other workers; bounded */
+	uint64_t		 chance;	/* for choices */
 };
 
 /*
