@@ -27,7 +27,9 @@ struct front {
 	bool				 tunnel;	/* it may become one: has an end each way */
 	bool				 heard;		/* of the response */
 	bool				 passed;	/* its final head, to near */
-	bool				 response_ended;
+	bool				 request_ended, response_ended;
+	bool				 expects;	/* a 100, before it goes on with the request */
+	bool				 unfinished;	/* see front_result */
 	int				 status;
 	struct adit_conn		*raw[2];	/* below near and far: left to the caller */
 	struct adit_fields		*response;	/* a head on its way to near, owned */
@@ -69,6 +71,7 @@ front_report(struct front *f)
 	if ((f->response_ended || f->raw[0]) && !near_err)
 		r.err = 0;	/* what else went wrong is the far side's, after its answer */
 	r.by_near = r.err && near_err;
+	r.unfinished = r.err == -ETIMEDOUT && f->unfinished;
 	r.raw[0] = f->raw[0];
 	r.raw[1] = f->raw[1];
 	if (f->near && (f->passed || r.by_near)) {
@@ -125,6 +128,17 @@ front_limit(struct front *f, uint64_t ns)
 		adit_timer_stop(f->timer);
 }
 
+/*
+ * Whether a request that does not move is the visitor's to go on with: the pump waits for bytes of
+ * its body, and he for nothing.
+ */
+static bool
+front_is_unfinished(const struct front *f)
+{
+	return !f->request_ended && !f->response_ended && !f->expects &&
+	       adit_conn_wanted(&f->near->body) & ADIT_READ;
+}
+
 static void
 front_tick(void *arg)
 {
@@ -137,10 +151,12 @@ front_tick(void *arg)
 		break;
 	case FRONT_PUMPING:
 		if (adit_pump_stats(f->pump)->bytes[0] == f->uploaded) {
+			f->unfinished = front_is_unfinished(f);
 			adit_pump_stop(f->pump, f->response_ended ? 0 : -ETIMEDOUT);
 			break;
 		}
 		f->uploaded = adit_pump_stats(f->pump)->bytes[0];
+		f->expects = false;		/* he did not wait for it */
 		front_limit(f, f->response_ended ? f->opts.half_closed : f->opts.head_timeout);
 		break;
 	case FRONT_OVER:
@@ -209,6 +225,7 @@ front_pass_response(struct front *f)
 			break;
 		adit_fields_free(f->response);
 		f->response = NULL;
+		f->expects = f->expects && status != 100;
 		if (status >= 200 || status == 101) {
 			f->passed = true;
 			f->status = status;
@@ -272,6 +289,8 @@ front_ended(void *arg, struct adit_conn *from, struct adit_conn *to)
 	if (response) {
 		f->response_ended = true;
 		front_limit(f, f->opts.half_closed);
+	} else {
+		f->request_ended = true;
 	}
 	return 0;
 }
@@ -391,6 +410,7 @@ http_front(struct adit_exchange *near, struct adit_exchange *far, const struct a
 	f->repeatable = http_is_idempotent(adit_fields_control(request, ADIT_METHOD));
 	f->tunnel = h1_wants_upgrade(request) ||
 		    http_text_equal(adit_fields_control(request, ADIT_METHOD), "CONNECT", 7);
+	f->expects = adit_fields_has(request, "Expect", "100-continue");
 	f->done = done;
 	f->arg = arg;
 	f->stats.side = -1;

@@ -69,6 +69,8 @@ struct front_result {
 	int			 status;	/* of the final response passed on; 0: none */
 	int			 err;		/* 0: passed on whole; else why not */
 	bool			 by_near;	/* the visitor's side failed, else the far one */
+	bool			 unfinished;	/* err is -ETIMEDOUT, and what was awaited was the
+						 * visitor's: the rest of his request */
 	struct adit_pump_stats	 stats;		/* bytes of the bodies: [0] request, [1] response */
 };
 

@@ -158,18 +158,20 @@ request_end(struct http_request *r, int why)
 	adit_mux_want(v->front, ADIT_READ);
 }
 
+/* As http_refuse, with a field that the status asks for. */
 static void
-refuse_method(struct adit_exchange *near)
+refuse_with(struct adit_exchange *near, int status, const char *name, const char *value)
 {
-	struct adit_fields *allow = adit_fields_new();
+	struct adit_fields *extra = adit_fields_new();
+	char text[64];
 	int err = -ENOMEM;
 
-	if (allow)
-		err = adit_fields_set(allow, "Allow",
-				      "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+	snprintf(text, sizeof(text), "%d %s", status, http_status_text(status));
+	if (extra)
+		err = adit_fields_set(extra, name, value);
 	if (!err)
-		err = http_respond(near, 405, "405 Method Not Allowed", allow);
-	adit_fields_free(allow);
+		err = http_respond(near, status, text, extra);
+	adit_fields_free(extra);
 	adit_conn_close(&near->body, err ? ADIT_EREFUSED : 0);
 }
 
@@ -186,13 +188,15 @@ request_refuse(struct http_request *r, int status, int why)
 	adit_mux_close(r->back, &(struct adit_reason){ .err = why });
 	r->back = NULL;
 	if (status == 405)
-		refuse_method(near);
+		refuse_with(near, status, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+	else if (status == 408)		/* what he may still send is no request */
+		refuse_with(near, status, "Connection", "close");
 	else
 		http_refuse(near, status, status == 503 ? 1 : 0);
 	request_end(r, 0);
 }
 
-/* What a failure on the way to the response's head means to the visitor. */
+/* What a failure to open the way to the target means to the visitor. */
 static int
 request_failure_status(int why)
 {
@@ -262,7 +266,9 @@ request_done(void *arg, const struct front_result *result)
 		r->repeated = true;
 		request_try(r);
 	} else if (r->near) {
-		request_refuse(r, request_failure_status(result->err), result->err);
+		/* RFC 9110, 15.5.9: it is his to send the rest of his request in time. */
+		request_refuse(r, result->unfinished ? 408 : request_failure_status(result->err),
+			       result->err);
 	} else {
 		request_end(r, result->err);
 	}

@@ -4,8 +4,8 @@
 
 #include <adit/pump.h>
 
-#include "core/conn/opening.h"
 #include "core/conn/ending.h"
+#include "core/conn/opening.h"
 #include "core/tunnel/visit.h"
 
 #define HALF_CLOSED_NS ADIT_SECONDS(60)

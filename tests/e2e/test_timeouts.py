@@ -41,6 +41,17 @@ def test_visitor_that_does_not_go_on(world: World, sent):
     assert server.get("app.local").text == "alpha\n"
 
 
+def test_upload_that_stops_is_the_visitors_fault(world: World):
+    """408, not 504: the target waits for him (RFC 9110, 15.5.9)."""
+    server = publish(world, "tcp", world.site("alpha"), entrypoint_readTimeout="2s")
+    with visitor.connect(server.entry) as sock:
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: app.local\r\nContent-Length: 5\r\n\r\nab")
+        sock.settimeout(DEFAULT)
+        assert sock.recv(1 << 16).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        ended(sock, DEFAULT)
+    assert server.get("app.local").text == "alpha\n"
+
+
 def test_visitor_that_dribbles(world: World):
     """A byte now and then is no progress: the limit is on the whole head."""
     server = publish(world, "tcp", world.site("alpha"))

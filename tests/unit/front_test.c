@@ -438,6 +438,8 @@ an_interim_answer_is_no_answer(void **state)
 		b->result.near = NULL;
 		side_settle(b->near);
 		assert_memory_equal(b->near->got.s, silent ? "HTTP/1.1 504 " : "HTTP/1.1 502 ", 13);
+		/* He was told to go on, and did not. */
+		assert_int_equal(b->result.unfinished, silent);
 		bed_free(b);
 	}
 }
@@ -463,6 +465,69 @@ an_answer_is_not_awaited_for_ever(void **state)
 		assert_false(b->result.again);		/* the target may be at work */
 		bed_free(b);
 	}
+}
+
+/* The visitor's request stops half way: that is not the target's fault. */
+static void
+a_request_is_not_awaited_for_ever(void **state)
+{
+	static const struct front_opts opts = { .head_timeout = ADIT_MS(20) };
+	static const struct {
+		const char	*request;
+		bool		 unfinished;
+	} rows[] = {
+		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n", true },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab", true },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", false },
+		{ ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"),
+		  true },
+		{ ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+		   "0\r\n\r\n"), false },
+		/* He waits for the target's word. */
+		{ ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue"
+		   "\r\n\r\n"), false },
+		{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct bed *b = bed_new(*state, false);
+
+		request(b, rows[i].request);
+		join(b, &opts);
+		turn_until_done(b);
+		assert_non_null(b->result.near);
+		assert_int_equal(b->result.err, -ETIMEDOUT);
+		assert_false(b->result.by_near);
+		if (b->result.unfinished != rows[i].unfinished)
+			fail_msg("%s", rows[i].request);
+		bed_free(b);
+	}
+}
+
+/* More than all queues hold: what the target does not take is not what the visitor does not send. */
+static void
+a_target_that_does_not_read_is_not_the_visitors_fault(void **state)
+{
+	static const struct front_opts opts = { .head_timeout = ADIT_MS(50) };
+	static uint8_t much[60000];
+	struct bed *b = bed_new(*state, false);
+	ssize_t n = 1;
+
+	request(b, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");
+	b->far->wire_paused = true;
+	join(b, &opts);
+	for (int i = 0; i < 1000; i++) {
+		n = adit_conn_write(b->near->wire, much, sizeof(much));
+		loop_turn(*state, 2);
+		if (n < 0)
+			break;
+	}
+	assert_int_equal(n, -EAGAIN);
+	turn_until_done(b);
+	assert_non_null(b->result.near);
+	assert_int_equal(b->result.err, -ETIMEDOUT);
+	assert_false(b->result.unfinished);
+	bed_free(b);
 }
 
 /* Events that come once an hour: that the request has ended is no sign that the response will. */
@@ -631,6 +696,8 @@ main(void)
 		TEST(a_broken_answer_is_seen_as_broken),
 		TEST(a_visitor_that_goes_is_noticed),
 		TEST(an_answer_is_not_awaited_for_ever),
+		TEST(a_request_is_not_awaited_for_ever),
+		TEST(a_target_that_does_not_read_is_not_the_visitors_fault),
 		TEST(a_response_may_be_silent),
 		TEST(a_request_that_nobody_awaits_may_not),
 		TEST(an_early_answer_passes),

@@ -883,6 +883,22 @@ a_slow_upload_is_not_a_silent_target(void **state)
 	stage_expect_begin(t, v, "HTTP/1.1 504 Gateway Timeout\r\n");
 }
 
+/* RFC 9110, 15.5.9: and the connection is not for a next request, of which it would be a part. */
+static void
+an_upload_that_stops_is_the_visitors_fault(void **state)
+{
+	struct stage *t = *state;
+	struct wire_end *v;
+
+	t->shared.conf.read_timeout = ADIT_MS(50);
+	v = stage_visitor(t, NULL);
+	stage_say(t, v, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nab");
+	stage_await(t, v);
+	stage_expect_begin(t, v, "HTTP/1.1 408 Request Timeout\r\n");
+	assert_true(stream(t, 0)->ended || stream(t, 0)->err);
+	assert_non_null(memmem(v->got, v->len, "Connection: close\r\n", 19));
+}
+
 static void
 a_visitor_who_goes(void **state)
 {
@@ -1064,6 +1080,7 @@ main(void)
 		TEST(a_kept_stream_that_is_silent),
 		TEST(a_stream_that_does_not_open),
 		TEST(a_slow_upload_is_not_a_silent_target),
+		TEST(an_upload_that_stops_is_the_visitors_fault),
 		TEST(a_visitor_who_goes),
 		TEST(an_upgrade_is_a_pipe_from_then_on),
 		TEST(an_upgrade_without_keepalive),
