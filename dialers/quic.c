@@ -42,6 +42,7 @@ struct quic_place {
 	struct adit_worker		*worker;
 	struct quic_endpoint		*endpoints[2];		/* IPv4, IPv6 */
 	LIST_HEAD(, quic_peer)		 peers;
+	bool				 cautious;	/* the next attempt is: see peer_tried */
 };
 
 /* A dial that waits for its peer's name to be resolved. */
@@ -58,6 +59,7 @@ struct quic_peer {
 	struct adit_mux			*mux;		/* from then on; owned */
 	struct liveness			*liveness;	/* of mux */
 	LIST_HEAD(, quic_waiting)	 waiting;
+	bool				 opened, cautious;
 	unsigned			 lane;
 	uint16_t			 port;
 	char				 host[];
@@ -113,6 +115,20 @@ peer_log_open(const struct quic_peer *p)
 		 quic_session_version(p->mux));
 }
 
+/*
+ * A server that is offered version 2 of QUIC answers in it, and there may be networks that let
+ * through what they know only. So after an attempt that timed out the next one offers version 1
+ * alone, and the next but one both again.
+ */
+static void
+peer_tried(struct quic_peer *p, int err)
+{
+	if (p->opened)
+		p->place->cautious = false;
+	else if (err == -ETIMEDOUT)
+		p->place->cautious = !p->cautious;
+}
+
 static void
 peer_event(void *owner, struct adit_mux *m, unsigned events)
 {
@@ -126,8 +142,11 @@ peer_event(void *owner, struct adit_mux *m, unsigned events)
 	while ((c = adit_mux_accept(m)))
 		adit_conn_close(c, ADIT_EREFUSED);
 	if (!why->err) {
-		if (events & ADIT_OPEN)
+		if (events & ADIT_OPEN) {
+			p->opened = true;
+			peer_tried(p, 0);
 			peer_log_open(p);
+		}
 		adit_mux_want(m, ADIT_READ);
 		return;
 	}
@@ -138,6 +157,7 @@ peer_event(void *owner, struct adit_mux *m, unsigned events)
 	end.how = ending_how(why->err);
 	ending_log(&end, ADIT_LOG_DEBUG, "quic session: %s",
 		   why->text ? why->text : adit_strerror(why->err));
+	peer_tried(p, why->err);
 	peer_end(p, why);
 }
 
@@ -166,13 +186,20 @@ place_endpoint(struct quic_place *place, const struct adit_addr *to, struct adit
 static int
 peer_connect(struct quic_peer *p, const struct adit_addr *addr, struct adit_err *e)
 {
+	static const uint32_t only_v1[] = { QUIC_V1 };
 	struct quic_endpoint *ep = place_endpoint(p->place, addr, e);
+	struct quic_params params = p->place->dialer->params;
 	struct quic_target target = {
-		.addr = *addr, .host = p->host, .params = &p->place->dialer->params,
+		.addr = *addr, .host = p->host, .params = &params,
 		.has_lane = true, .lane = (uint8_t)(p->place->dialer->first_lane + p->lane),
 	};
 
 	target.addr.port = p->port;
+	p->cautious = p->place->cautious;
+	if (p->cautious) {
+		params.versions = only_v1;
+		params.n_versions = 1;
+	}
 	p->mux = ep ? quic_connect(ep, &target, e) : NULL;
 	if (!p->mux)
 		return e->code;

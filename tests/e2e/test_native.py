@@ -10,6 +10,7 @@ import pytest
 from harness import visitor
 from harness.daemon import Daemon
 from harness.load import Load
+from harness.proxies import UdpProxy
 from harness.waiting import until
 from harness.world import REGISTERED, Pair, World, at, tunnel_id
 
@@ -130,6 +131,19 @@ def test_drain_costs_no_visitor(world: World, side):
         load.stop()
         server.daemon.stop()
         first.log.wait(r"retrying in")
+
+
+def test_network_that_knows_version_1_only(world: World):
+    """It drops what has version 2 in its header: the answer of an adit to an adit."""
+    def passes(datagram: bytes, outbound: bool) -> bool:
+        return not (datagram[0] & 0x80 and datagram[1:5] == b"\x6b\x33\x43\xcf")
+
+    tunnel = tunnel_id()
+    server = world.server("quic", {"app.local": tunnel})
+    proxy = world.keep(UdpProxy(server.clients, passes))
+    client = world.client("quic", proxy.address, tunnel, world.site("alpha").address, flags=["-D"])
+    assert server.get("app.local").text == "alpha\n"
+    assert said_of_session(client)[2] == "1"
 
 
 def test_nat_that_forgets(world: World):

@@ -861,7 +861,8 @@ pair_forge(struct adit_worker *w, void *arg)
 	struct pair *p = arg;
 
 	if (adit_worker_index(w) == 1)
-		weather_forge(&p->weather[1], quic_endpoint_local(p->rig.client));
+		weather_forge(&p->weather[1], quic_endpoint_local(p->rig.client),
+			      -ECONNREFUSED);
 }
 
 static bool

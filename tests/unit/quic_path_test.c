@@ -41,12 +41,42 @@ forged_troubles_only_cast_doubt(void **state)
 		struct hearing quiet = { server, adit_now() };
 
 		loop_until(r->l, has_heard, &quiet, 60);
-		weather_forge(&r->down, quic_endpoint_local(r->client));
+		weather_forge(&r->down, quic_endpoint_local(r->client), -ECONNREFUSED);
 		asked += loop_until(r->l, has_heard, &(struct hearing){ server, adit_now() }, 60);
 		assert_int_equal(adit_mux_err(server), 0);
 	}
 	assert_true(asked > 0);		/* they were not just dropped */
 	assert_int_equal(adit_mux_err(client), 0);
+	adit_mux_close(client, NULL);
+}
+
+/*
+ * The network says that the way is gone, and it is, for a while: a client that moves from one
+ * network to another. Asked often, it answers as soon as it can.
+ */
+static void
+a_way_that_is_gone_may_come_back(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client, *server;
+	struct hearing h;
+	unsigned sent;
+
+	r->params.keep_alive = r->conf.params.keep_alive = UINT64_MAX;
+	quic_rig_start(r);
+	quic_rig_session(r, &client, &server);
+	r->up.cut = true;
+	sent = r->down.sent;
+	for (int i = 0; i < 10; i++) {
+		weather_forge(&r->down, quic_endpoint_local(r->client), -EHOSTUNREACH);
+		loop_until(r->l, has_heard, &(struct hearing){ server, adit_now() }, 110);
+		assert_int_equal(adit_mux_err(server), 0);
+	}
+	assert_true(r->down.sent - sent >= 5);
+	r->up.cut = false;
+	h = (struct hearing){ server, adit_now() };
+	weather_forge(&r->down, quic_endpoint_local(r->client), -EHOSTUNREACH);
+	assert_true(loop_until(r->l, has_heard, &h, RIG_LIMIT));
 	adit_mux_close(client, NULL);
 }
 
@@ -240,14 +270,14 @@ failing_sends_have_the_way_looked_at(void **state)
 	r->up.cut = true;
 	m.cut_off = true;
 	for (int i = 0; i < 10; i++) {
-		weather_forge(&r->up, &r->at);
+		weather_forge(&r->up, &r->at, -ENETUNREACH);
 		loop_until(r->l, has_heard, &(struct hearing){ client, adit_now() }, 110);
 		assert_int_equal(adit_mux_err(client), 0);
 	}
 	r->up.cut = false;
 	m.cut_off = false;
 	m.address.ip[3] = 7;
-	weather_forge(&r->up, &r->at);
+	weather_forge(&r->up, &r->at, -EINVAL);
 	until_followed(r, server, 7);
 	adit_mux_close(client, NULL);
 }
@@ -259,6 +289,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(forged_troubles_only_cast_doubt),
+		rig_test(a_way_that_is_gone_may_come_back),
 		rig_test(streams_go_on_where_the_client_moves),
 		rig_test(many_moves_at_once),
 		rig_test(nothing_moves_where_the_way_is_the_same),

@@ -129,11 +129,11 @@ weather_trouble(struct adit_packet_conn *p, struct adit_addr *peer)
 }
 
 void
-weather_forge(struct weather *w, const struct adit_addr *about)
+weather_forge(struct weather *w, const struct adit_addr *about, int err)
 {
 	struct weather_conn *c = weather_of(w->conn);
 
-	c->forged = -EHOSTUNREACH;
+	c->forged = err;
 	c->about = *about;
 	adit_packet_ready(w->conn, ADIT_READ);
 }

@@ -27,8 +27,8 @@ struct weather {
 /* Takes lower. w is the test's and may change while it lasts. */
 struct adit_packet_conn *weather_new(struct adit_packet_conn *lower, struct weather *w);
 
-/* Somebody says of a peer what an ICMP message would: -EHOSTUNREACH. On the worker of w->conn. */
-void weather_forge(struct weather *w, const struct adit_addr *about);
+/* Somebody says err of a peer, as an ICMP message would. On the worker of w->conn. */
+void weather_forge(struct weather *w, const struct adit_addr *about, int err);
 
 struct quic_rig {
 	struct loop		*l;

@@ -342,14 +342,11 @@ void quic_chan_unlist(struct quic_chan *c);
 /* Notes where a session that begins sends from, and from then on hears of changes. */
 void quic_session_settle(struct quic_session *s);
 
-enum quic_way {
-	QUIC_WAY_SAME,
-	QUIC_WAY_NONE,
-	QUIC_WAY_NEW,	/* it has moved, will in a moment, or has ended */
-};
-
-/* Has a dialled session use the way to its peer that the machine has now. */
-enum quic_way quic_session_move(struct quic_session *s, uint64_t now);
+/*
+ * Has a dialled session use the way to its peer that the machine has now. False: it is the same, or
+ * there is none; else it has moved, will in a moment, or has ended.
+ */
+bool quic_session_move(struct quic_session *s, uint64_t now);
 
 /* ---- stream.c ---- */
 

@@ -123,21 +123,18 @@ move_later(struct quic_session *s, uint64_t now)
  * At once, without asking whether the new way leads anywhere: the old one is none any more, since
  * the kernel takes what we send the new way.
  */
-enum quic_way
+bool
 quic_session_move(struct quic_session *s, uint64_t now)
 {
 	struct adit_addr from;
 	struct quic_path to;
 
-	if (s->state == QUIC_ENDED || !addr_is_any(adit_packet_local(s->ep->packet)))
-		return QUIC_WAY_SAME;
-	if (!move_source(s, &from))
-		return QUIC_WAY_NONE;
-	if (addr_same_ip(&from, &s->sends_from))
-		return QUIC_WAY_SAME;
+	if (s->state == QUIC_ENDED || !addr_is_any(adit_packet_local(s->ep->packet)) ||
+	    !move_source(s, &from) || addr_same_ip(&from, &s->sends_from))
+		return false;
 	if (s->state == QUIC_OPENING) {
 		move_end(s, now);
-		return QUIC_WAY_NEW;
+		return true;
 	}
 	quic_path_set(&to, &from, adit_mux_remote(&s->base));
 	switch (ngtcp2_conn_initiate_immediate_migration(s->conn, &to.path, now)) {
@@ -151,5 +148,5 @@ quic_session_move(struct quic_session *s, uint64_t now)
 		move_end(s, now);
 		break;
 	}
-	return QUIC_WAY_NEW;
+	return true;
 }

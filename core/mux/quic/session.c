@@ -295,16 +295,25 @@ quic_session_try_reset(struct quic_session *s, const struct quic_datagram *d, ui
 	return err;
 }
 
+/* Whether it is about the peer's program; all else may be a way that is gone and comes back. */
+static bool
+trouble_is_hard(int err)
+{
+	return err == -ECONNREFUSED || err == -ENOPROTOOPT;
+}
+
 /*
  * The peer's machine (or one on the way) says that nobody is there. Anybody can say that, so the
- * peer is asked; a few questions that come back like this and no answer mean that it is so.
+ * peer is asked; a few questions that come back like this and no answer mean that it is so. What is
+ * said of the network only brings the question forward (RFC 1122, 4.2.3.9, for TCP): a peer that
+ * moves is away for a moment.
  */
 static void
-session_doubt(struct quic_session *s, uint64_t now)
+session_doubt(struct quic_session *s, int err, uint64_t now)
 {
 	const struct adit_reason gone = { .err = ADIT_EPEERDEAD,
 		                          .text = "the peer's address is unreachable" };
-	bool first = !s->troubles || adit_mux_heard(&s->base) >= s->trouble_at;
+	bool first = adit_mux_heard(&s->base) >= s->trouble_at;
 
 	if (!first && now - s->trouble_at < TROUBLE_PAUSE)
 		return;
@@ -314,7 +323,8 @@ session_doubt(struct quic_session *s, uint64_t now)
 		s->probing = true;
 	}
 	s->trouble_at = now;
-	if (++s->troubles >= TROUBLES_END && now - s->trouble_since > 2 * quic_rtt(s)) {
+	s->troubles += trouble_is_hard(err);
+	if (s->troubles >= TROUBLES_END && now - s->trouble_since > 2 * quic_rtt(s)) {
 		quic_session_end(s, &gone, NULL, now);
 		return;
 	}
@@ -327,15 +337,10 @@ quic_session_trouble(struct quic_session *s, int err, uint64_t now)
 {
 	const struct adit_reason why = { .err = err, .text = "the peer's address is unreachable" };
 
-	enum quic_way way = s->server ? QUIC_WAY_SAME : quic_session_move(s, now);
-
-	if (way == QUIC_WAY_NEW)
-		return;
-	/* What fails on this machine says nothing of the peer: silence will, if that lasts. */
-	if (way == QUIC_WAY_NONE && s->state == QUIC_OPEN)
+	if (!s->server && quic_session_move(s, now))
 		return;
 	if (s->state == QUIC_OPEN) {
-		session_doubt(s, now);
+		session_doubt(s, err, now);
 	} else if (s->state == QUIC_OPENING && !s->heard && now - s->trouble_at > TROUBLE_PAUSE) {
 		s->trouble = err;
 		s->trouble_at = now;
