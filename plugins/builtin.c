@@ -2,6 +2,7 @@
 
 #include "core/conn/tls_layer.h"
 #include "core/conn/ws_layer.h"
+#include "core/mux/smux_session.h"
 #include "core/service/registry.h"
 #include "plugins/builtin.h"
 
@@ -11,6 +12,7 @@ extern const struct adit_dialer_ops dialer_tcp, dialer_quic;
 extern const struct adit_connector_ops connector_tunnel, connector_forward, connector_tcp;
 extern const struct adit_ingress_ops ingress_rules;
 extern const struct adit_stack stack_tls, stack_ws, stack_wss;
+extern const struct adit_stack stack_mtcp, stack_mtls, stack_mws, stack_mwss;
 
 static const struct adit_plugin *const builtins[] = {
 	&listener_tcp.base, &listener_quic.base, &listener_rtcp.base,
@@ -18,8 +20,10 @@ static const struct adit_plugin *const builtins[] = {
 	&dialer_tcp.base, &dialer_quic.base,
 	&connector_tunnel.base, &connector_forward.base, &connector_tcp.base,
 	&layer_tls.base, &layer_ws.base,
+	&session_smux1.base, &session_smux2.base,
 	&ingress_rules.base,
 	&stack_tls.base, &stack_ws.base, &stack_wss.base,
+	&stack_mtcp.base, &stack_mtls.base, &stack_mws.base, &stack_mwss.base,
 };
 
 int

@@ -38,3 +38,54 @@ const struct adit_stack stack_wss = {
 	.over = "tcp",
 	.layers = { "tls", "ws" },
 };
+
+const struct adit_stack stack_mtcp = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(stack_mtcp),
+		.kind = ADIT_STACK,
+		.name = "mtcp",
+		.help = "smux over TCP: each stream is a connection",
+	},
+	.over = "tcp",
+	.mux = "smux2",
+};
+
+const struct adit_stack stack_mtls = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(stack_mtls),
+		.kind = ADIT_STACK,
+		.name = "mtls",
+		.help = "smux over TLS over TCP: each stream is a connection",
+	},
+	.over = "tcp",
+	.layers = { "tls" },
+	.mux = "smux1",
+};
+
+const struct adit_stack stack_mws = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(stack_mws),
+		.kind = ADIT_STACK,
+		.name = "mws",
+		.help = "smux in a WebSocket: each stream is a connection",
+	},
+	.over = "tcp",
+	.layers = { "ws" },
+	.mux = "smux1",
+};
+
+const struct adit_stack stack_mwss = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(stack_mwss),
+		.kind = ADIT_STACK,
+		.name = "mwss",
+		.help = "smux in a WebSocket over TLS: each stream is a connection",
+	},
+	.over = "tcp",
+	.layers = { "tls", "ws" },
+	.mux = "smux1",
+};

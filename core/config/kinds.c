@@ -42,6 +42,7 @@ static const char *const *const gost_names[] = {
 	[ADIT_INGRESS] = gost_none,
 	[ADIT_LAYER] = gost_none,
 	[ADIT_STACK] = gost_none,
+	[ADIT_SESSION] = gost_none,
 };
 
 const char *
@@ -55,6 +56,7 @@ config_kind_name(enum adit_kind kind)
 		[ADIT_INGRESS] = "ingress",
 		[ADIT_LAYER] = "layer",
 		[ADIT_STACK] = "stack",
+		[ADIT_SESSION] = "session",
 	};
 
 	return names[kind];

@@ -180,6 +180,21 @@ stream_free(struct adit_conn *c)
 	queue_fini(&s->out);
 }
 
+/*
+ * In the bytes of the conn below, where what is queued comes next, as far as it is this stream's:
+ * of a session in a stream of a session it is known that way whether a question gets on.
+ */
+static int
+stream_delivery(struct adit_conn *c, struct adit_delivery *d)
+{
+	struct smux_stream *s = stream_of(c);
+	int err = s->session ? adit_conn_delivery(s->session->lower, d) : -ENOTSUP;
+
+	if (!err)
+		d->taken += s->out.len;
+	return err;
+}
+
 static const struct adit_conn_ops smux_stream_ops = {
 	.size = sizeof(smux_stream_ops),
 	.name = "smux",
@@ -188,6 +203,7 @@ static const struct adit_conn_ops smux_stream_ops = {
 	.shutdown = stream_shutdown,
 	.close = stream_close,
 	.free = stream_free,
+	.delivery = stream_delivery,
 };
 
 /*

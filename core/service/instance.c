@@ -105,6 +105,11 @@ plugin_ask_init(const struct adit_plugin *p, void *instance, struct adit_err *e)
 
 		return l->ops->init ? l->ops->init(l, e) : 0;
 	}
+	case ADIT_SESSION: {
+		struct adit_session *s = instance;
+
+		return s->ops->init ? s->ops->init(s, e) : 0;
+	}
 	default:
 		return 0;
 	}
@@ -164,6 +169,13 @@ plugin_fini(const struct adit_plugin *p, void *instance)
 			l->ops->fini(l);
 		break;
 	}
+	case ADIT_SESSION: {
+		struct adit_session *s = instance;
+
+		if (s->ops->fini)
+			s->ops->fini(s);
+		break;
+	}
 	default:
 		break;
 	}
@@ -199,6 +211,22 @@ instance_init_layers(struct instance *i, const struct instance_source *from,
 }
 
 static int
+instance_init_session(struct instance *i, const struct instance_source *from, const char *name)
+{
+	const struct adit_plugin *p = registry_find(from->registry, ADIT_SESSION, name);
+	struct instance_base *base = i->base;
+
+	if (!p)
+		return place_say(&from->at, ADIT_EUNSUPPORTED, "%s needs the session %s",
+				 from->conf->type, name);
+	i->session = plugin_new(p, base->component, from);
+	if (!i->session)
+		return ADIT_ECONFIG;
+	i->session->server = from->conf->kind == ADIT_LISTENER;
+	return plugin_init(p, i->session, from);
+}
+
+static int
 instance_make(struct instance *i, const struct instance_source *from,
 	      struct adit_component *component)
 {
@@ -211,7 +239,7 @@ instance_make(struct instance *i, const struct instance_source *from,
 		stack = (const void *)p;
 		p = registry_find(from->registry, c->kind, stack->over);
 	}
-	if (!p || (stack && stack->mux))
+	if (!p)
 		return place_say(&from->at, ADIT_EUNSUPPORTED,
 				 "%s %s is not available in this build",
 				 registry_kind_name(c->kind), c->type);
@@ -224,7 +252,9 @@ instance_make(struct instance *i, const struct instance_source *from,
 	err = plugin_init(p, i->base, from);
 	if (err)
 		return err;
-	return stack ? instance_init_layers(i, from, stack) : 0;
+	if (stack)
+		err = instance_init_layers(i, from, stack);
+	return !err && stack && stack->mux ? instance_init_session(i, from, stack->mux) : err;
 }
 
 int
@@ -258,6 +288,9 @@ instance_protocol(const struct instance *i)
 void
 instance_fini(struct instance *i)
 {
+	if (i->session)
+		plugin_fini(&i->session->ops->base, i->session);
+	i->session = NULL;
 	while (i->n_layers) {
 		struct adit_layer *l = i->layers[--i->n_layers];
 

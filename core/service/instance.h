@@ -19,6 +19,7 @@ struct instance {
 							 * it could not be made */
 	struct adit_layer		*layers[LAYERS_MAX];	/* from below to above; owned */
 	size_t				 n_layers;
+	struct adit_session		*session;	/* at the end; owned; NULL: none */
 };
 
 /* What an instance is made of, all borrowed. */

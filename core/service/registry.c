@@ -32,7 +32,7 @@ static const char *const kind_names[ADIT_KINDS] = {
 	[ADIT_LISTENER] = "listener",	[ADIT_HANDLER] = "handler",
 	[ADIT_DIALER] = "dialer",	[ADIT_CONNECTOR] = "connector",
 	[ADIT_LAYER] = "layer",		[ADIT_INGRESS] = "ingress",
-	[ADIT_STACK] = "stack",
+	[ADIT_STACK] = "stack",		[ADIT_SESSION] = "session",
 };
 
 struct registry *
@@ -104,6 +104,7 @@ static const struct {
 	[ADIT_LAYER] = LEAST(layer, init),
 	[ADIT_INGRESS] = LEAST(ingress, init),
 	[ADIT_STACK] = { sizeof(struct adit_stack), sizeof(struct adit_stack), 0 },
+	[ADIT_SESSION] = LEAST(session, init),
 };
 
 /* Whether the operations that kind cannot do without are there. */
@@ -133,6 +134,11 @@ plugin_is_complete(const struct adit_plugin *p)
 		return ((const struct adit_ingress_ops *)(const void *)p)->lookup != NULL;
 	case ADIT_STACK:
 		return ((const struct adit_stack *)(const void *)p)->over != NULL;
+	case ADIT_SESSION: {
+		const struct adit_session_ops *ops = (const void *)p;
+
+		return ops->client && ops->server;
+	}
 	case ADIT_KINDS:
 		break;
 	}
@@ -226,6 +232,8 @@ stack_rows_new(struct registry *r, const struct adit_plugin *p, enum adit_kind k
 	err = rows_append(&s->rows, &n, registry_find(r, kind, stack->over));
 	for (size_t i = 0; !err && i < 4 && stack->layers[i]; i++)
 		err = rows_append(&s->rows, &n, registry_find(r, ADIT_LAYER, stack->layers[i]));
+	if (!err && stack->mux)
+		err = rows_append(&s->rows, &n, registry_find(r, ADIT_SESSION, stack->mux));
 	return err ? NULL : s;
 }
 

@@ -12,6 +12,7 @@
 #include "core/service/instance.h"
 #include "core/service/route.h"
 #include "core/service/selector.h"
+#include "core/service/session_pool.h"
 
 #define HOPS_MAX 16
 
@@ -20,6 +21,7 @@ struct node {
 	const struct node_conf	*conf;
 	struct adit_component	 dialer_place, connector_place;
 	struct instance		 dialer, connector;
+	struct session_pool	*pool;		/* where dialer ends in a session; owned */
 	struct node_state	 state;
 	char			 host[256];
 	uint16_t		 port;
@@ -46,6 +48,7 @@ struct chain {
 static void
 node_fini(struct node *n)
 {
+	session_pool_free(n->pool);
 	instance_fini(&n->dialer);
 	instance_fini(&n->connector);
 	component_fini(&n->dialer_place);
@@ -103,6 +106,10 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 		n->dialer_place.protocol = instance_protocol(&n->connector);
 	if (component_configure(&n->dialer_place, &dialer) == 0)
 		instance_init(&n->dialer, &dialer, &n->dialer_place);
+	if (n->dialer.session)
+		n->pool = session_pool_new(&n->dialer);
+	if (n->dialer.session && !n->pool)
+		place_say(at, -ENOMEM, "out of memory");
 }
 
 /* at: of conf itself, not of a name that stands for it. */
@@ -210,6 +217,8 @@ chain_stop(struct chain *c, struct adit_worker *w)
 		for (size_t j = 0; j < c->hops[i].n; j++) {
 			struct adit_dialer *d = c->hops[i].nodes[j].dialer.base;
 
+			if (c->hops[i].nodes[j].pool)
+				session_pool_stop(c->hops[i].nodes[j].pool, w);
 			if (d && d->ops->stop)
 				d->ops->stop(d, w);
 		}
@@ -255,10 +264,11 @@ node_dial(struct chain *c, struct node *n, const struct adit_dial *how, struct a
 		.lane = how->lane,
 	};
 	struct adit_dialer *d = n->dialer.base;
-	struct adit_conn *conn = d->ops->dial(d, &req, e);
 	struct report *report;
+	struct adit_conn *conn;
 
-	if (conn)
+	conn = n->pool ? session_pool_dial(n->pool, &req, e) : d->ops->dial(d, &req, e);
+	if (conn && !n->pool)
 		conn = instance_client(&n->dialer, conn, n->host, e);
 	if (!conn) {
 		node_state_report(&n->state, e->code, adit_now());

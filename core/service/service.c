@@ -15,6 +15,7 @@
 #include "core/service/forwarder.h"
 #include "core/service/instance.h"
 #include "core/service/service.h"
+#include "core/service/session_serve.h"
 
 /* For the handshakes of a listener's layers. */
 #define HANDSHAKE_MS 6000
@@ -528,6 +529,29 @@ arrival_log_end(const struct arrival *a, int err, const char *text)
 	ending_log(&end, ADIT_LOG_INFO, "handshake: %s", text);
 }
 
+/* A stream of a client's session, open. */
+static void
+service_take_stream(void *arg, struct adit_conn *c)
+{
+	struct service *s = arg;
+
+	if (memory_is_short(worker_memory(adit_conn_worker(c))))
+		adit_conn_close(c, ADIT_ELIMIT);
+	else
+		service_hand_over(s, c);
+}
+
+static void
+service_serve_session(struct service *s, struct adit_conn *c)
+{
+	struct adit_err e = ADIT_ERR_INIT;
+
+	adit_conn_deadline(c, 0);
+	if (session_serve(&s->listener, c, service_take_stream, s, &e) < 0)
+		adit_log(s->listener_place.log, ADIT_LOG_WARN,
+			 ADIT_FIELDS(ADIT_STR("service", s->conf->name)), "accept: %s", e.text);
+}
+
 static void
 arrival_event(void *owner, struct adit_conn *c, unsigned events)
 {
@@ -540,6 +564,8 @@ arrival_event(void *owner, struct adit_conn *c, unsigned events)
 
 		arrival_log_end(a, err, text ? text : adit_strerror(err));
 		adit_conn_close(c, err);
+	} else if (a->service->listener.session) {
+		service_serve_session(a->service, c);
 	} else {
 		service_hand_over(a->service, c);
 	}
@@ -576,7 +602,10 @@ adit_accept(struct adit_listener *l, struct adit_conn *c)
 	}
 	adit_conn_set_component(c, l->component);
 	if (!s->listener.n_layers && adit_conn_is_open(c)) {
-		service_hand_over(s, c);
+		if (s->listener.session)
+			service_serve_session(s, c);
+		else
+			service_hand_over(s, c);
 		return;
 	}
 	a = calloc(1, sizeof(*a));

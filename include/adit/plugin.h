@@ -29,6 +29,7 @@ enum adit_kind {
 	ADIT_LAYER,
 	ADIT_INGRESS,
 	ADIT_STACK,
+	ADIT_SESSION,
 	ADIT_KINDS,
 };
 
@@ -165,6 +166,37 @@ struct adit_layer {				/* first member of every instance */
 	bool				 server;	/* whether server or client will be called;
 							 * set before init, which may fail for one
 							 * and not the other */
+};
+
+/* ---- sessions ------------------------------------------------------------------- */
+
+struct adit_session;
+
+struct adit_session_ops {
+	struct adit_plugin base;
+
+	/*
+	 * A session over lower, which it owns from now on, also on failure (NULL, e filled). lower
+	 * may still be opening; streams may be opened at once, and are open with it. host: as for
+	 * layers. What the server's side accepts is open.
+	 */
+	struct adit_mux	*(*client)(struct adit_session *s, struct adit_conn *lower,
+				   const char *host, struct adit_err *e);
+	struct adit_mux	*(*server)(struct adit_session *s, struct adit_conn *lower,
+				   struct adit_err *e);
+
+	/* optional */
+	int	(*init)(struct adit_session *s, struct adit_err *e);
+	void	(*fini)(struct adit_session *s);	/* also after a failed init */
+};
+
+struct adit_session {				/* first member of every instance */
+	const struct adit_session_ops	*ops;
+	struct adit_component		*component;
+	bool				 server;	/* as a layer's */
+	uint64_t			 patience;	/* ns for a peer's first word: a client's
+							 * first stream, a server's first byte; set
+							 * by init; 0: core's default */
 };
 
 /*

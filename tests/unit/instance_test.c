@@ -164,13 +164,13 @@ what_is_not_there_is_named(void **state)
 }
 
 static void
-a_session_on_a_stack_is_not_there(void **state)
+a_session_that_is_missing_undoes_the_rest(void **state)
 {
 	struct made *m = *state;
 
 	assert_int_equal(make_listener(m, "{type: muxed}"), ADIT_EUNSUPPORTED);
-	expect_errors(m, "stdin:3:13: it: listener muxed is not available in this build");
-	fakes_expect("");
+	expect_errors(m, "stdin:3:13: it: muxed needs the session none");
+	fakes_expect("init listener s; fini listener s");
 }
 
 /* The loader finds them too, where it knows the plugin. */
@@ -390,7 +390,7 @@ main(void)
 		TEST(a_failing_init_is_said_where_it_stands),
 		TEST(a_plugin_that_says_nothing_is_named),
 		TEST(what_is_not_there_is_named),
-		TEST(a_session_on_a_stack_is_not_there),
+		TEST(a_session_that_is_missing_undoes_the_rest),
 		TEST(wrong_options_are_said_each),
 		TEST(a_stack_is_its_base_and_layers),
 		TEST(a_layer_that_is_missing_undoes_the_rest),
