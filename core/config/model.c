@@ -1,5 +1,4 @@
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -35,31 +34,27 @@ struct config_index {
 
 static const struct {
 	const char	*name, *singular;
-	size_t		 offset, size;		/* of the list in struct config and of an item */
 } lists[] = {
-#define LIST(id, plural, one, field, type) \
-	[id] = { plural, one, offsetof(struct config, field), sizeof(struct type) }
-#define OBJECTS(id, plural, one) LIST(id, plural, one, objects[id], object_conf)
-	LIST(CONFIG_SERVICES, "services", "service", services, service_conf),
-	LIST(CONFIG_CHAINS, "chains", "chain", chains, chain_conf),
-	LIST(CONFIG_HOPS, "hops", "hop", hops, hop_conf),
-	LIST(CONFIG_AUTHERS, "authers", "auther", authers, auther_conf),
-	OBJECTS(CONFIG_ADMISSIONS, "admissions", "admission"),
-	OBJECTS(CONFIG_BYPASSES, "bypasses", "bypass"),
-	OBJECTS(CONFIG_RESOLVERS, "resolvers", "resolver"),
-	OBJECTS(CONFIG_HOSTS, "hosts", "hosts"),
-	LIST(CONFIG_INGRESSES, "ingresses", "ingress", ingresses, ingress_conf),
-	OBJECTS(CONFIG_ROUTERS, "routers", "router"),
-	OBJECTS(CONFIG_SDS, "sds", "sd"),
-	OBJECTS(CONFIG_RECORDERS, "recorders", "recorder"),
-	OBJECTS(CONFIG_REWRITERS, "rewriters", "rewriter"),
-	OBJECTS(CONFIG_CACHES, "caches", "cache"),
-	OBJECTS(CONFIG_LIMITERS, "limiters", "limiter"),
-	OBJECTS(CONFIG_CLIMITERS, "climiters", "climiter"),
-	OBJECTS(CONFIG_RLIMITERS, "rlimiters", "rlimiter"),
-	OBJECTS(CONFIG_QUOTAS, "quotas", "quota"),
-	OBJECTS(CONFIG_OBSERVERS, "observers", "observer"),
-	OBJECTS(CONFIG_LOGGERS, "loggers", "logger"),
+	[CONFIG_SERVICES] = { "services", "service" },
+	[CONFIG_CHAINS] = { "chains", "chain" },
+	[CONFIG_HOPS] = { "hops", "hop" },
+	[CONFIG_AUTHERS] = { "authers", "auther" },
+	[CONFIG_ADMISSIONS] = { "admissions", "admission" },
+	[CONFIG_BYPASSES] = { "bypasses", "bypass" },
+	[CONFIG_RESOLVERS] = { "resolvers", "resolver" },
+	[CONFIG_HOSTS] = { "hosts", "hosts" },
+	[CONFIG_INGRESSES] = { "ingresses", "ingress" },
+	[CONFIG_ROUTERS] = { "routers", "router" },
+	[CONFIG_SDS] = { "sds", "sd" },
+	[CONFIG_RECORDERS] = { "recorders", "recorder" },
+	[CONFIG_REWRITERS] = { "rewriters", "rewriter" },
+	[CONFIG_CACHES] = { "caches", "cache" },
+	[CONFIG_LIMITERS] = { "limiters", "limiter" },
+	[CONFIG_CLIMITERS] = { "climiters", "climiter" },
+	[CONFIG_RLIMITERS] = { "rlimiters", "rlimiter" },
+	[CONFIG_QUOTAS] = { "quotas", "quota" },
+	[CONFIG_OBSERVERS] = { "observers", "observer" },
+	[CONFIG_LOGGERS] = { "loggers", "logger" },
 };
 
 const char *
@@ -283,62 +278,6 @@ config_put(struct config *c)
 {
 	if (c && atomic_fetch_sub(&c->index->count, 1) == 1)
 		arena_free(c->index->arena);
-}
-
-/* ---- finding -------------------------------------------------------------- */
-
-/* All lists of struct config have the layout { size_t n; T *v; }. */
-static const void *
-find(const struct config *c, enum config_list list, const char *name)
-{
-	ptrdiff_t i = config_index_find(c, list, name);
-	const char *field = (const char *)c + lists[list].offset;
-	const char *items;
-	size_t n;
-
-	if (i < 0)
-		return NULL;
-	memcpy(&n, field + offsetof(struct object_list, n), sizeof(n));
-	memcpy(&items, field + offsetof(struct object_list, v), sizeof(items));
-	return (size_t)i < n ? items + (size_t)i * lists[list].size : NULL;
-}
-
-const struct service_conf *
-config_service(const struct config *c, const char *name)
-{
-	return find(c, CONFIG_SERVICES, name);
-}
-
-const struct chain_conf *
-config_chain(const struct config *c, const char *name)
-{
-	return find(c, CONFIG_CHAINS, name);
-}
-
-const struct hop_conf *
-config_hop(const struct config *c, const char *name)
-{
-	return find(c, CONFIG_HOPS, name);
-}
-
-const struct auther_conf *
-config_auther(const struct config *c, const char *name)
-{
-	return find(c, CONFIG_AUTHERS, name);
-}
-
-const struct ingress_conf *
-config_ingress(const struct config *c, const char *name)
-{
-	return find(c, CONFIG_INGRESSES, name);
-}
-
-const struct object_conf *
-config_object(const struct config *c, enum config_list list, const char *name)
-{
-	bool typed = lists[list].offset < offsetof(struct config, objects);
-
-	return typed ? NULL : find(c, list, name);
 }
 
 /* ---- comparing ------------------------------------------------------------ */

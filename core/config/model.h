@@ -331,15 +331,6 @@ void config_put(struct config *c);	/* NULL is fine */
 /* The place in its list of the object of that name, or -1. Any thread, as all below. */
 ptrdiff_t config_index_find(const struct config *c, enum config_list list, const char *name);
 
-/* The object itself, or NULL. */
-const struct service_conf *config_service(const struct config *c, const char *name);
-const struct chain_conf *config_chain(const struct config *c, const char *name);
-const struct hop_conf *config_hop(const struct config *c, const char *name);
-const struct auther_conf *config_auther(const struct config *c, const char *name);
-const struct ingress_conf *config_ingress(const struct config *c, const char *name);
-const struct object_conf *config_object(const struct config *c, enum config_list list,
-					const char *name);
-
 /*
  * True when nothing that a service is made of differs: its own node, every object it names, what
  * these name, and the default certificate unless it has one of its own. Positions and order of keys

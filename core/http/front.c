@@ -28,7 +28,7 @@ struct front {
 	bool				 heard;		/* of the response */
 	bool				 passed;	/* its final head, to near */
 	bool				 request_ended, response_ended;
-	bool				 expects;	/* a 100, before it goes on with the request */
+	bool				 expects;	/* a 100, before it goes on */
 	bool				 unfinished;	/* see front_result */
 	int				 status;
 	struct adit_conn		*raw[2];	/* below near and far: left to the caller */

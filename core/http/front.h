@@ -76,8 +76,8 @@ struct front_result {
 
 /*
  * Takes near (server side, head taken, no response begun) and far (client side, nothing sent).
- * request is the head for far: borrowed until answered or done. done comes once, from the loop; far is closed
- * before. NULL: out of memory; both are closed and done is not called. opts may be NULL.
+ * request is the head for far: borrowed until answered or done. done comes once, from the loop; far
+ * is closed before. NULL: out of memory; both are closed and done is not called. opts may be NULL.
  */
 struct front *http_front(struct adit_exchange *near, struct adit_exchange *far,
 			 const struct adit_fields *request, const struct front_opts *opts,

@@ -13,7 +13,7 @@
 
 #include "core/runtime/worker.h"
 
-#define PAUSE	 ADIT_MS(50)	/* for what belongs together: an interface, its addresses, its routes */
+#define PAUSE	ADIT_MS(50)	/* for what comes together: an interface, its addresses, routes */
 #define MESSAGES 64		/* read at a time */
 
 TAILQ_HEAD(network_watches, network_watch);

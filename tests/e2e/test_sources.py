@@ -18,7 +18,8 @@ MAY_INCLUDE = {
     "core/wire/": ("adit/",),
     "core/runtime/": ("adit/",),
     "core/config/": ("adit/", "core/wire/"),
-    "core/conn/": ("adit/", "core/runtime/"),
+    "core/conn/ws": ("adit/", "core/runtime/", "core/wire/", "core/conn/", "core/http/"),  # it begins as HTTP/1.1
+    "core/conn/": ("adit/", "core/runtime/", "core/wire/"),
     "core/mux/": ("adit/", "core/runtime/", "core/wire/", "core/conn/"),
     "core/http/": ("adit/", "core/runtime/", "core/wire/", "core/conn/"),
     "core/tunnel/": ("adit/", "core/runtime/", "core/wire/", "core/conn/", "core/config/", "core/mux/", "core/http/"),

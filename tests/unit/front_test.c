@@ -504,7 +504,7 @@ a_request_is_not_awaited_for_ever(void **state)
 	}
 }
 
-/* More than all queues hold: what the target does not take is not what the visitor does not send. */
+/* More than all queues hold: what the target does not take is no fault of the visitor. */
 static void
 a_target_that_does_not_read_is_not_the_visitors_fault(void **state)
 {

@@ -38,7 +38,8 @@ struct side {
 	bool			 body_ended;
 	bool			 paused;	/* do not read the body */
 	bool			 hands_off;	/* take the head, and leave the rest to the test */
-	const struct adit_fields *fields;	/* the last head, the exchange's; hands_off: the first */
+	const struct adit_fields *fields;	/* the last head, the exchange's; hands_off: the
+						 * first */
 	int			 x_err;
 	unsigned		 failures;	/* exchanges that failed */
 };

@@ -157,6 +157,25 @@ load(const char *yaml)
 	return c;
 }
 
+/* The object of that name, which must be there, in its own list. */
+#define FIND(config, list, field, name) (&(config)->field.v[find_index(config, list, name)])
+
+static size_t
+find_index(const struct config *c, enum config_list list, const char *name)
+{
+	ptrdiff_t i = config_index_find(c, list, name);
+
+	if (i < 0)
+		fail_msg("no %s in %s", name, config_list_name(list));
+	return (size_t)i;
+}
+
+static const struct service_conf *
+find_service(const struct config *c, const char *name)
+{
+	return FIND(c, CONFIG_SERVICES, services, name);
+}
+
 static void
 assert_errors(const char *yaml, const char *expected)
 {
@@ -230,7 +249,8 @@ services_are_typed(void **state)
 		"  file: {path: /x}\n"
 		"  rules: [{hostname: A, endpoint: $4D21094E-b74c-4916-86c1-d9fa36ea677b}]\n"
 		"tls: {validity: 1h, commonName: n, organization: o}\n");
-	const struct service_conf *s = config_service(c, "service-0");
+	const struct service_conf *s = find_service(c, "service-0");
+	const struct ingress_conf *i;
 
 	(void)state;
 	assert_non_null(s);
@@ -252,18 +272,19 @@ services_are_typed(void **state)
 	assert_int_equal(s->observe_period, 1000000000);
 	assert_int_equal(s->dial_timeout, 3000000000);
 	assert_int_equal(s->limiter_refresh, 30000000000);
-	s = config_service(c, "second");
+	s = find_service(c, "second");
 	assert_string_equal(s->handler->type, "auto");
 	assert_string_equal(s->listener->type, "tcp");
 	assert_int_equal(s->dial_timeout, 15000000000);
-	assert_string_equal(config_auther(c, "u")->auths.v[0].password, "0123");
-	assert_int_equal(config_ingress(c, "i")->loader.reload, 10000000000);
-	assert_string_equal(config_ingress(c, "i")->loader.file->path, "/x");
-	assert_true(config_ingress(c, "i")->rules.v[0].private_);
-	assert_int_equal(config_ingress(c, "i")->rules.v[0].endpoint.b[0], 0x4d);
+	assert_string_equal(FIND(c, CONFIG_AUTHERS, authers, "u")->auths.v[0].password, "0123");
+	i = FIND(c, CONFIG_INGRESSES, ingresses, "i");
+	assert_int_equal(i->loader.reload, 10000000000);
+	assert_string_equal(i->loader.file->path, "/x");
+	assert_true(i->rules.v[0].private_);
+	assert_int_equal(i->rules.v[0].endpoint.b[0], 0x4d);
 	assert_string_equal(c->tls->tls.common_name, "n");
 	assert_int_equal(c->log->level, ADIT_LOG_INFO);
-	assert_null(config_service(c, "zzz"));
+	assert_int_equal(config_index_find(c, CONFIG_SERVICES, "zzz"), -1);
 	config_put(c);
 }
 
@@ -288,12 +309,13 @@ chains_and_hops_are_typed(void **state)
 		"- name: shared\n"
 		"  nodes: {addr: h:2}\n"
 		"bypasses: [{name: b, reverse: true, matchers: [a]}]\n");
-	const struct chain_conf *chain = config_chain(c, "c");
-	const struct hop_conf *hop = &chain->hops.v[1];
+	const struct chain_conf *chain = FIND(c, CONFIG_CHAINS, chains, "c");
+	const struct hop_conf *hop = &chain->hops.v[1], *shared;
 	const struct node_conf *node = &hop->nodes.v[0];
 
 	(void)state;
-	assert_ptr_equal(chain->hops.v[0].ref, config_hop(c, "shared"));
+	shared = FIND(c, CONFIG_HOPS, hops, "shared");
+	assert_ptr_equal(chain->hops.v[0].ref, shared);
 	assert_string_equal(chain->hops.v[0].ref->nodes.v[0].addr, "h:2");
 	assert_null(hop->ref);
 	assert_string_equal(hop->name, "hop-1");
@@ -308,10 +330,9 @@ chains_and_hops_are_typed(void **state)
 	assert_true(node->backup);
 	assert_int_equal(node->max_fails, 2);
 	assert_int_equal(node->fail_timeout, 20000000000);
-	assert_string_equal(config_hop(c, "shared")->nodes.v[0].connector->type, "http");
-	assert_non_null(config_object(c, CONFIG_BYPASSES, "b"));
-	assert_null(config_object(c, CONFIG_BYPASSES, "c"));
-	assert_null(config_object(c, CONFIG_CHAINS, "c"));
+	assert_string_equal(shared->nodes.v[0].connector->type, "http");
+	assert_int_equal(config_index_find(c, CONFIG_BYPASSES, "b"), 0);
+	assert_int_equal(config_index_find(c, CONFIG_BYPASSES, "c"), -1);
 	config_put(c);
 }
 
@@ -331,7 +352,7 @@ forwarders_take_old_names(void **state)
 		"       http: {header: {X-A: b}, rewrite: [{match: m, replacement: r}], "
 		"failCodes: 5xx},\n"
 		"       tls: {secure: true}}\n");
-	const struct forwarder_conf *f = config_service(c, "s")->forwarder;
+	const struct forwarder_conf *f = find_service(c, "s")->forwarder;
 
 	(void)state;
 	assert_int_equal(f->selector->max_fails, 1);
@@ -388,7 +409,7 @@ metadata_fills_instances(void **state)
 		load("services: [{name: s, addr: ':1', handler: {type: tunnel, metadata: "
 		     "{tunnel.ttl: 2s}}}]\n");
 	struct config_errors *errs = config_errors_new();
-	struct opts_src src = { .node = config_service(c, "s")->handler->metadata,
+	struct opts_src src = { .node = find_service(c, "s")->handler->metadata,
 				.lenient = true };
 
 	(void)state;
@@ -987,7 +1008,7 @@ static bool
 same_service(const char *one, const char *other)
 {
 	struct config *a = load(one), *b = load(other);
-	bool same = service_conf_equal(a, config_service(a, "s"), b, config_service(b, "s"));
+	bool same = service_conf_equal(a, find_service(a, "s"), b, find_service(b, "s"));
 
 	config_put(a);
 	config_put(b);

@@ -272,11 +272,56 @@ kinds_have_names(void **state)
 	assert_string_equal(registry_kind_name(ADIT_KINDS), "unknown kind");
 }
 
+static int
+no_init(struct adit_handler *h, struct adit_err *e)
+{
+	(void)h;
+	(void)e;
+	return 0;
+}
+
+/* A table of before operations were added ends early: what lies behind it is not its own. */
+static void
+what_a_table_does_not_reach_is_null(void **state)
+{
+	struct {
+		struct adit_handler_ops	ops;
+		char			behind[8];
+	} old = {
+		.ops = {
+			.base = {
+				.abi = ADIT_ABI, .size = offsetof(struct adit_handler_ops, fini),
+				.kind = ADIT_HANDLER, .name = "old",
+				.instance = sizeof(struct adit_handler),
+			},
+			.handle = no_handle, .init = no_init,
+		},
+	};
+	struct registry *r = registry_new();
+	struct adit_err e = ADIT_ERR_INIT;
+	const struct adit_handler_ops *found;
+
+	(void)state;
+	memset((char *)&old + offsetof(struct adit_handler_ops, fini), 0xff,
+	       sizeof(old) - offsetof(struct adit_handler_ops, fini));
+	assert_int_equal(registry_add(r, &old.ops.base, &e), 0);
+	found = (const void *)registry_find(r, ADIT_HANDLER, "old");
+	assert_non_null(found);
+	assert_true(found->handle == no_handle && found->init == no_init);
+	assert_true(!found->fini && !found->open && !found->start && !found->stop);
+	assert_true(!found->close && !found->shows_visitor && !found->protocol);
+	assert_ptr_equal(registry_at(r, 0), found);
+	/* There is one of that name now. */
+	assert_int_equal(registry_add(r, &old.ops.base, &e), -EINVAL);
+	registry_free(r);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(found_by_kind_and_name),
+		cmocka_unit_test(what_a_table_does_not_reach_is_null),
 		cmocka_unit_test(a_stack_is_a_listener_and_a_dialer),
 		cmocka_unit_test(the_options_of_a_stack_are_those_of_its_parts),
 		cmocka_unit_test(the_same_name_twice_is_refused),
