@@ -144,7 +144,7 @@ def test_open_moves_to_another_client(world: World, transport):
 
     at_once(12, post)
     assert {status for status, _ in answers} == {200}
-    assert max(seconds for _, seconds in answers) < 1 + SLACK
+    assert max(seconds for _, seconds in answers) < 1 + 1.5 * SLACK
     clients[0].thaw()
 
 

@@ -342,6 +342,30 @@ what_ends_may_write_to_all(void **state)
 	assert_int_equal(letters_discarded, 18);
 }
 
+static void
+who_carries_the_least_is_next(void **state)
+{
+	struct worker_group *g = workers_start(&(struct worker_conf){ .workers = 3 }, NULL);
+	struct adit_worker *w[3];
+
+	(void)state;
+	assert_non_null(g);
+	for (unsigned i = 0; i < 3; i++)
+		w[i] = workers_at(g, i);
+	for (unsigned i = 0; i < 3; i++)
+		assert_ptr_equal(worker_least_loaded(w[i]), w[i]);	/* nobody has less */
+	atomic_store(worker_load(w[0]), 2);
+	atomic_store(worker_load(w[1]), 3);
+	atomic_store(worker_load(w[2]), 2);
+	assert_ptr_equal(worker_least_loaded(w[0]), w[0]);
+	assert_ptr_equal(worker_least_loaded(w[1]), w[0]);
+	assert_ptr_equal(worker_least_loaded(w[2]), w[2]);
+	atomic_store(worker_load(w[2]), 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_ptr_equal(worker_least_loaded(w[i]), w[2]);
+	workers_stop(g);
+}
+
 #define IN_LOOP(test) cmocka_unit_test_setup_teardown(test, loop_setup, loop_teardown)
 
 int
@@ -351,6 +375,7 @@ main(void)
 		IN_LOOP(timers_do_not_wait_for_all_that_is_ready),
 		IN_LOOP(what_lingers_is_cut),
 		cmocka_unit_test(what_ends_may_write_to_all),
+		cmocka_unit_test(who_carries_the_least_is_next),
 	};
 
 	return cmocka_run_group_tests(tests, duo_kit_setup, duo_kit_teardown);
