@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +68,42 @@ def test_list(world: World):
                         "connector": "tunnel", "dialer": "tcp tls quic"}.items():
         assert kind in text
         assert all(re.search(rf"\b{name}\b", text) for name in names.split())
+
+
+def test_a_worker_for_each_core(world: World):
+    def workers(*flags: str) -> int:
+        daemon = world.start("-L", "tcp://127.0.0.1:0/127.0.0.1:9", *flags)
+        daemon.listening("service-0")
+        names = [path.read_text() for path in Path(f"/proc/{daemon.pid}/task").glob("*/comm")]
+        return sum(re.fullmatch(r"adit/\d+\n", name) is not None for name in names)
+
+    assert workers() == os.cpu_count()
+    assert workers("--workers", "3") == 3
+
+
+@pytest.mark.short
+def test_json_is_a_configuration_too(world: World):
+    """As a file, as an argument, and printed."""
+    text = '{"services": [{"name": "web", "addr": "127.0.0.1:0", "handler": {"type": "tcp"}, ' \
+           '"listener": {"type": "tcp"}, "forwarder": {"nodes": [{"addr": "127.0.0.1:9"}]}}]}'
+    path = world.write("good.json", text)
+    assert world.run("check", str(path)).status == 0
+    assert world.run("check", text).status == 0
+    printed = world.run("-C", str(path), "-O", "json")
+    assert printed.status == 0
+    assert json.loads(printed.output()) == json.loads(text)
+    assert world.run("check", str(world.write("bad.json", text.replace('"tcp"', '"ptc"', 1)))).status == 2
+
+
+def test_configuration_from_standard_input(world: World, programs: "dict[str, Path]"):
+    def check(text: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([programs["adit"], "check", "-"], input=text, capture_output=True, text=True,
+                              timeout=60, check=False)
+
+    assert check(GOOD).returncode == 0
+    wrong = check(GOOD.replace("type: tcp", "type: nonesuch", 1))
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("stdin:5:11: ")
 
 
 @pytest.mark.short

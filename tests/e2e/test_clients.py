@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import collections
+import re
 import time
 
 import pytest
 
 from harness.load import Load
 from harness.waiting import until
-from harness.world import REGISTERED, TRANSPORTS, Pair, Tunnel, World, tunnel_id
+from harness.world import REGISTERED, TRANSPORTS, Pair, Tunnel, World, at, tunnel_id
 
 
 def answers(server: Tunnel, n: int, host: str = "app.local") -> "collections.Counter[str]":
@@ -232,3 +233,21 @@ def test_two_services_in_one_client(world: World):
     until(lambda: client.log.count(REGISTERED) == 2, "both services are registered")
     got = collections.Counter(server.get("app.local").status for _ in range(40))
     assert set(got) == {200, 502}
+
+
+def test_pauses_before_the_next_attempt_grow_and_differ(world: World):
+    """From 100 ms on, up to a second in the first minute, each cut short by chance."""
+    server = world.dead_port()
+
+    def pauses() -> "list[int]":
+        client = world.start("-L", "rtcp://:0/127.0.0.1:9",
+                             "-F", f"tunnel://{at(server.address)}?tunnel.id={tunnel_id()}")
+        until(lambda: client.log.count("retrying in") >= 7, "seven attempts", 60)
+        said = (re.search(r"retrying in (\d+)ms", e.msg) for e in list(client.log.events))
+        return [int(found[1]) for found in said if found][:7]
+
+    first, second = pauses(), pauses()
+    for found in first, second:
+        assert all(49 <= pause <= most for pause, most in zip(found, (100, 200, 400, 800, 1000, 1000, 1000)))
+        assert max(found) > 200, "what an attempt itself took is taken off, so the least is the first one's"
+    assert first != second, "two that lost the same server come back at the same moments"

@@ -251,3 +251,14 @@ def test_a_password_file_is_read_again(world: World):
     refused.log.wait(lambda e: e.level in ("warn", "error"))
     assert refused.log.count(REGISTERED) == 0
     world.client("tcp", server.clients, rules["app.local"], site.address, user="u:new-word")
+
+
+def test_configuration_is_read_again_by_itself(world: World):
+    rules = {"old.local": tunnel_id()}
+    daemon = world.start("-R", "1s", config=server_config("tcp", rules), name="server")
+    server = Tunnel(daemon, daemon.listening("main"), daemon.entrypoint("main"))
+    world.client("tcp", server.clients, rules["old.local"], world.site("alpha").address)
+    assert server.get("old.local").text == "alpha\n"
+    world.write("server.yaml", server_config("tcp", {"new.local": rules["old.local"]}))
+    assert reachable(server, "new.local").text == "alpha\n"
+    assert server.get("old.local").status == 404

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -205,3 +208,20 @@ def test_wrong_usage(system: System):
     done = system.setup("--frobnicate")
     assert done.returncode == 1
     assert done.stderr == "setup: usage: scripts/setup [--demo|--bench]\n"
+
+
+def test_demo_that_is_kept_goes_on(programs: dict[str, Path], tmp_path: Path):
+    done = subprocess.run([SCRIPTS / "demo", "--keep"], capture_output=True, text=True, timeout=120, check=False,
+                          env={**os.environ, "ADIT": str(programs["adit"]), "TMPDIR": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    kept = re.search(r"\(processes ([\d ]+), files in (\S+)\)", done.stdout)
+    again = re.search(r"fetch again +(curl .*)", done.stdout)
+    assert kept and again, done.stdout
+    try:
+        fetched = subprocess.run(["/bin/sh", "-c", f"{again[1]} --fail --silent --max-time 20"], capture_output=True,
+                                 text=True, timeout=60, check=False)
+        assert fetched.returncode == 0 and "app.local" in fetched.stdout
+    finally:
+        for process in map(int, kept[1].split()):
+            os.kill(process, signal.SIGTERM)
+    assert Path(kept[2]).is_dir() and list(Path(kept[2]).glob("*.log"))
