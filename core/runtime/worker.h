@@ -96,6 +96,7 @@ enum worker_slot {
 	SLOT_FRONTS,
 	SLOT_TLS,
 	SLOT_NETWORK,
+	SLOT_DATAGRAMS,
 	SLOTS,
 };
 void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *));
