@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIELDS_MAX 16
+#define FIELDS_MAX 18
 
 struct ending
 ending_of(const struct adit_component *p, const struct adit_conn *c)
@@ -137,6 +137,8 @@ ending_log(const struct ending *n, enum adit_log_level level, const char *fmt, .
 	i += ending_http(n, f + i);
 	f[i++] = (struct adit_log_field)ADIT_UINT("inputBytes", n->traffic.in);
 	f[i++] = (struct adit_log_field)ADIT_UINT("outputBytes", n->traffic.out);
+	if (n->dropped)
+		f[i++] = (struct adit_log_field)ADIT_UINT("dropped", n->dropped);
 	f[i++] = (struct adit_log_field)ADIT_DURATION("duration", n->duration);
 	f[i++] = (struct adit_log_field)ADIT_STR("endedBy", n->by ? n->by : "nobody");
 	f[i++] = (struct adit_log_field)ADIT_STR("how", n->how);

@@ -128,6 +128,10 @@ pump_fail(struct adit_pump *p, int side, int err)
 {
 	struct adit_conn *failed = p->dirs[side].from, *other = p->dirs[side].to;
 
+	if (p->datagrams && err == -ESHUTDOWN) {
+		pump_end(p, 0, side, "end");
+		return;
+	}
 	if (failed->ops == other->ops)
 		adit_conn_set_code(other, adit_conn_code(failed));
 	pump_end(p, err, side, how_of(err));
@@ -313,6 +317,7 @@ direction_copy_datagram(struct adit_pump *p, struct direction *d)
 	}
 	took = adit_conn_write(d->to, scratch, (size_t)n);
 	direction_count(p, d, took >= 0 ? (size_t)n : 0);
+	p->stats.dropped[side_of(p, d)] += took < 0;
 	if (took < 0 && took != -EAGAIN)
 		direction_kill(p, d, (int)took);
 	return (size_t)n + DATAGRAM_COST;

@@ -399,7 +399,7 @@ native_flow_ended(struct native_conn *n)
 	if (got > 0 || got == -EAGAIN)
 		return;
 	adit_conn_want(n->lower, 0);
-	adit_conn_fail(&n->base, got ? (int)native_result(n, n->lower, got) : -ECONNRESET);
+	adit_conn_fail(&n->base, got ? (int)native_result(n, n->lower, got) : -ESHUTDOWN);
 }
 
 static void

@@ -36,7 +36,8 @@ enum adit_event {
 };
 
 enum adit_conn_flag {
-	ADIT_CONN_DGRAM = 1,	/* a read or write is one datagram, perhaps empty; has no end */
+	ADIT_CONN_DGRAM = 1,	/* a read or write is one datagram, perhaps empty; has no end: one
+				 * that is over, in order, fails with -ESHUTDOWN */
 	ADIT_CONN_SECURE = 2,	/* encrypted and, as far as configured, authenticated on the way */
 	ADIT_CONN_EXCHANGE = 4,	/* the first member of a struct adit_exchange */
 	ADIT_CONN_UNI = 8,	/* one direction only */

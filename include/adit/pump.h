@@ -57,6 +57,7 @@ struct adit_pump_stats {
 	int		err;		/* 0: both ended; else what ended it */
 	int		side;		/* who ended first, or failed: 0 a, 1 b, -1 neither */
 	const char	*how;		/* "end", "reset", "timeout", "stopped", ...: a literal */
+	uint64_t	dropped[2];	/* datagrams that were not taken at once, as bytes */
 };
 
 /*

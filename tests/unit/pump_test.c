@@ -891,6 +891,8 @@ datagrams_stay_what_they_are(void **state)
 	assert_int_equal(y->n_out, 4);
 	assert_memory_equal(y->out, "found", 5);
 	assert_int_equal(adit_pump_stats(r.pump)->bytes[0], 3 + 5 + 0 + 5);
+	assert_int_equal(adit_pump_stats(r.pump)->dropped[0], 1);
+	assert_int_equal(adit_pump_stats(r.pump)->dropped[1], 0);
 	assert_int_equal(r.reports, 0);
 	adit_pump_stop(r.pump, 0);
 	finish(&r);
@@ -909,6 +911,23 @@ a_flow_ends_when_idle(void **state)
 	flow_end_arrive(x, "one");
 	finish(&r);
 	assert_stats(&r, 0, -1, "idle");
+}
+
+/* Polite, as an end of bytes is; any other failure is one. */
+static void
+a_flow_that_is_over_ends_the_other(void **state)
+{
+	struct rig r = { .loop = *state };
+	struct flow_end *x = flow_end_new(r.loop), *y = flow_end_new(r.loop);
+
+	r.x = &x->base;
+	r.y = &y->base;
+	start(&r);
+	flow_end_arrive(y, "last");
+	adit_conn_fail(&y->base, -ESHUTDOWN);
+	finish(&r);
+	assert_memory_equal(x->out, "last", 4);
+	assert_stats(&r, 0, 1, "end");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, loop_setup, loop_teardown)
@@ -941,6 +960,7 @@ main(void)
 		TEST(pipes_are_bounded),
 		TEST(datagrams_stay_what_they_are),
 		TEST(a_flow_ends_when_idle),
+		TEST(a_flow_that_is_over_ends_the_other),
 	};
 
 	signal(SIGPIPE, SIG_IGN);	/* else nothing is spliced */
