@@ -9,6 +9,7 @@
 #include <adit/log.h>
 #include <adit/plugin.h>
 
+#include "core/conn/framed.h"
 #include "core/tunnel/native_bind.h"
 #include "core/tunnel/native_conn.h"
 #include "core/tunnel/reach.h"
@@ -142,6 +143,8 @@ tunnel_connect_relay(struct tunnel_connector *t, struct adit_conn *lower,
 		wire_addr_from_sockaddr((struct sockaddr *)&ss, &m.addr[0]);
 	c = relay_conn(lower, &m, (unsigned)(t->connect_timeout / ADIT_MS(1)), NULL, NULL);
 	explicit_bzero(&m, sizeof(m));
+	if (ask->to.network == ADIT_UDP)
+		c = framed_conn(c);
 	if (!c)
 		adit_err_set(e, -ENOMEM, "out of memory");
 	return c;
@@ -263,7 +266,7 @@ tunnel_bind_relay(struct tunnel_connector *t, struct adit_conn *lower, const str
 {
 	struct relay_bind_conf conf = {
 		.smux = t->smux, .answer_ms = ANSWER_MS, .connections = (unsigned)t->connections,
-		.bound = tunnel_bound_relay, .arg = t,
+		.datagrams = ask->to.network == ADIT_UDP, .bound = tunnel_bound_relay, .arg = t,
 	};
 	struct relay_msg m;
 	struct adit_mux *mux;

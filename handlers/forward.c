@@ -1,5 +1,6 @@
 /*
- * Handlers `tcp`, `rtcp` and `forward`: join each conn with one of the forwarder's nodes.
+ * Handlers `tcp`, `udp`, `rtcp`, `rudp` and `forward`: join each conn, of bytes or of datagrams, with
+ * one of the forwarder's nodes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "core/wire/proxy.h"
 
 #define HALF_CLOSED_NS ADIT_SECONDS(60)
+#define QUIET_NS ADIT_MS(500)	/* of datagrams: then a drain does not wait for them */
 
 struct forward_handler {
 	struct adit_handler	 base;
@@ -46,6 +48,7 @@ struct forwarding {
 	struct adit_conn	*conn, *far;	/* owned until the pump has them */
 	struct adit_pump	*pump;
 	unsigned		 attempt;
+	bool			 datagrams;
 	const struct adit_worker *worker;
 	uint64_t		 id, born;	/* of conn */
 	struct adit_addr	 remote;
@@ -85,6 +88,7 @@ forwarding_done(void *arg, const struct adit_pump_stats *stats)
 		.component = f->activity.component, .kind = "handler", .id = f->id,
 		.worker = f->worker, .remote = &f->remote, .host = f->asked,
 		.traffic = { stats->bytes[0], stats->bytes[1] },
+		.dropped = stats->dropped[0] + stats->dropped[1],
 		.duration = adit_now() - f->born,
 		.by = ending_side(stats->side, "peer", "target"), .how = stats->how,
 	};
@@ -99,7 +103,7 @@ forwarding_stop(struct adit_activity *a, int why)
 {
 	struct forwarding *f = adit_container_of(a, struct forwarding, activity);
 
-	if (!why)
+	if (!why && !(f->pump && f->datagrams && adit_pump_silence(f->pump) >= QUIET_NS))
 		return;
 	if (f->pump)
 		adit_pump_stop(f->pump, why);
@@ -116,7 +120,7 @@ forwarding_send_proxy(struct forwarding *f)
 	char text[PROXY_ENCODED_MAX];
 	ssize_t len;
 
-	if (!h.version)
+	if (!h.version || adit_conn_flags(f->conn) & ADIT_CONN_DGRAM)
 		return 0;
 	if (!adit_addr_to(&f->remote, &h.src))
 		h.proxied = false;
@@ -140,6 +144,8 @@ forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 	int err = adit_conn_err(far);
 
 	(void)events;
+	if (!err && (adit_conn_flags(far) ^ adit_conn_flags(f->conn)) & ADIT_CONN_DGRAM)
+		err = -ENOTSUP;		/* datagrams by a connector that knows bytes alone */
 	if (!err)
 		err = forwarding_send_proxy(f);
 	if (err) {
@@ -192,6 +198,7 @@ forward_handle(struct adit_handler *h, struct adit_conn *c)
 	}
 	f->handler = adit_container_of(h, struct forward_handler, base);
 	f->conn = c;
+	f->datagrams = adit_conn_flags(c) & ADIT_CONN_DGRAM;
 	f->id = adit_conn_id(c);
 	f->worker = adit_conn_worker(c);
 	f->born = adit_now() - adit_conn_age(c);
@@ -238,4 +245,6 @@ forward_shows_visitor(const struct adit_handler *h)
 
 FORWARD_HANDLER(handler_tcp, "tcp", "joins connections with the forwarder's nodes");
 FORWARD_HANDLER(handler_rtcp, "rtcp", "joins what a tunnel brings with the forwarder's nodes");
-FORWARD_HANDLER(handler_forward, "forward", "as tcp, behind any listener");
+FORWARD_HANDLER(handler_udp, "udp", "joins sessions of datagrams with the forwarder's nodes");
+FORWARD_HANDLER(handler_rudp, "rudp", "joins the datagrams that a tunnel brings with the nodes");
+FORWARD_HANDLER(handler_forward, "forward", "as tcp and udp, behind any listener");

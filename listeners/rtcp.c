@@ -1,7 +1,7 @@
 /*
- * Listener `rtcp`: what a node far away accepts for us. Binds through the listener's chain and
- * hands on the conns that come; when the session is lost it binds again, for ever, with jittered
- * pauses.
+ * Listeners `rtcp` and `rudp`: what a node far away accepts for us. Bind through the listener's chain
+ * and hand on the conns that come, of bytes or of datagrams; when the session is lost they bind
+ * again, for ever, with jittered pauses.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,6 +40,8 @@ struct rtcp_listener {
 	enum adit_network	 network;
 	unsigned		 worker;	/* of the first session */
 	struct adit_client	 client;
+	uint64_t		 ttl, largest;	/* of rudp's options, here and below: not used */
+	int64_t			 queue, backlog;
 	struct rtcp_part	 parts[SESSIONS_MAX];
 };
 
@@ -355,18 +357,46 @@ rtcp_close(struct adit_listener *l)
 	(void)l;
 }
 
-const struct adit_listener_ops listener_rtcp = {
-	.base = {
-		.abi = ADIT_ABI,
-		.size = sizeof(listener_rtcp),
-		.kind = ADIT_LISTENER,
-		.name = "rtcp",
-		.help = "accepts what the last node of its chain sends back: a tunnel's client",
-		.instance = sizeof(struct rtcp_listener),
-	},
-	.open = rtcp_open,
-	.start = rtcp_start,
-	.stop = rtcp_stop,
-	.close = rtcp_close,
-	.init = rtcp_init,
+/*
+ * What gost's rudp has for a relay node, whose datagrams all come in one stream. A tunnel brings each
+ * visitor in a flow of his own, and his side says when it is over.
+ */
+static const char *const buffer_aliases[] = { "udp.bufferSize", NULL };
+static const char *const queue_aliases[] = { "recvQueueSize", NULL };
+
+#define AT(f) offsetof(struct rtcp_listener, f)
+static const struct adit_opt rudp_opts[] = {
+	{ .name = "ttl", .type = ADIT_OPT_DURATION, .offset = AT(ttl),
+	  .help = "accepted for gost's sake; the visitor's side says when a session is over" },
+	{ .name = "readBufferSize", .aliases = buffer_aliases, .type = ADIT_OPT_SIZE,
+	  .offset = AT(largest), .help = "accepted for gost's sake; datagrams have up to 64 KiB" },
+	{ .name = "readQueueSize", .aliases = queue_aliases, .type = ADIT_OPT_INT,
+	  .offset = AT(queue), .help = "accepted for gost's sake" },
+	{ .name = "backlog", .type = ADIT_OPT_INT, .offset = AT(backlog),
+	  .help = "accepted for gost's sake" },
+	ADIT_OPT_END,
 };
+
+#define RTCP_LISTENER(symbol, type, rows, net, text) \
+	const struct adit_listener_ops symbol = { \
+		.base = { \
+			.abi = ADIT_ABI, \
+			.size = sizeof(struct adit_listener_ops), \
+			.kind = ADIT_LISTENER, \
+			.name = (type), \
+			.help = (text), \
+			.instance = sizeof(struct rtcp_listener), \
+			.opts = (rows), \
+		}, \
+		.open = rtcp_open, \
+		.start = rtcp_start, \
+		.stop = rtcp_stop, \
+		.close = rtcp_close, \
+		.init = rtcp_init, \
+		.network = (net), \
+	}
+
+RTCP_LISTENER(listener_rtcp, "rtcp", NULL, "tcp",
+	      "accepts what the last node of its chain sends back: a tunnel's client");
+RTCP_LISTENER(listener_rudp, "rudp", rudp_opts, "udp",
+	      "the same for UDP: a session for each visitor");

@@ -705,3 +705,9 @@ adit_pump_stats(const struct adit_pump *p)
 {
 	return &p->stats;
 }
+
+uint64_t
+adit_pump_silence(const struct adit_pump *p)
+{
+	return adit_now() - p->moved;
+}

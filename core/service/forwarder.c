@@ -69,14 +69,17 @@ forwarder_choose(struct forwarder *f, const struct adit_conn *visitor, unsigned 
 			     adit_now());
 }
 
+/* A visitor's datagrams go to a UDP port, bytes to a TCP port or a Unix socket. */
 static int
-forward_target_set(struct forward_target *t, const struct node_conf *n)
+forward_target_set(struct forward_target *t, const struct node_conf *n, bool datagrams)
 {
-	if (n->network && strcmp(n->network, "unix") == 0) {
+	if (!datagrams && n->network && strcmp(n->network, "unix") == 0) {
 		t->target = (struct adit_target){ .network = ADIT_UNIX, .host = n->addr };
 		return 0;
 	}
-	t->target = (struct adit_target){ .network = ADIT_TCP, .host = t->host };
+	t->target = (struct adit_target){ 
+		.network = datagrams ? ADIT_UDP : ADIT_TCP, .host = t->host,
+	};
 	return adit_hostport_split(n->addr, t->host, sizeof(t->host), &t->target.port);
 }
 
@@ -91,7 +94,7 @@ forwarder_pick(struct forwarder *f, const struct adit_conn *visitor, unsigned at
 		adit_err_set(e, ADIT_ENOROUTE, "node not available");
 		return NULL;
 	}
-	if (forward_target_set(out, c->conf) < 0) {
+	if (forward_target_set(out, c->conf, adit_conn_flags(visitor) & ADIT_CONN_DGRAM) < 0) {
 		adit_err_set(e, ADIT_ECONFIG, "node %s: not host:port: %s", c->conf->name,
 			     c->conf->addr);
 		return NULL;

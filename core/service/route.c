@@ -8,6 +8,7 @@
 #include "core/conn/conn.h"
 #include "core/conn/dial.h"
 #include "core/conn/tcp.h"
+#include "core/conn/udp_dial.h"
 #include "core/service/component.h"
 #include "core/service/instance.h"
 #include "core/service/route.h"
@@ -314,10 +315,8 @@ direct_dial(struct adit_worker *w, const struct adit_target *to, struct adit_err
 {
 	if (to->network == ADIT_UNIX)
 		return unix_connect(w, to->host, e);
-	if (to->network == ADIT_UDP) {
-		adit_err_set(e, ADIT_EUNSUPPORTED, "udp targets are not available in this build");
-		return NULL;
-	}
+	if (to->network == ADIT_UDP)
+		return udp_dial(w, to->host, to->port, e);
 	return tcp_dial(w, to->host, to->port, DIAL_MS, e);
 }
 

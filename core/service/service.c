@@ -712,15 +712,34 @@ target_watch(struct service *s, struct node_state *state, struct adit_conn *c)
 	conn_watch_open(c, target_report, r);
 }
 
+/* Without a forwarder the chain knows where to: a tunnel that is reached by its id alone. */
+static struct adit_conn *
+forward_nowhere(struct service *s, struct adit_conn *visitor, unsigned attempt, struct adit_err *e)
+{
+	const struct adit_target to = {
+		.network = adit_conn_flags(visitor) & ADIT_CONN_DGRAM ? ADIT_UDP : ADIT_TCP,
+		.host = "",
+	};
+
+	if (attempt == 0)
+		return chain_dial(s->handler_chain, adit_conn_worker(visitor), &to,
+				  adit_conn_remote(visitor), e);
+	adit_err_set(e, ADIT_ENOROUTE, "node not available");
+	return NULL;
+}
+
 struct adit_conn *
 adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
 	     struct adit_err *e)
 {
 	struct service *s = h->component->service;
 	struct forward_target to;
-	struct node_state *state = forwarder_pick(&s->forwarder, visitor, attempt, &to, e);
+	struct node_state *state;
 	struct adit_conn *c;
 
+	if (!s->forwarder.conf && s->handler_chain)
+		return forward_nowhere(s, visitor, attempt, e);
+	state = forwarder_pick(&s->forwarder, visitor, attempt, &to, e);
 	if (!state)
 		return NULL;
 	c = chain_dial(s->handler_chain, adit_conn_worker(visitor), &to.target,

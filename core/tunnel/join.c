@@ -8,8 +8,10 @@
 #include <adit/pump.h>
 
 #include "core/conn/ending.h"
+#include "core/conn/framed.h"
 
 #define HALF_CLOSED_NS ADIT_SECONDS(60)
+#define QUIET_NS ADIT_MS(500)	/* of datagrams: then a drain does not wait for them */
 
 struct joining {
 	struct adit_activity	 activity;
@@ -17,6 +19,7 @@ struct joining {
 	struct adit_pump	*pump;
 	int			(*agree)(struct adit_conn *c);
 	void			(*refuse)(struct adit_conn *c, int err);
+	bool			 datagrams;
 	const struct adit_worker *worker;
 	uint64_t		 id, born;	/* of visitor, for the log */
 	struct adit_addr	 remote;
@@ -68,7 +71,7 @@ join_stop(struct adit_activity *a, int why)
 {
 	struct joining *j = adit_container_of(a, struct joining, activity);
 
-	if (j->pump && why)
+	if (j->pump && (why || (j->datagrams && adit_pump_silence(j->pump) >= QUIET_NS)))
 		adit_pump_stop(j->pump, why);
 	else if (!j->pump)
 		join_refuse(j, why ? why : ADIT_EDRAINING);
@@ -82,6 +85,7 @@ join_done(void *arg, const struct adit_pump_stats *stats)
 		.component = j->activity.component, .kind = "handler", .id = j->id,
 		.worker = j->worker, .remote = &j->remote, .host = j->host, .tunnel = j->tunnel,
 		.traffic = { stats->bytes[0], stats->bytes[1] },
+		.dropped = stats->dropped[0] + stats->dropped[1],
 		.duration = adit_now() - j->born,
 		.by = ending_side(stats->side, "visitor", "client"), .how = stats->how,
 	};
@@ -89,6 +93,18 @@ join_done(void *arg, const struct adit_pump_stats *stats)
 
 	ending_log(&end, ADIT_LOG_INFO, "%s >< tunnel", adit_addr_format(&j->remote, remote));
 	join_free(j);
+}
+
+/*
+ * A visitor of a tunnel's UDP has his datagrams framed, in a protocol that has bytes alone. False: out
+ * of memory, and he is closed.
+ */
+static bool
+join_same_kind(struct joining *j)
+{
+	if (adit_conn_flags(j->far) & ~adit_conn_flags(j->visitor) & ADIT_CONN_DGRAM)
+		j->visitor = framed_conn(j->visitor);
+	return j->visitor;
 }
 
 static void
@@ -108,7 +124,12 @@ join_far_event(void *owner, struct adit_conn *far, unsigned events)
 		join_close(j, err);
 		return;
 	}
+	if (!join_same_kind(j)) {
+		join_close(j, -ENOMEM);
+		return;
+	}
 	adit_conn_want(far, 0);
+	j->datagrams = adit_conn_flags(far) & ADIT_CONN_DGRAM;
 	j->pump = adit_pump(j->visitor, far, &opts, join_done, j);
 	j->visitor = j->far = NULL;
 	if (!j->pump)

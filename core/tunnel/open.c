@@ -10,6 +10,7 @@
 
 #include <adit/pump.h>
 
+#include "core/conn/framed.h"
 #include "core/conn/opening.h"
 #include "core/runtime/memory.h"
 #include "core/tunnel/table.h"
@@ -126,11 +127,17 @@ open_bridge(struct tunnel_open *o)
 		open_refuse(o, -ENOMEM);
 		return;
 	}
+	o->flags = adit_conn_flags(far) & (ADIT_CONN_SECURE | ADIT_CONN_DGRAM);
+	if (o->flags & ADIT_CONN_DGRAM)
+		near = framed_conn(near);
+	if (!near) {
+		open_refuse(o, -ENOMEM);	/* the end, which goes back, fails as near did */
+		return;
+	}
 	o->far = NULL;
 	o->err = 0;
 	o->local = *adit_conn_local(far);
 	o->remote = *adit_conn_remote(far);
-	o->flags = adit_conn_flags(far) & ADIT_CONN_SECURE;
 	adit_conn_want(far, 0);
 	adit_pump(near, far, NULL, bridge_ended, NULL);
 	open_return(o);
@@ -152,15 +159,14 @@ static void
 open_arrive(struct adit_message *m, struct adit_worker *w)
 {
 	struct tunnel_open *o = adit_container_of(m, struct tunnel_open, message);
-	const unsigned other = ADIT_CONN_DGRAM | ADIT_CONN_EXCHANGE;
 	struct tunnel_worker *part = tunnels_of(w);
 	struct adit_err e = ADIT_ERR_INIT;
 
 	o->far = session_open(part, o->choice.session, &o->req, &e);
 	if (!o->far) {
 		open_refuse(o, e.code);
-	} else if (adit_conn_flags(o->far) & other) {
-		open_refuse(o, -ENOTSUP);	/* a pair carries bytes */
+	} else if (adit_conn_flags(o->far) & ADIT_CONN_EXCHANGE) {
+		open_refuse(o, -ENOTSUP);	/* a pair carries bytes, or framed datagrams */
 	} else if (adit_conn_is_open(o->far)) {
 		open_bridge(o);
 	} else {
@@ -317,8 +323,13 @@ open_answered(struct tunnel_open *o)
 	} else if (end) {
 		adit_conn_set_local(end, &o->local);
 		adit_conn_set_remote(end, &o->remote);
-		adit_conn_add_flags(end, o->flags);
-		open_succeed(o, end);
+		adit_conn_add_flags(end, o->flags & ADIT_CONN_SECURE);
+		if (o->flags & ADIT_CONN_DGRAM)
+			end = framed_conn(end);
+		if (end)
+			open_succeed(o, end);
+		else
+			open_fail(o, -ENOMEM);
 	} else if (may_try_another(o->err)) {
 		open_try(o);
 	} else {

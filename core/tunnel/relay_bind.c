@@ -5,6 +5,7 @@
 
 #include <adit/log.h>
 
+#include "core/conn/framed.h"
 #include "core/mux/liveness.h"
 #include "core/tunnel/heads.h"
 #include "core/tunnel/relay_bind.h"
@@ -25,6 +26,7 @@ struct relay_bind {
 	struct heads		 heads;
 	struct ready_list	 ready;
 	unsigned		 wanted, siblings;
+	bool			 datagrams;
 };
 
 static struct relay_bind *
@@ -52,7 +54,9 @@ bind_stream_ready(void *arg, struct adit_conn *c)
 {
 	struct relay_bind *b = arg;
 
-	if (ready_put(&b->ready, c))
+	if (b->datagrams)
+		c = framed_conn(c);
+	if (c && ready_put(&b->ready, c))
 		adit_mux_ready(&b->base, ADIT_READ);
 }
 
@@ -234,6 +238,7 @@ relay_bind(struct adit_conn *lower, const struct relay_bind_conf *conf)
 	TAILQ_INIT(&b->ready);
 	b->smux = conf->smux;
 	b->wanted = conf->connections;
+	b->datagrams = conf->datagrams;
 	b->bound = conf->bound;
 	b->arg = conf->arg;
 	b->lower = relay_conn(lower, conf->request, conf->answer_ms, bind_answered, b);

@@ -19,6 +19,7 @@ struct relay_bind_conf {
 	unsigned		 answer_ms;	/* limit for lower to open and the answer to come */
 	unsigned		 connections;	/* that are wanted, if the node gains by them; one
 						 * that is no adit is never told to */
+	bool			 datagrams;	/* a UDP bind: accepted conns are flows */
 
 	/* Called once when the node agreed: for the log. Optional. */
 	void			(*bound)(void *arg, struct adit_mux *m,

@@ -5,6 +5,7 @@
 #include <adit/tunnel.h>
 
 #include "core/conn/ending.h"
+#include "core/conn/framed.h"
 #include "core/mux/liveness.h"
 #include "core/tunnel/relay_conn.h"
 #include "core/tunnel/relay_session.h"
@@ -64,6 +65,12 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 		 */
 		adit_conn_close(c, err);
 		adit_err_set(e, err, "stream head: %s", adit_strerror(err));
+		return NULL;
+	}
+	if (req->network == ADIT_UDP)
+		c = framed_conn(c);
+	if (!c) {
+		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	/* The only question that a gost answers, so each counts. */

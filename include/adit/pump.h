@@ -73,6 +73,9 @@ struct adit_pump *adit_pump(struct adit_conn *a, struct adit_conn *b,
 /* Ends it (0: politely, else with that reason); done still comes, from the loop. On its worker. */
 void adit_pump_stop(struct adit_pump *p, int why);
 
+/* ns since it moved anything, or began: datagrams have no other end to wait for. On its worker. */
+uint64_t adit_pump_silence(const struct adit_pump *p);
+
 /* What it has moved so far; p's, and valid until done returns. On its worker. */
 const struct adit_pump_stats *adit_pump_stats(const struct adit_pump *p);
 

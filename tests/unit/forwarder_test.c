@@ -181,6 +181,25 @@ too_many_nodes_are_refused(void **state)
 	config_errors_free(at.errs);
 }
 
+static void
+datagrams_go_to_a_udp_port(void **state)
+{
+	struct node_conf nodes[] = { { .name = "a", .addr = "dns.local", .network = "unix" } };
+	const struct forwarder_conf conf = { .nodes = { .n = 1, .v = nodes } };
+	struct adit_conn *c = visitor_of(*state, "any");
+	struct forwarder f = forwarder_of(&conf);
+	struct adit_err e = ADIT_ERR_INIT;
+	struct forward_target to;
+
+	adit_conn_add_flags(c, ADIT_CONN_DGRAM);
+	assert_non_null(forwarder_pick(&f, c, 0, &to, &e));
+	assert_int_equal(to.target.network, ADIT_UDP);
+	assert_string_equal(to.target.host, "dns.local");
+	assert_int_equal(to.target.port, 0);
+	forwarder_fini(&f);
+	adit_conn_close(c, 0);
+}
+
 int
 main(void)
 {
@@ -191,6 +210,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_node_is_for_the_host_it_names, loop_setup,
 						loop_teardown),
 		cmocka_unit_test_setup_teardown(a_node_may_be_a_path, loop_setup, loop_teardown),
+		cmocka_unit_test_setup_teardown(datagrams_go_to_a_udp_port, loop_setup,
+						loop_teardown),
 		cmocka_unit_test(what_is_not_there_is_refused),
 		cmocka_unit_test(too_many_nodes_are_refused),
 	};
