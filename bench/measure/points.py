@@ -148,6 +148,9 @@ def memory(r: Running, effort: Effort) -> Point:
 
 # ---- sessions --------------------------------------------------------------------------------
 
+REST_SECONDS = 35  # until a session that nobody uses is not watched closely any more
+
+
 def tunnel_id(i: int) -> str:
     return "00000000-0000-4000-8000-%012x" % (i + 1)
 
@@ -171,6 +174,7 @@ def sessions(r: Running, effort: Effort) -> Point:
         time.sleep(effort.warm_up)
         n = many.log.read_text().count(BOUND)  # a client may open several for one service
         after, cpu = r.server.resident(), r.server.cpu() - cpu
+        time.sleep(REST_SECONDS if effort.clients >= 100 else 0)
         idle, begun = r.server.cpu(), time.monotonic()
         time.sleep(max(1.0, effort.seconds))
         idle, took = r.server.cpu() - idle, time.monotonic() - begun

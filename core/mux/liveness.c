@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "core/mux/liveness.h"
+#include "core/mux/mux.h"
 
 /* A little more often than what counts as fresh, so that a near peer always is. */
 #define PROBE_NS ADIT_MS(900)
@@ -11,9 +12,19 @@ struct liveness {
 	struct adit_mux		*mux;
 	struct adit_timer	*timer;
 	struct liveness_watch	 watch;
-	uint64_t		 looked;	/* when it looked last */
+	uint64_t		 due;		/* when it was to look next */
 	uint64_t		 since;		/* silence before that does not count */
+	uint64_t		 asked;		/* the last time */
+	uint64_t		 used;		/* when that was seen last */
+	bool			 resting;
 };
+
+static void
+liveness_look_at(struct liveness *l, uint64_t now, uint64_t at)
+{
+	l->due = at > now ? at : now;
+	adit_timer_set(l->timer, l->due - now);
+}
 
 static uint64_t
 liveness_silence(struct liveness *l, uint64_t now)
@@ -21,53 +32,113 @@ liveness_silence(struct liveness *l, uint64_t now)
 	uint64_t silence = adit_mux_silence(l->mux);
 
 	/* Late itself: what the peer sent meanwhile may not have been read yet. */
-	if (now - l->looked > 2 * PROBE_NS)
+	if (now - l->due > PROBE_NS)
 		l->since = now;
 	return silence < now - l->since ? silence : now - l->since;
+}
+
+static void
+liveness_ask(struct liveness *l, uint64_t now, uint64_t silence)
+{
+	uint64_t left = SILENCE_NS - silence;
+
+	l->asked = now;
+	liveness_look_at(l, now, now + (left < PROBE_NS ? left : PROBE_NS));
+	adit_mux_probe(l->mux);
+	if (silence >= DOUBT_NS && l->watch.doubt)
+		l->watch.doubt(l->watch.arg);
+}
+
+/* From inside of anything. */
+static void
+liveness_roused(void *arg)
+{
+	struct liveness *l = arg;
+	uint64_t now = adit_now();
+
+	l->resting = false;
+	l->used = l->since = now;
+	liveness_look_at(l, now, now);
+}
+
+/* Whether nobody would miss it now, and it owes nothing. */
+static bool
+liveness_may_rest(struct liveness *l, uint64_t now, uint64_t silence)
+{
+	if (mux_take_used(l->mux))
+		l->used = now;
+	return l->watch.rest_after && now - l->used >= l->watch.rest_after &&
+	       (!silence || adit_mux_heard(l->mux) >= l->asked);
+}
+
+static void
+liveness_rest(struct liveness *l, uint64_t now)
+{
+	l->resting = true;
+	mux_await_use(l->mux, liveness_roused, l);
+	liveness_look_at(l, now, adit_mux_heard(l->mux) + l->watch.rest);
+}
+
+/* Its peer is not heard even so: watched closely until it is. */
+static void
+liveness_wake(struct liveness *l, uint64_t now)
+{
+	l->resting = false;
+	mux_await_use(l->mux, NULL, NULL);
+	l->since = now;
+	liveness_ask(l, now, 0);
+}
+
+static void
+liveness_look_closely(struct liveness *l, uint64_t now)
+{
+	uint64_t heard = adit_mux_heard(l->mux), silence = liveness_silence(l, now);
+
+	if (silence >= SILENCE_NS)
+		l->watch.dead(l->watch.arg);
+	else if (liveness_may_rest(l, now, silence))
+		liveness_rest(l, now);
+	else if (now - heard < PROBE_NS)
+		liveness_look_at(l, now, heard + PROBE_NS);
+	else
+		liveness_ask(l, now, silence);
 }
 
 static void
 liveness_look(void *arg)
 {
 	struct liveness *l = arg;
-	uint64_t now = adit_now(), silence, left;
+	uint64_t now = adit_now();
 
 	if (adit_mux_err(l->mux))
 		return;
 	if (!adit_mux_is_open(l->mux)) {
-		l->looked = l->since = now;
-		adit_timer_set(l->timer, PROBE_NS);
-		return;
+		l->since = l->used = now;
+		liveness_look_at(l, now, now + PROBE_NS);
+	} else if (!l->resting) {
+		liveness_look_closely(l, now);
+	} else if (now - adit_mux_heard(l->mux) < l->watch.rest) {
+		liveness_rest(l, now);
+	} else {
+		liveness_wake(l, now);
 	}
-	silence = liveness_silence(l, now);
-	l->looked = now;
-	if (silence >= SILENCE_NS) {
-		l->watch.dead(l->watch.arg);
-		return;
-	}
-	left = SILENCE_NS - silence;
-	adit_timer_set(l->timer, left < PROBE_NS ? left : PROBE_NS);
-	adit_mux_probe(l->mux);
-	if (silence >= DOUBT_NS && l->watch.doubt)
-		l->watch.doubt(l->watch.arg);
 }
 
 struct liveness *
 liveness_start(struct adit_mux *m, const struct liveness_watch *watch)
 {
 	struct liveness *l = calloc(1, sizeof(*l));
+	uint64_t now = adit_now();
 
 	if (!l)
 		return NULL;
-	*l = (struct liveness){
-		.mux = m, .watch = *watch, .looked = adit_now(), .since = adit_now(),
-	};
+	*l = (struct liveness){ .mux = m, .watch = *watch, .since = now, .used = now };
 	l->timer = adit_timer_new(adit_mux_worker(m), liveness_look, l);
 	if (!l->timer) {
 		free(l);
 		return NULL;
 	}
-	adit_timer_set(l->timer, PROBE_NS);
+	liveness_look_at(l, now, now + PROBE_NS);
 	return l;
 }
 
@@ -76,6 +147,8 @@ liveness_stop(struct liveness *l)
 {
 	if (!l)
 		return;
+	if (l->resting)
+		mux_await_use(l->mux, NULL, NULL);
 	adit_timer_free(l->timer);
 	free(l);
 }

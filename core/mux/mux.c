@@ -30,6 +30,9 @@ struct adit_mux_core {
 	void			*take_arg;
 	struct adit_reason	 reason;	/* err 0 while it lives; text owned */
 	unsigned		 streams;
+	bool			 used;		/* see mux_use */
+	void			(*on_use)(void *arg);
+	void			*on_use_arg;
 	uint64_t		 draining;	/* since when; 0: not */
 	uint64_t		 heard, id;
 	uint64_t		 born;		/* adit_now() */
@@ -417,8 +420,38 @@ mux_await_heard(struct mux_follower *f, void (*heard)(void *arg), void *arg)
 }
 
 void
+mux_use(struct adit_mux *m)
+{
+	struct adit_mux_core *core = m->core;
+	void (*on_use)(void *arg) = core->on_use;
+
+	core->used = true;
+	core->on_use = NULL;
+	if (on_use)
+		on_use(core->on_use_arg);
+}
+
+bool
+mux_take_used(struct adit_mux *m)
+{
+	bool used = m->core->used;
+
+	m->core->used = false;
+	return used;
+}
+
+void
+mux_await_use(struct adit_mux *m, void (*used)(void *arg), void *arg)
+{
+	m->core->on_use = used;
+	m->core->on_use_arg = arg;
+}
+
+void
 adit_mux_count(struct adit_mux *m, int change)
 {
+	if (change > 0)
+		mux_use(m);
 	assert(change >= 0 || m->core->streams >= (unsigned)-change);
 	m->core->streams = (unsigned)((int)m->core->streams + change);
 }

@@ -31,4 +31,19 @@ void mux_unfollow(struct mux_follower *f);	/* also of none */
  */
 void mux_await_heard(struct mux_follower *f, void (*heard)(void *arg), void *arg);
 
+/*
+ * Somebody has use of m: a conn of it moves bytes, or was opened (adit_mux_count says that). For
+ * implementers whose sessions may rest (core/mux/liveness.h); costs next to nothing.
+ */
+void mux_use(struct adit_mux *m);
+
+/* Whether somebody had since this was asked last. */
+bool mux_take_used(struct adit_mux *m);
+
+/*
+ * Calls used(arg) once, the next time that somebody has: from the inside of anything, so that it
+ * may set a timer and no more. NULL: nothing. One for each session.
+ */
+void mux_await_use(struct adit_mux *m, void (*used)(void *arg), void *arg);
+
 #endif

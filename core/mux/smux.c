@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/conn/conn.h"
+#include "core/mux/mux.h"
 #include "core/mux/smux_int.h"
 #include "core/runtime/memory.h"
 
@@ -266,6 +267,7 @@ receive_frame(struct smux *m, const struct smux_frame *f)
 			smux_stream_end(s, true);
 		return 0;
 	case SMUX_PSH:
+		mux_use(&m->base);
 		return receive_psh(m, s, f);
 	case SMUX_UPD:
 		upd = smux_decode_upd(m->head + SMUX_HEADER_LEN);

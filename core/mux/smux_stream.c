@@ -1,6 +1,7 @@
 #include <errno.h>
 
 #include "core/conn/conn.h"
+#include "core/mux/mux.h"
 #include "core/mux/smux_int.h"
 
 static struct smux_stream *
@@ -84,6 +85,7 @@ stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		return -ECONNRESET;
 	if (!len)
 		return 0;
+	mux_use(&m->base);
 	if (len >= SMUX_DIRECT && !s->out.len) {
 		took = smux_pass(m, s, iov, n);
 		if (took)

@@ -118,6 +118,7 @@ bind_open_session(struct relay_bind *b)
 	}
 	b->liveness = liveness_start(b->session, &(struct liveness_watch){
 		.dead = bind_session_dead, .arg = b,
+		.rest_after = LIVENESS_USED, .rest = LIVENESS_REST,
 	});
 	adit_mux_own(b->session, bind_session_event, b);
 	adit_mux_want(b->session, ADIT_OPEN | ADIT_READ);

@@ -184,6 +184,7 @@ relay_session_start(struct adit_conn *lower, const struct relay_session_conf *co
 	adit_mux_set_remote(s->mux, &remote);
 	s->liveness = liveness_start(s->mux, &(struct liveness_watch){
 		.doubt = session_doubt, .dead = session_dead, .arg = s,
+		.rest_after = LIVENESS_USED, .rest = LIVENESS_REST,
 	});
 	bound_follow(&s->bound, s->mux);
 	bound_begin(&s->bound, &conf->bound, session_stop);
