@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -15,12 +16,14 @@
 
 #include "core/conn/listen.h"
 #include "core/conn/tcp.h"
+#include "core/conn/unix_listen.h"
 #include "core/runtime/worker.h"
 
 #define ACCEPTS_PER_TURN 64
 #define PAUSE_NS ADIT_MS(100)
 #define WARN_NS ADIT_SECONDS(10)
 #define BACKLOG 4096
+#define SOCKET_KIND (LISTEN_UDP | LISTEN_UNIX)
 
 struct listen_set {
 	LIST_ENTRY(listen_set)	 entry;
@@ -29,6 +32,7 @@ struct listen_set {
 	unsigned		 flags;
 	unsigned		 refs;
 	struct adit_addr	 local;
+	struct unix_file	 file;		/* of LISTEN_UNIX */
 	unsigned		 n;
 	int			 fds[];
 };
@@ -51,6 +55,8 @@ listen_book_new(unsigned workers)
 static void
 set_free(struct listen_set *s)
 {
+	if ((s->flags & LISTEN_UNIX) && s->fds[0] >= 0)
+		unix_remove(s->addr, &s->file);
 	for (unsigned i = 0; i < s->n; i++)
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
@@ -188,7 +194,7 @@ set_find(const struct listen_book *b, const char *owner, const char *addr, unsig
 	struct listen_set *s;
 
 	LIST_FOREACH(s, &b->sets, entry)
-		if (!((s->flags ^ flags) & LISTEN_UDP) && strcmp(s->addr, addr) == 0 &&
+		if (!((s->flags ^ flags) & SOCKET_KIND) && strcmp(s->addr, addr) == 0 &&
 		    !owner == !s->owner && (!owner || strcmp(s->owner, owner) == 0))
 			return s;
 	return NULL;
@@ -255,6 +261,49 @@ struct listen_set *
 listen_get(struct listen_book *b, const char *addr, unsigned flags, struct adit_err *e)
 {
 	return listen_get_for(b, NULL, addr, flags, e);
+}
+
+/* One socket: all workers wait for it, and the first that comes accepts. */
+static int
+set_open_unix(struct listen_set *s, unsigned mode, struct adit_err *e)
+{
+	s->fds[0] = unix_listen(s->addr, mode, BACKLOG, &s->file, e);
+	if (s->fds[0] < 0)
+		return s->fds[0];
+	s->local = (struct adit_addr){ .family = AF_UNIX };
+	for (unsigned i = 1; i < s->n; i++) {
+		s->fds[i] = fcntl(s->fds[0], F_DUPFD_CLOEXEC, 0);
+		if (s->fds[i] < 0)
+			return adit_err_set(e, -errno, "%s", adit_strerror(-errno));
+	}
+	return 0;
+}
+
+struct listen_set *
+listen_get_unix(struct listen_book *b, const char *path, unsigned mode, struct adit_err *e)
+{
+	struct listen_set *s = set_find(b, NULL, path, LISTEN_UNIX);
+
+	if (s) {
+		if (unix_set_mode(path, &s->file, mode, e) < 0) {
+			adit_err_context(e, "listen unix");
+			return NULL;
+		}
+		s->refs++;
+		return s;
+	}
+	s = set_new(NULL, path, LISTEN_UNIX, b->workers);
+	if (!s) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (set_open_unix(s, mode, e) < 0) {
+		adit_err_context(e, "listen unix");
+		set_free(s);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&b->sets, s, entry);
+	return s;
 }
 
 void

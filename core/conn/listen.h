@@ -19,6 +19,7 @@ enum listen_flag {
 	LISTEN_UDP = 1,		/* datagram sockets */
 	LISTEN_SHARED = 2,	/* another process may listen there too (SO_REUSEPORT) */
 	LISTEN_MPTCP = 4,	/* Multipath TCP (RFC 8684), where the kernel has it */
+	LISTEN_UNIX = 8,	/* a Unix socket: set by listen_get_unix */
 };
 
 /*
@@ -36,6 +37,13 @@ struct listen_set *listen_get(struct listen_book *b, const char *addr, unsigned 
 struct listen_set *listen_get_for(struct listen_book *b, const char *owner, const char *addr,
 				  unsigned flags, struct adit_err *e);
 void listen_put(struct listen_book *b, struct listen_set *s);
+
+/*
+ * The set of a Unix socket at path (see unix_listen), whose file goes with it. One that is open
+ * gets that mode. Counted. NULL with e.
+ */
+struct listen_set *listen_get_unix(struct listen_book *b, const char *path, unsigned mode,
+				   struct adit_err *e);
 
 /* Where it listens really (the port that the kernel chose). */
 const struct adit_addr *listen_addr(const struct listen_set *s);

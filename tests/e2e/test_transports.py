@@ -236,3 +236,83 @@ def test_websocket_options(world: World, pair, transport):
     time.sleep(1)           # several intervals, in which nobody gives anybody up
     assert server.get("app.local").text == "alpha\n"
     assert not any("retrying" in e.msg for e in client.log.events[mark:])
+
+
+# ---- Unix sockets ----------------------------------------------------------------------------------------
+
+
+class OnPath:
+    """A server at a path, and the entry point of its tunnels. By configuration: as a URL a gost takes a path
+    for a target."""
+
+    def __init__(self, world: World, tunnel: str, mode: str = "0660") -> None:
+        self.path = world.folder / "adit.sock"
+        self.tunnel = tunnel
+        self.daemon = world.start(program=world.pair.server, config=f"""
+services:
+- name: service-0
+  addr: {self.path}
+  handler: {{type: tunnel, metadata: {{entrypoint: "127.0.0.1:0", tunnel: "app.local:{tunnel}"}}}}
+  listener: {{type: unix, metadata: {{mode: "{mode}"}}}}
+""")
+        self.entry = self.daemon.entrypoint()
+        self.daemon.log.wait(f"^listening on {self.path}")
+
+    def client(self, world: World, target) -> None:
+        daemon = world.start(program=world.pair.client, config=f"""
+services:
+- name: service-0
+  addr: ":0"
+  handler: {{type: rtcp}}
+  listener: {{type: rtcp, chain: server}}
+  forwarder: {{nodes: [{{name: site, addr: "{at(target)}"}}]}}
+chains:
+- name: server
+  hops:
+  - name: server
+    nodes:
+    - name: server
+      addr: {self.path}
+      connector: {{type: tunnel, metadata: {{tunnel.id: {self.tunnel}}}}}
+      dialer: {{type: unix}}
+""")
+        daemon.log.wait(REGISTERED)
+
+
+@pytest.mark.peers
+def test_unix_socket(world: World, pair):
+    """A tunnel over a path: large bodies, the file's mode, and no file left at the end."""
+    server = OnPath(world, tunnel_id(), mode="0600")
+    server.client(world, world.site("alpha").address)
+    until(lambda: visitor.get(server.entry, "app.local").status == 200, "the server counted the client in")
+    with visitor.Visitor(server.entry) as v:
+        assert body.consume(v.start("app.local", f"/bytes/{BULK}")) == (BULK, body.digest(BULK))
+    if pair.server == "adit":
+        assert server.path.stat().st_mode & 0o777 == 0o600
+        assert server.daemon.stop() == 0
+        assert not server.path.exists()
+
+
+def test_unix_socket_that_was_left_behind(world: World):
+    """What a killed daemon left is replaced; what is in use, or no socket, is not."""
+    tunnel = tunnel_id()
+    first = OnPath(world, tunnel)
+    second = world.run("-L", f"tunnel+unix://{first.path}?entrypoint=127.0.0.1:0")
+    assert second.status != 0 and "somebody listens there" in second.log.text()
+    first.daemon.kill()
+    assert first.path.exists()
+    OnPath(world, tunnel).client(world, world.site("alpha").address)
+    note = world.write("note.txt", "not a socket")
+    third = world.run("-L", f"tunnel+unix://{note}?entrypoint=127.0.0.1:0")
+    assert third.status != 0 and note.read_text() == "not a socket"
+
+
+def test_unix_socket_by_command_line(world: World):
+    path, tunnel = world.folder / "s", tunnel_id()
+    server = world.start("-L", f"tunnel+unix://{path}?entrypoint=127.0.0.1:0&tunnel=app.local:{tunnel}")
+    entry = server.entrypoint()
+    server.log.wait(f"^listening on {path}")
+    client = world.start("-L", f"rtcp://:0/{at(world.site('alpha').address)}",
+                         "-F", f"tunnel+unix://{path}?tunnel.id={tunnel}")
+    client.log.wait(REGISTERED)
+    assert visitor.get(entry, "app.local").text == "alpha\n"
