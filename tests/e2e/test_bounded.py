@@ -222,6 +222,7 @@ def test_client_that_does_not_read(world: World, transport: str):
 
 BUDGET = 32 * MIB
 SHORT, ENOUGH = "reading less, new work is refused", "going on as usual"
+ENDED = r"^memory is short: \d+ connections ended"
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -243,7 +244,8 @@ def test_budget_is_kept_and_recovers(world: World, transport: str):
         refused = server.get("app.local")
         assert refused.status == 503 and int(refused.headers["Retry-After"]) > 0
     log.wait(ENOUGH)
-    assert log.count(SHORT) == log.count(ENOUGH) == 1, "each is said once"
+    # On a machine so slow that the first ones had been stuck for 30 s by then, it may come and go.
+    assert log.count(SHORT) == log.count(ENOUGH) == 1 or log.count(ENDED), "each is said once"
     assert server.get("app.local").status == 200
 
 
@@ -263,7 +265,7 @@ def test_who_does_not_read_has_nobody_else_refused_for_long(world: World, transp
                 stack.enter_context(asking(server.entry, f"GET /bytes/{64 * MIB} HTTP/1.1"))
             settled([server.daemon])
         log.wait(SHORT)
-        ended = log.wait(r"^memory is short: \d+ connections ended", limit=30 + 2 * PATIENCE)
+        ended = log.wait(ENDED, limit=30 + 2 * PATIENCE)
         assert ended.level == "warn"
         until(lambda: server.get("app.local").status == 200, "a visitor is served")
         assert log.count(ENOUGH)
