@@ -512,12 +512,11 @@ flows_recv(struct flows *f, struct batch *b, uint64_t now)
 static bool
 flows_hear_trouble(struct flows *f)
 {
-	struct adit_addr peer;
+	struct adit_trouble t;
 	bool refused = false;
-	int err;
 
-	while ((err = adit_packet_trouble(f->packet, &peer)))
-		refused |= f->connected && err == -ECONNREFUSED;
+	while (adit_packet_trouble(f->packet, &t))
+		refused |= f->connected && t.err == -ECONNREFUSED;
 	return refused && flow_end(TAILQ_FIRST(&f->list), -ECONNREFUSED);
 }
 

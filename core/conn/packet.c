@@ -90,12 +90,12 @@ adit_packet_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 	return sent;
 }
 
-int
-adit_packet_trouble(struct adit_packet_conn *p, struct adit_addr *peer)
+bool
+adit_packet_trouble(struct adit_packet_conn *p, struct adit_trouble *t)
 {
 	if (p->ops->size <= offsetof(struct adit_packet_ops, trouble) || !p->ops->trouble)
-		return 0;
-	return p->ops->trouble(p, peer);
+		return false;
+	return p->ops->trouble(p, t);
 }
 
 void

@@ -33,11 +33,6 @@ struct control {
 	         2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int))];
 };
 
-struct trouble {
-	struct adit_addr	peer;
-	int			err;
-};
-
 struct udp {
 	struct adit_packet_conn	 base;
 	int			 fd;
@@ -48,7 +43,7 @@ struct udp {
 	                        * reports each sent datagram otherwise */
 	const void *cut; /* the packet whose cut_done bytes have left without GSO */
 	size_t			 cut_done;
-	struct trouble		 troubles[TROUBLES];
+	struct adit_trouble	 troubles[TROUBLES];
 	unsigned		 n_troubles;
 };
 
@@ -83,10 +78,26 @@ udp_is_trouble(int err)
 }
 
 static void
-udp_note(struct udp *u, const struct adit_addr *peer, int err)
+udp_note(struct udp *u, const struct adit_addr *peer, int err, const struct iovec *quote)
 {
-	if (u->n_troubles < TROUBLES)
-		u->troubles[u->n_troubles++] = (struct trouble){ .peer = *peer, .err = err };
+	struct adit_trouble *t = &u->troubles[u->n_troubles];
+
+	if (u->n_troubles == TROUBLES)
+		return;
+	*t = (struct adit_trouble){ .peer = *peer, .err = err };
+	if (quote && quote->iov_len) {
+		t->quote_len = (uint8_t)(quote->iov_len < sizeof(t->quote) ? quote->iov_len :
+									       sizeof(t->quote));
+		memcpy(t->quote, quote->iov_base, t->quote_len);
+	}
+	u->n_troubles++;
+}
+
+/* Only what comes from elsewhere can quote something that it would not know else. */
+static bool
+udp_is_icmp(const struct sock_extended_err *ee)
+{
+	return ee->ee_origin == SO_EE_ORIGIN_ICMP || ee->ee_origin == SO_EE_ORIGIN_ICMP6;
 }
 
 /* Takes what IP_RECVERR has queued: the destination and the ICMP's (or the interface's) meaning. */
@@ -96,7 +107,7 @@ udp_read_errors(struct udp *u)
 	for (int i = 0; i < 64; i++) {
 		struct sockaddr_storage to;
 		union { struct cmsghdr align; char buf[512]; } control;
-		char quoted[64];
+		char quoted[ADIT_QUOTE_MAX];
 		struct iovec iov = { quoted, sizeof(quoted) };
 		struct msghdr m = {
 			.msg_name = &to,
@@ -107,8 +118,11 @@ udp_read_errors(struct udp *u)
 			.msg_controllen = sizeof(control),
 		};
 
-		if (recvmsg(u->fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		ssize_t n = recvmsg(u->fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
+
+		if (n < 0)
 			return;
+		iov.iov_len = (size_t)n;
 		for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 			struct sock_extended_err ee;
 			struct adit_addr peer;
@@ -118,7 +132,7 @@ udp_read_errors(struct udp *u)
 				continue;
 			memcpy(&ee, CMSG_DATA(c), sizeof(ee));
 			peer = adit_addr_from((struct sockaddr *)&to, m.msg_namelen);
-			udp_note(u, &peer, -(int)ee.ee_errno);
+			udp_note(u, &peer, -(int)ee.ee_errno, udp_is_icmp(&ee) ? &iov : NULL);
 		}
 	}
 }
@@ -326,7 +340,7 @@ udp_send_failed(struct udp *u, struct mmsghdr *m, const struct adit_packet *p, i
 	if (errno == EAGAIN)
 		return -EAGAIN;
 	if (errno == err)
-		udp_note(u, &p->to, -err);
+		udp_note(u, &p->to, -err, NULL);
 	return 1;
 }
 
@@ -458,19 +472,17 @@ udp_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 	return done;
 }
 
-static int
-udp_trouble(struct adit_packet_conn *p, struct adit_addr *peer)
+static bool
+udp_trouble(struct adit_packet_conn *p, struct adit_trouble *t)
 {
 	struct udp *u = udp_of(p);
-	struct trouble first;
 
 	if (!u->n_troubles)
-		return 0;
-	first = u->troubles[0];
+		return false;
+	*t = u->troubles[0];
 	u->n_troubles--;
 	memmove(u->troubles, u->troubles + 1, u->n_troubles * sizeof(*u->troubles));
-	*peer = first.peer;
-	return first.err;
+	return true;
 }
 
 /* ---- life ----------------------------------------------------------------------- */

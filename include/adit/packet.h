@@ -23,6 +23,16 @@ struct adit_packet {
 	uint8_t			ecn;		/* the two ECN bits */
 };
 
+#define ADIT_QUOTE_MAX 24
+
+/* What the network says of one destination. */
+struct adit_trouble {
+	int			err;		/* < 0 */
+	struct adit_addr	peer;
+	uint8_t			quote_len;	/* 0: whoever said it has not shown what it is of */
+	uint8_t			quote[ADIT_QUOTE_MAX];	/* how the datagram began that was sent */
+};
+
 struct adit_packet_conn;
 
 /* What a kind of packet_conn implements. Called through the wrappers below, on its worker. */
@@ -46,8 +56,8 @@ struct adit_packet_ops {
 	void		(*close)(struct adit_packet_conn *p);
 	void		(*free)(struct adit_packet_conn *p);
 
-	/* optional: the next failure (< 0) that was about one destination, with that; 0: none */
-	int		(*trouble)(struct adit_packet_conn *p, struct adit_addr *peer);
+	/* optional: the next failure that was about one destination, in t; false: none */
+	bool		(*trouble)(struct adit_packet_conn *p, struct adit_trouble *t);
 };
 
 struct adit_packet_core;
@@ -67,7 +77,7 @@ void adit_packet_want(struct adit_packet_conn *p, unsigned events);
 /* As the operations above; trouble is to be asked after recv and send. */
 int adit_packet_recv(struct adit_packet_conn *p, struct adit_packet *v, int n);
 int adit_packet_send(struct adit_packet_conn *p, const struct adit_packet *v, int n);
-int adit_packet_trouble(struct adit_packet_conn *p, struct adit_addr *peer);
+bool adit_packet_trouble(struct adit_packet_conn *p, struct adit_trouble *t);
 
 /* As their namesakes in conn.h. NULL may be closed. */
 void adit_packet_close(struct adit_packet_conn *p);

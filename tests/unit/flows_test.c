@@ -104,15 +104,14 @@ fake_free(struct adit_packet_conn *p)
 	(void)p;
 }
 
-static int
-fake_trouble(struct adit_packet_conn *p, struct adit_addr *peer)
+static bool
+fake_trouble(struct adit_packet_conn *p, struct adit_trouble *t)
 {
 	struct fake *f = fake_of(p);
-	int err = f->trouble;
 
-	*peer = (struct adit_addr){ .family = AF_INET };
+	*t = (struct adit_trouble){ .err = f->trouble, .peer.family = AF_INET };
 	f->trouble = 0;
-	return err;
+	return t->err;
 }
 
 static const struct adit_packet_ops fake_ops = {

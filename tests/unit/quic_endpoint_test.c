@@ -614,6 +614,7 @@ struct pair {
 	struct quic_endpoint	*ep[2];
 	struct adit_addr	 at[2];
 	struct weather		 weather[2];
+	struct adit_trouble	 trouble;
 	struct adit_mux		*accepted;
 	struct adit_conn	*conn;
 	atomic_int		 ended;		/* why the session has */
@@ -854,6 +855,21 @@ strangers_are_handed_to_their_owner(void **state)
 	pair_free(p);
 }
 
+/* What the client's machine answers to what the first worker has sent last. */
+static void
+pair_see(struct adit_worker *w, void *arg)
+{
+	struct pair *p = arg;
+
+	if (adit_worker_index(w) != 0)
+		return;
+	p->trouble = (struct adit_trouble){
+		.err = -ECONNREFUSED, .peer = *quic_endpoint_local(p->rig.client),
+		.quote_len = ADIT_QUOTE_MAX,
+	};
+	memcpy(p->trouble.quote, p->weather[0].quote, ADIT_QUOTE_MAX);
+}
+
 /* Whose socket the kernel tells is not for us to say: it is the second one's, of another worker. */
 static void
 pair_forge(struct adit_worker *w, void *arg)
@@ -861,8 +877,7 @@ pair_forge(struct adit_worker *w, void *arg)
 	struct pair *p = arg;
 
 	if (adit_worker_index(w) == 1)
-		weather_forge(&p->weather[1], quic_endpoint_local(p->rig.client),
-			      -ECONNREFUSED);
+		weather_forge(&p->weather[1], &p->trouble);
 }
 
 static bool
@@ -889,6 +904,7 @@ what_is_told_of_a_peer_reaches_its_session(void **state)
 	assert_int_equal(quic_rig_read(r, c, &byte, 1), 1);
 	r->up.cut = true;		/* it answers nothing from here on */
 	for (int i = 0; i < 1000 && !pair_has_ended(p); i++) {
+		workers_call(p->workers, pair_see, p);
 		workers_call(p->workers, pair_forge, p);
 		loop_until(r->l, pair_has_ended, p, 20);
 	}

@@ -23,9 +23,21 @@ has_heard(void *arg)
 	return adit_mux_heard(h->m) > h->last;
 }
 
+/* Tells the server of its client: err, and of what it has sent last if seen. */
+static void
+forge_of_client(struct quic_rig *r, int err, bool seen)
+{
+	struct adit_trouble t = { .err = err, .peer = *quic_endpoint_local(r->client) };
+
+	t.quote_len = sizeof(t.quote);
+	memcpy(t.quote, r->down.quote, sizeof(t.quote));
+	t.quote[5] ^= !seen;
+	weather_forge(&r->down, &t);
+}
+
 /*
  * Anybody can send an ICMP message: it makes the session ask its peer, and no number of them ends
- * one that answers.
+ * one that answers, whatever they quote.
  */
 static void
 forged_troubles_only_cast_doubt(void **state)
@@ -41,12 +53,39 @@ forged_troubles_only_cast_doubt(void **state)
 		struct hearing quiet = { server, adit_now() };
 
 		loop_until(r->l, has_heard, &quiet, 60);
-		weather_forge(&r->down, quic_endpoint_local(r->client), -ECONNREFUSED);
+		forge_of_client(r, -ECONNREFUSED, i & 1);
 		asked += loop_until(r->l, has_heard, &(struct hearing){ server, adit_now() }, 60);
 		assert_int_equal(adit_mux_err(server), 0);
 	}
 	assert_true(asked > 0);		/* they were not just dropped */
 	assert_int_equal(adit_mux_err(client), 0);
+	adit_mux_close(client, NULL);
+}
+
+/*
+ * Nor does one of those who are not on the way end a session whose peer is held up: they do not
+ * know what is sent to it.
+ */
+static void
+strangers_do_not_end_a_session(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client, *server;
+
+	quic_rig_start(r);
+	quic_rig_session(r, &client, &server);
+	loop_until(r->l, has_heard, &(struct hearing){ server, adit_now() }, 60);
+	r->up.cut = true;
+	for (int i = 0; i < 10; i++) {
+		forge_of_client(r, -ECONNREFUSED, false);
+		loop_until(r->l, has_heard, &(struct hearing){ server, adit_now() }, 110);
+		assert_int_equal(adit_mux_err(server), 0);
+	}
+	for (int i = 0; i < 100 && !adit_mux_err(server); i++) {
+		forge_of_client(r, -ECONNREFUSED, true);
+		loop_until(r->l, has_heard, &(struct hearing){ server, adit_now() }, 110);
+	}
+	assert_int_equal(adit_mux_err(server), ADIT_EPEERDEAD);
 	adit_mux_close(client, NULL);
 }
 
@@ -68,14 +107,14 @@ a_way_that_is_gone_may_come_back(void **state)
 	r->up.cut = true;
 	sent = r->down.sent;
 	for (int i = 0; i < 10; i++) {
-		weather_forge(&r->down, quic_endpoint_local(r->client), -EHOSTUNREACH);
+		forge_of_client(r, -EHOSTUNREACH, true);
 		loop_until(r->l, has_heard, &(struct hearing){ server, adit_now() }, 110);
 		assert_int_equal(adit_mux_err(server), 0);
 	}
 	assert_true(r->down.sent - sent >= 5);
 	r->up.cut = false;
 	h = (struct hearing){ server, adit_now() };
-	weather_forge(&r->down, quic_endpoint_local(r->client), -EHOSTUNREACH);
+	forge_of_client(r, -EHOSTUNREACH, true);
 	assert_true(loop_until(r->l, has_heard, &h, RIG_LIMIT));
 	adit_mux_close(client, NULL);
 }
@@ -262,22 +301,25 @@ static void
 failing_sends_have_the_way_looked_at(void **state)
 {
 	struct quic_rig *r = *state;
+	struct adit_trouble t = { .err = -ENETUNREACH };
 	struct adit_mux *client, *server;
 	struct machine m = { 0 };
 
 	start_mobile(r, &m);
 	quic_rig_session(r, &client, &server);
+	t.peer = r->at;
 	r->up.cut = true;
 	m.cut_off = true;
 	for (int i = 0; i < 10; i++) {
-		weather_forge(&r->up, &r->at, -ENETUNREACH);
+		weather_forge(&r->up, &t);
 		loop_until(r->l, has_heard, &(struct hearing){ client, adit_now() }, 110);
 		assert_int_equal(adit_mux_err(client), 0);
 	}
 	r->up.cut = false;
 	m.cut_off = false;
 	m.address.ip[3] = 7;
-	weather_forge(&r->up, &r->at, -EINVAL);
+	t.err = -EINVAL;
+	weather_forge(&r->up, &t);
 	until_followed(r, server, 7);
 	adit_mux_close(client, NULL);
 }
@@ -289,6 +331,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(forged_troubles_only_cast_doubt),
+		rig_test(strangers_do_not_end_a_session),
 		rig_test(a_way_that_is_gone_may_come_back),
 		rig_test(streams_go_on_where_the_client_moves),
 		rig_test(many_moves_at_once),

@@ -17,8 +17,7 @@ struct weather_conn {
 	struct adit_packet	 late;		/* the one held back */
 	uint8_t			 late_bytes[65536];
 	bool			 holding, deaf;
-	int			 forged;	/* to be told, about */
-	struct adit_addr	 about;
+	struct adit_trouble	 forged;	/* to be told */
 	unsigned		 want;		/* of lower */
 };
 
@@ -75,6 +74,8 @@ weather_watch(struct weather *w, const struct adit_packet *p)
 {
 	const uint8_t *b = p->data.iov_base;
 
+	if (p->data.iov_len >= sizeof(w->quote) && !(b[0] & 0x80))
+		memcpy(w->quote, b, sizeof(w->quote));
 	if (p->data.iov_len < 5 || !(b[0] & 0x80))
 		return;
 	w->last = (uint32_t)b[1] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 8 | b[4];
@@ -113,28 +114,25 @@ weather_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 	return n;
 }
 
-static int
-weather_trouble(struct adit_packet_conn *p, struct adit_addr *peer)
+static bool
+weather_trouble(struct adit_packet_conn *p, struct adit_trouble *t)
 {
 	struct weather_conn *c = weather_of(p);
-	int err = c->forged;
+	bool told;
 
-	c->forged = 0;
-	*peer = c->about;
-	if (err)
-		return err;
-	while ((err = adit_packet_trouble(c->lower, peer)) && c->deaf)
+	*t = c->forged;
+	c->forged.err = 0;
+	if (t->err)
+		return true;
+	while ((told = adit_packet_trouble(c->lower, t)) && c->deaf)
 		;
-	return err;
+	return told;
 }
 
 void
-weather_forge(struct weather *w, const struct adit_addr *about, int err)
+weather_forge(struct weather *w, const struct adit_trouble *t)
 {
-	struct weather_conn *c = weather_of(w->conn);
-
-	c->forged = err;
-	c->about = *about;
+	weather_of(w->conn)->forged = *t;
 	adit_packet_ready(w->conn, ADIT_READ);
 }
 

@@ -19,6 +19,7 @@ struct weather {
 	uint32_t	seed;
 	unsigned	sent;		/* datagrams that were to leave */
 	uint32_t	first, last;	/* versions of those with a long header */
+	uint8_t		quote[ADIT_QUOTE_MAX];	/* how the last with a short one began */
 	bool		deaf;		/* what the network says of peers does not get in; set
 					 * before weather_new */
 	struct adit_packet_conn *conn;	/* the one made with it last */
@@ -27,8 +28,8 @@ struct weather {
 /* Takes lower. w is the test's and may change while it lasts. */
 struct adit_packet_conn *weather_new(struct adit_packet_conn *lower, struct weather *w);
 
-/* Somebody says err of a peer, as an ICMP message would. On the worker of w->conn. */
-void weather_forge(struct weather *w, const struct adit_addr *about, int err);
+/* Somebody says t, as an ICMP message would. On the worker of w->conn. */
+void weather_forge(struct weather *w, const struct adit_trouble *t);
 
 struct quic_rig {
 	struct loop		*l;

@@ -320,11 +320,11 @@ unreachable_is_told(void **state)
 	const struct udp_conf conf = { .bind = ip("127.0.0.1") };
 	struct adit_packet_conn *a = open_at(t, &conf), *b = open_at(t, &conf),
 				*gone = open_at(t, &conf);
-	struct adit_addr nobody = *adit_packet_local(gone), peer;
+	struct adit_addr nobody = *adit_packet_local(gone);
 	struct adit_packet v;
 	struct inbox in, mine;
 	uint8_t buf[10];
-	int err;
+	struct adit_trouble trouble;
 
 	adit_packet_close(gone);
 	inbox_init(&in);
@@ -337,11 +337,13 @@ unreachable_is_told(void **state)
 	v.to = *adit_packet_local(b);
 	assert_int_equal(adit_packet_send(a, &v, 1), 1);
 	inbox_wait(t, &in, 1);
-	while (!(err = adit_packet_trouble(a, &peer)))
+	while (!adit_packet_trouble(a, &trouble))
 		event_base_loop(t->base, EVLOOP_ONCE);
-	assert_int_equal(err, -ECONNREFUSED);
-	assert_true(adit_addr_equal(&peer, &nobody));
-	assert_int_equal(adit_packet_trouble(a, &peer), 0);
+	assert_int_equal(trouble.err, -ECONNREFUSED);
+	assert_true(adit_addr_equal(&trouble.peer, &nobody));
+	assert_int_equal(trouble.quote_len, 10);
+	assert_memory_equal(trouble.quote, buf, 10);
+	assert_false(adit_packet_trouble(a, &trouble));
 	adit_packet_close(a);
 	adit_packet_close(b);
 	free(in.buf);
@@ -359,10 +361,10 @@ too_big_is_a_loss(void **state)
 	const struct udp_conf conf = { .bind = ip("127.0.0.1") };
 	struct adit_packet_conn *a = open_at(t, &conf), *b = open_at(t, &conf);
 	struct adit_packet v[2];
-	struct adit_addr peer;
+	struct adit_trouble trouble;
 	struct inbox in;
 	uint8_t *buf = calloc(1, 65530);
-	int err, told = 0;
+	int told = 0;
 
 	inbox_init(&in);
 	inbox_own(&in, b);
@@ -371,8 +373,10 @@ too_big_is_a_loss(void **state)
 	assert_int_equal(adit_packet_send(a, v, 2), 2);
 	inbox_wait(t, &in, 1);
 	assert_int_equal(in.bytes, 10);
-	while ((err = adit_packet_trouble(a, &peer)))
-		told += err == -EMSGSIZE;
+	while (adit_packet_trouble(a, &trouble)) {
+		told += trouble.err == -EMSGSIZE;
+		assert_int_equal(trouble.quote_len, 0);
+	}
 	assert_true(told);
 	adit_packet_close(a);
 	adit_packet_close(b);

@@ -10,7 +10,7 @@
 
 #define RECV_SIZE    UDP_RECV_MAX
 #define FLUSH_FROM   (UDP_BYTES_MAX - 1500)	/* a burst as long as GSO takes */
-#define TROUBLES_MAX 20			/* looked at per second: each looks at all sessions */
+#define TROUBLES_MAX 50			/* looked at per second: each looks at all sessions */
 
 void
 quic_path_set(struct quic_path *p, const struct adit_addr *local, const struct adit_addr *remote)
@@ -264,44 +264,50 @@ endpoint_packet(struct quic_endpoint *ep, const struct adit_packet *p, bool forw
 	return n ? n : 1;
 }
 
-/* Somebody says that nobody is at peer. Each session with it is asked by its own packets. */
+/* Somebody says that nobody is at a peer. Each session with it is asked by its own packets. */
 static void
-endpoint_trouble(struct quic_endpoint *ep, const struct adit_addr *peer, int err, uint64_t now)
+endpoint_trouble(struct quic_endpoint *ep, const struct adit_trouble *t, uint64_t now)
 {
 	struct quic_session *s, *next;
 
 	for (s = TAILQ_FIRST(&ep->sessions); s; s = next) {
 		next = TAILQ_NEXT(s, all);
-		if (adit_addr_equal(adit_mux_remote(&s->base), peer))
-			quic_session_trouble(s, err, now);
+		if (adit_addr_equal(adit_mux_remote(&s->base), &t->peer))
+			quic_session_trouble(s, t, now);
 	}
+}
+
+/* Of the same peer, and as far as can be seen here of the same session: the first is enough. */
+static bool
+trouble_again(const struct adit_trouble *t, const struct adit_trouble *last)
+{
+	return adit_addr_equal(&t->peer, &last->peer) && !memcmp(t->quote + 1, last->quote + 1, 8);
 }
 
 static void
 endpoint_troubles(struct quic_endpoint *ep, uint64_t now)
 {
-	struct adit_addr peer, last = { .family = 0 };
-	int err;
+	struct adit_trouble t, last = { .err = 0 };
 
-	while ((err = adit_packet_trouble(ep->packet, &peer))) {
+	while (adit_packet_trouble(ep->packet, &t)) {
 		/* Too big: a probe of the path's MTU that was lost, nothing else. */
-		if (err == -EMSGSIZE || adit_addr_equal(&peer, &last) ||
+		if (t.err == -EMSGSIZE || trouble_again(&t, &last) ||
 		    !quic_rate_take(&ep->troubles, now))
 			continue;
-		last = peer;
-		endpoint_trouble(ep, &peer, err, now);
+		last = t;
+		endpoint_trouble(ep, &t, now);
 		if (ep->conf.trouble)
-			ep->conf.trouble(ep->conf.forward_arg, ep->worker, &peer, err);
+			ep->conf.trouble(ep->conf.forward_arg, ep->worker, &t);
 	}
 }
 
 void
-quic_endpoint_trouble(struct quic_endpoint *ep, const struct adit_addr *peer, int err)
+quic_endpoint_trouble(struct quic_endpoint *ep, const struct adit_trouble *t)
 {
 	uint64_t now = adit_now();
 
 	if (!ep->io.closed && quic_rate_take(&ep->troubles, now))
-		endpoint_trouble(ep, peer, err, now);
+		endpoint_trouble(ep, t, now);
 }
 
 /*

@@ -22,7 +22,7 @@ struct parcel {
 	struct adit_message	 message;
 	struct quic_group	*group;		/* a reference */
 	struct member		*to;
-	int			 trouble;	/* < 0: about packet.from, and there are no bytes */
+	struct adit_trouble	 trouble;	/* if it has an err, else packet */
 	struct adit_packet	 packet;
 	uint8_t			 bytes[];
 };
@@ -82,17 +82,22 @@ parcel_arrive(struct adit_message *message, struct adit_worker *w)
 	struct parcel *p = adit_container_of(message, struct parcel, message);
 
 	(void)w;
-	if (p->to->ep && p->trouble)
-		quic_endpoint_trouble(p->to->ep, &p->packet.from, p->trouble);
+	if (p->to->ep && p->trouble.err)
+		quic_endpoint_trouble(p->to->ep, &p->trouble);
 	else if (p->to->ep)
 		quic_endpoint_deliver(p->to->ep, &p->packet);
 	parcel_discard(message);
 }
 
-/* Sends it to that worker, or loses it when too much is under way. False: nobody is there. */
+/*
+ * Sends a datagram or a trouble (NULL: not that) to that worker, or loses it when too much is under
+ * way. False: nobody is there.
+ */
 static bool
-group_send(struct quic_group *g, unsigned worker, const struct adit_packet *packet, int trouble)
+group_send(struct quic_group *g, unsigned worker, const struct adit_packet *packet,
+           const struct adit_trouble *trouble)
 {
+	size_t len = packet ? packet->data.iov_len : 0;
 	struct member *m = &g->members[worker];
 	struct adit_worker *to = atomic_load(&m->worker);
 	struct parcel *p;
@@ -101,16 +106,20 @@ group_send(struct quic_group *g, unsigned worker, const struct adit_packet *pack
 		return false;
 	if (atomic_fetch_add(&m->under_way, 1) >= UNDER_WAY_MAX)
 		goto lost;
-	p = malloc(sizeof(*p) + packet->data.iov_len);
+	p = malloc(sizeof(*p) + len);
 	if (!p)
 		goto lost;
 	*p = (struct parcel){
 		.message = { .run = parcel_arrive, .discard = parcel_discard },
-		.group = g, .to = m, .trouble = trouble, .packet = *packet,
+		.group = g, .to = m,
 	};
-	if (packet->data.iov_len)
-		memcpy(p->bytes, packet->data.iov_base, packet->data.iov_len);
-	p->packet.data.iov_base = p->bytes;
+	if (trouble) {
+		p->trouble = *trouble;
+	} else {
+		p->packet = *packet;
+		memcpy(p->bytes, packet->data.iov_base, len);
+		p->packet.data.iov_base = p->bytes;
+	}
 	atomic_fetch_add(&g->refs, 1);
 	adit_worker_post(to, &p->message);
 	return true;
@@ -128,17 +137,15 @@ quic_group_forward(void *group, unsigned generation, unsigned worker,
 
 	if (generation != g->generation || worker >= g->n)
 		return false;
-	return group_send(g, worker, packet, 0);
+	return group_send(g, worker, packet, NULL);
 }
 
 void
-quic_group_trouble(void *group, const struct adit_worker *from, const struct adit_addr *peer,
-                   int err)
+quic_group_trouble(void *group, const struct adit_worker *from, const struct adit_trouble *t)
 {
-	const struct adit_packet about = { .from = *peer };
 	struct quic_group *g = group;
 
 	for (unsigned i = 0; i < g->n; i++)
 		if (i != adit_worker_index(from))
-			group_send(g, i, &about, err);
+			group_send(g, i, NULL, t);
 }

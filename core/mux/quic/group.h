@@ -33,7 +33,6 @@ quic_group_forward(void *group, unsigned generation, unsigned worker, const stru
  * For conf.trouble, with the group as forward_arg: tells the endpoints of the other workers. Counts
  * among what is under way to each.
  */
-void quic_group_trouble(void *group, const struct adit_worker *from, const struct adit_addr *peer,
-			int err);
+void quic_group_trouble(void *group, const struct adit_worker *from, const struct adit_trouble *t);
 
 #endif

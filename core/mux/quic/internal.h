@@ -271,7 +271,7 @@ void quic_session_end(struct quic_session *s, const struct adit_reason *why,
 void quic_session_gone(struct quic_session *s);
 
 /* An unreachable message about its peer. */
-void quic_session_trouble(struct quic_session *s, int err, uint64_t now);
+void quic_session_trouble(struct quic_session *s, const struct adit_trouble *t, uint64_t now);
 
 /*
  * When it has to be called beside ngtcp2's own times, UINT64_MAX: never; and does what is due.

@@ -127,12 +127,12 @@ struct quic_conf {
 	void			*forward_arg;
 
 	/*
-	 * optional, with forward_arg: the network says that nobody is at peer (err). The kernel
-	 * tells that to one socket of those that share a port, whatever the connection id was: the
+	 * optional, with forward_arg: the network says that a peer is not there. The kernel tells
+	 * that to one socket of those that share a port, whatever the connection id was: the
 	 * session may be another endpoint's.
 	 */
 	void			(*trouble)(void *arg, const struct adit_worker *w,
-					   const struct adit_addr *peer, int err);
+					   const struct adit_trouble *t);
 
 	/*
 	 * optional, with arg: the own address from which the machine now reaches peer, in from.
@@ -176,7 +176,7 @@ const struct quic_stats *quic_endpoint_stats(const struct quic_endpoint *ep);
 void quic_endpoint_deliver(struct quic_endpoint *ep, const struct adit_packet *p);
 
 /* What conf.trouble of another endpoint was called with; not told again. */
-void quic_endpoint_trouble(struct quic_endpoint *ep, const struct adit_addr *peer, int err);
+void quic_endpoint_trouble(struct quic_endpoint *ep, const struct adit_trouble *t);
 
 /*
  * Addresses or routes of the machine have changed, perhaps: dialled sessions that another way leads

@@ -295,21 +295,30 @@ quic_session_try_reset(struct quic_session *s, const struct quic_datagram *d, ui
 	return err;
 }
 
-/* Whether it is about the peer's program; all else may be a way that is gone and comes back. */
+/*
+ * Whether it is about the peer's program, and quotes a packet of the session's: that id is known
+ * only to those on the way (RFC 8085, 5.2). All else may be a way that is gone and comes back, or
+ * anybody's word. Peers without an id of their own (a gost) cannot be told so.
+ */
 static bool
-trouble_is_hard(int err)
+session_believes(const struct quic_session *s, const struct adit_trouble *t)
 {
-	return err == -ECONNREFUSED || err == -ENOPROTOOPT;
+	const ngtcp2_cid *dcid = ngtcp2_conn_get_dcid(s->conn);
+
+	if (t->err != -ECONNREFUSED)
+		return false;
+	return !dcid->datalen ||
+	       (t->quote_len > dcid->datalen && !(t->quote[0] & 0x80) &&
+		!memcmp(t->quote + 1, dcid->data, dcid->datalen));
 }
 
 /*
- * The peer's machine (or one on the way) says that nobody is there. Anybody can say that, so the
- * peer is asked; a few questions that come back like this and no answer mean that it is so. What is
- * said of the network only brings the question forward (RFC 1122, 4.2.3.9, for TCP): a peer that
- * moves is away for a moment.
+ * The peer's machine, or anybody else, says that nobody is there: the peer is asked. A few
+ * questions that come back like this, and no answer, mean that it is so. What is not believed only
+ * brings the question forward.
  */
 static void
-session_doubt(struct quic_session *s, int err, uint64_t now)
+session_doubt(struct quic_session *s, const struct adit_trouble *t, uint64_t now)
 {
 	const struct adit_reason gone = { .err = ADIT_EPEERDEAD,
 		                          .text = "the peer's address is unreachable" };
@@ -323,7 +332,7 @@ session_doubt(struct quic_session *s, int err, uint64_t now)
 		s->probing = true;
 	}
 	s->trouble_at = now;
-	s->troubles += trouble_is_hard(err);
+	s->troubles += session_believes(s, t);
 	if (s->troubles >= TROUBLES_END && now - s->trouble_since > 2 * quic_rtt(s)) {
 		quic_session_end(s, &gone, NULL, now);
 		return;
@@ -333,16 +342,16 @@ session_doubt(struct quic_session *s, int err, uint64_t now)
 }
 
 void
-quic_session_trouble(struct quic_session *s, int err, uint64_t now)
+quic_session_trouble(struct quic_session *s, const struct adit_trouble *t, uint64_t now)
 {
-	const struct adit_reason why = { .err = err, .text = "the peer's address is unreachable" };
+	const struct adit_reason why = { .err = t->err, .text = "the peer's address is unreachable" };
 
 	if (!s->server && quic_session_move(s, now))
 		return;
 	if (s->state == QUIC_OPEN) {
-		session_doubt(s, err, now);
+		session_doubt(s, t, now);
 	} else if (s->state == QUIC_OPENING && !s->heard && now - s->trouble_at > TROUBLE_PAUSE) {
-		s->trouble = err;
+		s->trouble = t->err;
 		s->trouble_at = now;
 		if (++s->troubles >= 2)		/* the first flight, and its repetition */
 			quic_session_end(s, &why, NULL, now);
