@@ -229,7 +229,7 @@ def test_two_services_in_one_client(world: World):
     good, dead = world.site("good"), world.dead_port()
     client = world.start(
         "-L", f"rtcp://:0/127.0.0.1:{good.address[1]}", "-L", f"rtcp://:0/127.0.0.1:{dead.address[1]}",
-        "-F", f"tunnel://127.0.0.1:{server.clients[1]}?tunnel.id={tunnel}")
+        "-F", f"tunnel://127.0.0.1:{server.clients[1]}?tunnel.id={tunnel}&connections=1")
     until(lambda: client.log.count(REGISTERED) == 2, "both services are registered")
     got = collections.Counter(server.get("app.local").status for _ in range(40))
     assert set(got) == {200, 502}
