@@ -41,10 +41,13 @@ struct flags {
  * message on stderr.
  */
 int flags_read(struct flags *f, int argc, char **argv, bool files);
-void flags_fini(struct flags *f);
-void flags_usage(FILE *out);
+void flags_fini(struct flags *f);	/* the words themselves stay argv's; also after a failure */
+void flags_usage(FILE *out);		/* all flags and subcommands, with a line of help each */
 
-/* Without a subcommand: run the daemon, or print what was asked for. */
+/*
+ * Without a subcommand: run the daemon until it is stopped, or print what was asked for. Returns
+ * the exit status: 0; 1 where it could not be done; 2 for wrong usage or configuration.
+ */
 int command_run(int argc, char **argv);
 
 #endif

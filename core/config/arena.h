@@ -3,7 +3,8 @@
  * once, so nothing that points into a configuration owns anything.
  *
  * Running out of memory is remembered: the failing call and all later ones return NULL, what is
- * built on NULL stays NULL, and whoever loads asks arena_failed() once at the end.
+ * built on NULL stays NULL, and whoever loads asks arena_failed() once at the end. One thread at a
+ * time; what was made may be read by any.
  */
 #ifndef ADIT_CORE_CONFIG_ARENA_H
 #define ADIT_CORE_CONFIG_ARENA_H

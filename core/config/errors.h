@@ -1,7 +1,7 @@
 /*
  * What is wrong with a configuration, all of it: every check adds its findings here and goes on,
- * and the loader prints the lot. An entry is rendered when it is added, so it outlives tree and
- * source:
+ * and the loader prints the lot. One thread at a time. An entry is rendered when it is added, so it
+ * outlives tree and source:
  *
  *	web.yaml:7:5: services[0].handlr: unknown key, did you mean "handler"?
  *	    7 |     handlr:

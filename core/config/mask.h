@@ -1,5 +1,5 @@
 /*
- * Secrets in what is quoted back to a person: passwords in URLs and in lines of YAML.
+ * Secrets in what is quoted back to a person: passwords in URLs and in lines of YAML. Any thread.
  */
 #ifndef ADIT_CORE_MASK_H
 #define ADIT_CORE_MASK_H

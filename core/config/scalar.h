@@ -1,4 +1,5 @@
-/* Scalars of the configuration: what a text means as a bool, number, duration, size or address. */
+/* Scalars of the configuration: what a text means as a bool, number, duration, size or address.
+ * Nothing is kept; any thread. */
 #ifndef ADIT_CORE_CONFIG_SCALAR_H
 #define ADIT_CORE_CONFIG_SCALAR_H
 

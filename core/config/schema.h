@@ -1,6 +1,7 @@
 /*
  * The shape of a configuration as tables: which keys a map takes, of which type, and where in a
- * struct the value goes. One walk over tree and table fills the struct and finds every error.
+ * struct the value goes. One walk over tree and table fills the struct and finds every error. What
+ * is made lives in the configuration's arena; all in the loading thread.
  */
 #ifndef ADIT_CORE_CONFIG_SCHEMA_H
 #define ADIT_CORE_CONFIG_SCHEMA_H

@@ -1,9 +1,17 @@
-/* What the tables of schema_tables.c name: checks beyond one value, defaults, merged fields. */
+/*
+ * What the tables of schema_tables.c name: checks beyond one value, defaults, merged fields. Each
+ * adds what is wrong to the walk's errors, at its place, and goes on. In the loading thread, with
+ * the walk that calls it.
+ */
 #ifndef ADIT_CORE_CONFIG_SCHEMA_CHECKS_H
 #define ADIT_CORE_CONFIG_SCHEMA_CHECKS_H
 
 #include "core/config/schema.h"
 
+/*
+ * One value of the right type; all of a map, after its rows (base: its struct, or NULL); where a
+ * key belongs that is unknown in node, or NULL.
+ */
 typedef void schema_check(struct walk *w, const struct adit_tree *value,
 			  const struct tree_path *path);
 typedef void schema_finish(struct walk *w, void *base, const struct adit_tree *node,

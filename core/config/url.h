@@ -4,7 +4,8 @@
  * Every node remembers the argument and the column that it came from.
  *
  * What gost reads wrongly without a word (a bad port, a bad escape) is an error here. A name that
- * it does not know is replaced as gost does it, and forbids to start only.
+ * it does not know is replaced as gost does it, and forbids to start only. All in the loading
+ * thread.
  */
 #ifndef ADIT_CORE_CONFIG_URL_H
 #define ADIT_CORE_CONFIG_URL_H

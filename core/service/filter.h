@@ -1,6 +1,6 @@
 /*
  * Which nodes of a forwarder are for a request: by host, protocol and path. Nodes that ask for no
- * host are for those that no host filter matches.
+ * host are for those that no host filter matches. Nothing is kept; any thread.
  */
 #ifndef ADIT_CORE_FILTER_H
 #define ADIT_CORE_FILTER_H

@@ -19,11 +19,11 @@ void registry_free(struct registry *r);		/* NULL is fine */
  */
 int registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e);
 
-/* The table called name, or NULL. A stack counts as a listener and as a dialer. */
+/* The table called name, or NULL. A stack counts as a listener and as a dialer. Any thread. */
 const struct adit_plugin *registry_find(const struct registry *r, enum adit_kind kind,
 					const char *name);
 
-/* For listings: the i-th table added, or NULL. */
+/* For listings: the i-th table added, or NULL. Any thread. */
 const struct adit_plugin *registry_at(const struct registry *r, size_t i);
 
 /* "listener", "handler", ... */

@@ -38,12 +38,14 @@ struct candidate {
 /* What who asks is to the strategy `hash`: of the address alone. NULL: 0. */
 uint64_t selector_hash(const struct adit_addr *who);
 
-/* conf NULL: round robin, one failure marks for 10 s. */
+/* conf NULL: round robin, one failure marks for 10 s. Nothing of it is kept. Before others see
+ * s. */
 void selector_init(struct selector *s, const struct selector_conf *conf);
 
 /*
  * One of the n candidates: those that are marked as failed are left out unless all are, backups
- * unless nothing else is left. hash is selector_hash of who asks. NULL if n is 0.
+ * unless nothing else is left. hash is selector_hash of who asks. NULL if n is 0. Any worker, at
+ * the same time.
  */
 const struct candidate *selector_pick(struct selector *s, const struct candidate *v, size_t n,
 				      uint64_t hash, uint64_t now);
