@@ -10,12 +10,12 @@
 #include <adit/plugin.h>
 
 #include "core/conn/framed.h"
+#include "core/mux/mux_opts.h"
 #include "core/tunnel/native_bind.h"
 #include "core/tunnel/native_conn.h"
 #include "core/tunnel/reach.h"
 #include "core/tunnel/relay_bind.h"
 #include "core/tunnel/relay_conn.h"
-#include "core/tunnel/relay_opts.h"
 
 /*
  * For the transport to open and the server to answer: a gost that accepts and stays silent would

@@ -12,10 +12,10 @@
 #include <adit/plugin.h>
 
 #include "core/config/tree.h"
+#include "core/mux/mux_opts.h"
 #include "core/service/component.h"
 #include "core/tunnel/entry.h"
 #include "core/tunnel/forwarded.h"
-#include "core/tunnel/relay_opts.h"
 #include "core/tunnel/native_conn.h"
 #include "core/tunnel/native_request.h"
 #include "core/tunnel/relay_request.h"

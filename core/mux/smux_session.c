@@ -5,8 +5,8 @@
 
 #include <adit/plugin.h>
 
+#include "core/mux/mux_opts.h"
 #include "core/mux/smux.h"
-#include "core/tunnel/relay_opts.h"
 #include "core/wire/smux.h"
 
 struct smux_session {

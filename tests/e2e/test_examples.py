@@ -312,7 +312,7 @@ def test_unit_starts_what_exists(world: World, folder: Path):
         assert daemon.status == 0, daemon.log.text()
 
 
-UNITS = {"": 1, "s": 10**9, "ms": 10**6, "KiB": 1 << 10, "MiB": 1 << 20}
+UNITS = {"": 1, "h": 3600 * 10**9, "s": 10**9, "ms": 10**6, "KiB": 1 << 10, "MiB": 1 << 20}
 LIMIT = re.compile(r"^\| [^|]+ \| (\d+) ?(\w*) \| `([\w/.]+)` `(\w+)` \|$", re.M)
 
 

@@ -1,4 +1,4 @@
-#include "core/tunnel/relay_opts.h"
+#include "core/mux/mux_opts.h"
 
 #define TUNNEL_WINDOW (1 << 20)		/* what a gost has */
 

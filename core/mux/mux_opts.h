@@ -1,10 +1,10 @@
 /*
- * The option rows that the tunnel's handler and connector share: how the session over a bind is
- * run. A plugin has a struct mux_opts in its instance and puts MUX_OPTS(its type, field) among its
- * rows.
+ * The option rows of what runs sessions of smux: the tunnel's handler and connector (over a bind),
+ * the transports that end in one. A plugin has a struct mux_opts in its instance and puts
+ * MUX_OPTS(its type, field) among its rows.
  */
-#ifndef ADIT_CORE_RELAY_OPTS_H
-#define ADIT_CORE_RELAY_OPTS_H
+#ifndef ADIT_CORE_MUX_OPTS_H
+#define ADIT_CORE_MUX_OPTS_H
 
 #include <adit/opt.h>
 
