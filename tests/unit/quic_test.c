@@ -750,6 +750,44 @@ datagrams_longer_than_any(void **state)
 	adit_mux_close(client, NULL);
 }
 
+struct room {
+	struct adit_mux	*mux;
+	unsigned	 flows;
+};
+
+static bool
+room_is_back(void *arg)
+{
+	const struct room *r = arg;
+
+	return adit_mux_room(r->mux, ADIT_CONN_DGRAM) == r->flows;
+}
+
+/* What was taken leaves, though the flow is closed in the same turn; then it is forgotten. */
+static void
+a_closed_flow_sends_what_it_took(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client, *server;
+	struct adit_conn *a, *b;
+	struct room room;
+	char buf[8];
+
+	quic_rig_start(r);
+	quic_rig_session(r, &client, &server);
+	room = (struct room){ client, adit_mux_room(client, ADIT_CONN_DGRAM) };
+	a = adit_mux_open(client, ADIT_CONN_DGRAM, NULL);
+	assert_int_equal(adit_conn_write(a, "one", 3), 3);
+	assert_int_equal(adit_conn_write(a, "last", 4), 4);
+	adit_conn_close(a, 0);
+	b = quic_rig_accept(r, server);
+	assert_int_equal(quic_rig_read(r, b, buf, sizeof(buf)), 3);
+	assert_int_equal(quic_rig_read(r, b, buf, sizeof(buf)), 4);
+	assert_true(loop_until(r->l, room_is_back, &room, RIG_LIMIT));
+	adit_conn_close(b, 0);
+	adit_mux_close(client, NULL);
+}
+
 static bool
 flow_full(void *arg)
 {
@@ -901,6 +939,7 @@ main(void)
 		rig_test(idle_sessions_hold_no_buffers),
 		rig_test(flows_carry_datagrams),
 		rig_test(datagrams_longer_than_any),
+		rig_test(a_closed_flow_sends_what_it_took),
 		rig_test(flows_are_bounded),
 		rig_test(closed_flows_stay_closed),
 		rig_test(flows_beside_streams),

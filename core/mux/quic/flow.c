@@ -179,18 +179,26 @@ quic_flow_leave(struct quic_flow *f)
 	queue_fini(&f->chan.tx);
 }
 
+/* Its owner has closed it, and what it was to send has gone. */
+static void
+flow_done(struct quic_flow *f)
+{
+	struct quic_chan *chan = &f->chan;
+
+	quic_flow_leave(f);
+	adit_mux_ready(&chan->session->base, ADIT_WRITE);
+	quic_chan_leave(chan);
+}
+
+/* Politely: what was taken in this turn still leaves with the next packets. */
 static void
 flow_close(struct adit_conn *c, int why)
 {
 	struct quic_chan *chan = quic_chan_of(c);
 
-	(void)why;
 	chan->closed = true;
-	if (!chan->session)
-		return;
-	quic_flow_leave(quic_flow_of(chan));
-	adit_mux_ready(&chan->session->base, ADIT_WRITE);
-	quic_chan_leave(chan);
+	if (chan->session && (why || !chan->tx.len))
+		flow_done(quic_flow_of(chan));
 }
 
 static void
@@ -350,7 +358,7 @@ quic_flow_receive(struct quic_session *s, const uint8_t *frame, size_t len)
 	if (!n || s->state != QUIC_OPEN || !s->has_flows)
 		return 0;
 	f = flow_find(s, number);
-	if (!f || !flow_begin(f, len - n))
+	if (!f || f->chan.closed || !flow_begin(f, len - n))
 		return 0;
 	flow_add(f, frame + n, len - n);
 	adit_conn_ready(&f->chan.base, ADIT_READ);
@@ -370,7 +378,7 @@ flow_take_big(struct quic_stream *st, size_t len)
 	size_t left = len;
 
 	queue_drop(&st->chan.rx, 2);
-	if (f && !flow_begin(f, len))
+	if (f && (f->chan.closed || !flow_begin(f, len)))
 		f = NULL;
 	while (left) {
 		size_t n = queue_take(&st->chan.rx, piece,
@@ -448,6 +456,8 @@ flow_sent(struct quic_flow *f, size_t len)
 		c->full = false;
 		adit_conn_ready(&c->base, ADIT_WRITE);
 	}
+	if (c->closed && !c->tx.len)
+		flow_done(f);
 }
 
 ngtcp2_ssize
