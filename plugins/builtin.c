@@ -17,8 +17,8 @@ extern const struct adit_stack stack_tls, stack_ws, stack_wss;
 extern const struct adit_stack stack_mtcp, stack_mtls, stack_mws, stack_mwss;
 
 static const struct adit_plugin *const builtins[] = {
-	&listener_tcp.base, &listener_unix.base, &listener_udp.base, &listener_quic.base, &listener_rtcp.base,
-	&listener_rudp.base,
+	&listener_tcp.base, &listener_unix.base, &listener_udp.base, &listener_quic.base,
+	&listener_rtcp.base, &listener_rudp.base,
 	&handler_tunnel.base, &handler_tcp.base, &handler_rtcp.base, &handler_udp.base,
 	&handler_rudp.base, &handler_forward.base,
 	&dialer_tcp.base, &dialer_unix.base, &dialer_quic.base,
