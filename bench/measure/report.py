@@ -87,6 +87,16 @@ def value(limit: Limit, results: Results) -> Optional[float]:
     return ours / other if ours is not None and other else None
 
 
+def lost(results: Results, factor: float) -> Iterator[str]:
+    """What misses its limit by more than that."""
+    for limit in limits():
+        found = value(limit, results)
+        if found is None:
+            continue
+        if found * factor < limit.most if limit.least else found > limit.most * factor:
+            yield f"{limit.system}, {limit.kind}: {limit.point}, {limit.metric}: {short(found)}"
+
+
 def verdicts(results: Results) -> Iterator[str]:
     yield "| system | point | figure | measured | limit | |"
     yield "|---|---|---|---|---|---|"
