@@ -1,6 +1,6 @@
 /*
- * Handlers `tcp`, `udp`, `rtcp`, `rudp` and `forward`: join each conn, of bytes or of datagrams, with
- * one of the forwarder's nodes.
+ * Handlers `tcp`, `udp`, `rtcp`, `rudp` and `forward`: join each conn, of bytes or of datagrams,
+ * with one of the forwarder's nodes.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
- * Listeners `rtcp` and `rudp`: what a node far away accepts for us. Bind through the listener's chain
- * and hand on the conns that come, of bytes or of datagrams; when the session is lost they bind
- * again, for ever, with jittered pauses.
+ * Listeners `rtcp` and `rudp`: what a node far away accepts for us. Bind through the listener's
+ * chain and hand on the conns that come, of bytes or of datagrams; when the session is lost they
+ * bind again, for ever, with jittered pauses.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -358,8 +358,8 @@ rtcp_close(struct adit_listener *l)
 }
 
 /*
- * What gost's rudp has for a relay node, whose datagrams all come in one stream. A tunnel brings each
- * visitor in a flow of his own, and his side says when it is over.
+ * What gost's rudp has for a relay node, whose datagrams all come in one stream. A tunnel brings
+ * each visitor in a flow of his own, and his side says when it is over.
  */
 static const char *const buffer_aliases[] = { "udp.bufferSize", NULL };
 static const char *const queue_aliases[] = { "recvQueueSize", NULL };

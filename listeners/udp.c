@@ -19,7 +19,7 @@ struct udp_listener {
 	int64_t			 queue, backlog, sessions;
 	bool			 keepalive, reuseport;
 	struct listen_set	*sockets;			/* between open and close */
-	struct flows		*flows[ADIT_WORKERS_MAX];	/* each worker's own; it frees itself */
+	struct flows		*flows[ADIT_WORKERS_MAX];	/* each worker's; frees itself */
 };
 
 static const char *const ttl_aliases[] = { "keepalive.ttl", NULL };
@@ -29,7 +29,7 @@ static const char *const queue_aliases[] = { "recvQueueSize", NULL };
 #define AT(f) offsetof(struct udp_listener, f)
 static const struct adit_opt udp_opts[] = {
 	{ .name = "keepalive", .type = ADIT_OPT_BOOL, .offset = AT(keepalive),
-	  .help = "a session lasts until it is silent; else until each datagram has had an answer" },
+	  .help = "a session lasts until it is silent; else until each datagram is answered" },
 	{ .name = "ttl", .aliases = ttl_aliases, .type = ADIT_OPT_DURATION, .offset = AT(ttl),
 	  .def = "5s", .min = 1000000, .max = INT64_MAX,
 	  .help = "silence, both ways, that ends a session" },

@@ -21,8 +21,8 @@ struct ending {
 	unsigned			 requests;	/* of HTTP; 0: left out, as status is */
 	int				 status;	/* of the last response; 0: none */
 	struct adit_traffic		 traffic;
-	uint64_t			 dropped;	/* datagrams that a side did not take; 0: left
-							 * out */
+	uint64_t			 dropped;	/* datagrams that a side did not take; 0:
+							 * left out */
 	uint64_t			 duration;	/* ns */
 	const char			*by;		/* NULL: we: time-out, refusal, stop */
 	const char			*how;		/* NULL: ending_how of the line's subject */

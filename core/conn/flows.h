@@ -1,7 +1,7 @@
 /*
  * The flows of a UDP socket: what comes from one address and goes back to it is a conn of datagrams
- * (ADIT_CONN_DGRAM), whatever else comes to the socket. A listener's socket makes a new one for each
- * address that it hears of; a connected socket is one.
+ * (ADIT_CONN_DGRAM), whatever else comes to the socket. A listener's socket makes a new one for
+ * each address that it hears of; a connected socket is one.
  *
  * Nothing waits for anybody and everything has a bound: a flow's datagrams that are not read are
  * counted and dropped, newest first; when there are as many flows as may be, a new one takes the
@@ -22,7 +22,8 @@ struct flows_conf {
 	uint64_t	 ttl;		/* ns without a datagram either way, then a flow is over */
 	bool		 keepalive;	/* else it is over when each datagram has had an answer */
 	unsigned	 max;		/* flows at a time; at least 1 */
-	unsigned	 backlog;	/* of those, that nobody has read yet: a flood begins no more */
+	unsigned	 backlog;	/* of those, that nobody has read yet: a flood begins no
+					 * more */
 	unsigned	 queue;		/* datagrams of one flow that wait to be read */
 	size_t		 largest;	/* bytes of a datagram; longer ones are dropped whole */
 	const char	*name;		/* the service's, for the log; borrowed */
@@ -56,8 +57,8 @@ unsigned flows_count(const struct flows *f);
 const struct flows_stats *flows_stats(const struct flows *f);	/* f's */
 
 /*
- * The one flow of a connected p, which it owns, also on failure: NULL, out of memory. It has no time
- * limit; it fails with what the peer's host says (-ECONNREFUSED).
+ * The one flow of a connected p, which it owns, also on failure: NULL, out of memory. It has no
+ * time limit; it fails with what the peer's host says (-ECONNREFUSED).
  */
 struct adit_conn *flow_connected(struct adit_packet_conn *p);
 

@@ -5,7 +5,8 @@
  *
  * Written datagrams stand in a queue until the end of the loop's turn, so that small ones share
  * packets; when the conn below does not take them and the queue is full, a write answers -EAGAIN.
- * The end of the conn below is the end of the flow: -ESHUTDOWN, or ADIT_ETRUNCATED inside a datagram.
+ * The end of the conn below is the end of the flow: -ESHUTDOWN, or ADIT_ETRUNCATED inside a
+ * datagram.
  */
 #ifndef ADIT_CORE_FRAMED_H
 #define ADIT_CORE_FRAMED_H

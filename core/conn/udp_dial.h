@@ -1,7 +1,7 @@
 /*
- * A UDP target: a conn of datagrams to one host and port. UDP has no handshake, so it is open as soon
- * as the name has an address that there is a way to; whether anybody is there, nobody says before
- * the first answer (or -ECONNREFUSED).
+ * A UDP target: a conn of datagrams to one host and port. UDP has no handshake, so it is open as
+ * soon as the name has an address that there is a way to; whether anybody is there, nobody says
+ * before the first answer (or -ECONNREFUSED).
  */
 #ifndef ADIT_CORE_UDP_DIAL_H
 #define ADIT_CORE_UDP_DIAL_H

@@ -96,8 +96,8 @@ join_done(void *arg, const struct adit_pump_stats *stats)
 }
 
 /*
- * A visitor of a tunnel's UDP has his datagrams framed, in a protocol that has bytes alone. False: out
- * of memory, and he is closed.
+ * A visitor of a tunnel's UDP has his datagrams framed, in a protocol that has bytes alone. False:
+ * out of memory, and he is closed.
  */
 static bool
 join_same_kind(struct joining *j)

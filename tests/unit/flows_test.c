@@ -1,6 +1,6 @@
 /*
- * Flows over a packet_conn of the test's own, which gives what a test puts into it and keeps what is
- * sent; and over real sockets of 127.0.0.1.
+ * Flows over a packet_conn of the test's own, which gives what a test puts into it and keeps what
+ * is sent; and over real sockets of 127.0.0.1.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -398,7 +398,10 @@ a_new_one_takes_the_place_of_the_most_silent(void **state)
 	rig_free(r);
 }
 
-/* Those that nobody has read: a flood of sources does not begin more, nor end those that are served. */
+/*
+ * Those that nobody has read: a flood of sources does not begin more, nor end those that are
+ * served.
+ */
 static void
 a_flood_begins_no_more_than_the_backlog(void **state)
 {

@@ -344,7 +344,9 @@ session_doubt(struct quic_session *s, const struct adit_trouble *t, uint64_t now
 void
 quic_session_trouble(struct quic_session *s, const struct adit_trouble *t, uint64_t now)
 {
-	const struct adit_reason why = { .err = t->err, .text = "the peer's address is unreachable" };
+	const struct adit_reason why = {
+		.err = t->err, .text = "the peer's address is unreachable",
+	};
 
 	if (!s->server && quic_session_move(s, now))
 		return;
