@@ -9,11 +9,18 @@
 #define FIRST_BITS 4
 #define LAST_BITS 24
 
-/* Multiply-shift (Dietzfelbinger and others, 1997): universal for a random odd key. */
+/*
+ * Multiply-shift (Dietzfelbinger and others, 1997): universal for a random odd key. Twice, since
+ * one key in some hundred would put numbers that lie at equal distances, as stream ids do, into few
+ * buckets: the second time with the golden ratio, of what the first has mixed.
+ */
 static size_t
 idmap_bucket(const struct idmap *m, uint64_t id)
 {
-	return (size_t)(id * m->key >> (64 - m->bits));
+	uint64_t h = id * m->key;
+
+	h = (h ^ h >> 32) * 0x9e3779b97f4a7c15;
+	return (size_t)(h >> (64 - m->bits));
 }
 
 int
