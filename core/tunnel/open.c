@@ -131,7 +131,7 @@ open_bridge(struct tunnel_open *o)
 	if (o->flags & ADIT_CONN_DGRAM)
 		near = framed_conn(near);
 	if (!near) {
-		open_refuse(o, -ENOMEM);	/* the end, which goes back, fails as near did */
+		open_refuse(o, -ENOMEM);
 		return;
 	}
 	o->far = NULL;
@@ -320,7 +320,13 @@ open_answered(struct tunnel_open *o)
 	if (!o->conn) {
 		adit_conn_close(end, -ECANCELED);
 		open_free(o);
-	} else if (end) {
+		return;
+	}
+	if (end && o->err) {	/* of a pair whose other end could not be used */
+		adit_conn_close(end, o->err);
+		end = NULL;
+	}
+	if (end) {
 		adit_conn_set_local(end, &o->local);
 		adit_conn_set_remote(end, &o->remote);
 		adit_conn_add_flags(end, o->flags & ADIT_CONN_SECURE);

@@ -71,8 +71,11 @@ struct upgrade {
 	unsigned		 requests;
 };
 
-/* Joins the two, which it takes, until both have ended. s: as above; id and up are borrowed. */
-void visit_upgraded(struct entry_shared *s, const struct visit_id *id, const struct upgrade *up);
+/*
+ * Joins the two, which it takes, until both have ended, and then writes the visit's last line. s:
+ * as above; id and up are borrowed. 0 or -ENOMEM: both are closed, and the line is the caller's.
+ */
+int visit_upgraded(struct entry_shared *s, const struct visit_id *id, const struct upgrade *up);
 
 /* TLS by SNI: takes c, opens the tunnel for the host and joins the two. */
 void visit_tls(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start);

@@ -241,8 +241,10 @@ visit_upgrade(struct http_visit *v, struct adit_conn *const raw[2])
 		.requests = v->requests,
 	};
 
-	visit_upgraded(v->shared, &v->id, &up);
-	visit_free(v);
+	if (visit_upgraded(v->shared, &v->id, &up) < 0)
+		visit_end(v, NULL, ending_how(-ENOMEM));
+	else
+		visit_free(v);
 }
 
 static void

@@ -15,6 +15,7 @@ struct upgraded_visit {
 	struct adit_activity	 activity;
 	struct entry_shared	*shared;
 	struct adit_pump	*pump;
+	const struct adit_worker *worker;
 	uint64_t		 conn, born;
 	struct adit_addr	 remote;
 	struct adit_traffic	 before;
@@ -46,7 +47,8 @@ upgraded_done(void *arg, const struct adit_pump_stats *stats)
 	const char *side = ending_side(stats->side, "visitor", "client");
 	const struct ending end = {
 		.component = u->shared->conf.component, .kind = "entrypoint", .id = u->conn,
-		.remote = &u->remote, .host = u->host, .requests = u->requests, .status = 101,
+		.worker = u->worker, .remote = &u->remote, .host = u->host,
+		.requests = u->requests, .status = 101,
 		.traffic = { u->before.in + stats->bytes[0], u->before.out + stats->bytes[1] },
 		.duration = adit_now() - u->born,
 		.by = stats->err ? ending_by(stats->err, side) : side,
@@ -58,7 +60,7 @@ upgraded_done(void *arg, const struct adit_pump_stats *stats)
 	upgraded_free(u);
 }
 
-void
+int
 visit_upgraded(struct entry_shared *s, const struct visit_id *id, const struct upgrade *up)
 {
 	const struct adit_pump_opts opts = { .size = sizeof(opts), .half_closed = HALF_CLOSED_NS };
@@ -68,8 +70,9 @@ visit_upgraded(struct entry_shared *s, const struct visit_id *id, const struct u
 	if (!u) {
 		adit_conn_close(up->visitor, -ENOMEM);
 		adit_conn_close(up->far, -ENOMEM);
-		return;
+		return -ENOMEM;
 	}
+	u->worker = id->worker;
 	u->conn = id->conn;
 	u->born = id->born;
 	u->remote = id->remote;
@@ -80,6 +83,8 @@ visit_upgraded(struct entry_shared *s, const struct visit_id *id, const struct u
 	u->activity.stop = upgraded_stop;
 	adit_activity_begin(&u->activity, s->conf.component, adit_conn_worker(up->visitor));
 	u->pump = adit_pump(up->visitor, opening_unwrap(up->far), &opts, upgraded_done, u);
-	if (!u->pump)
-		upgraded_free(u);
+	if (u->pump)
+		return 0;
+	upgraded_free(u);
+	return -ENOMEM;
 }

@@ -127,6 +127,7 @@ def test_upgraded_connection(world: World):
     ws.close()
     line = ending(server.daemon, kind="entrypoint")
     assert (line["status"], line["endedBy"], line["how"]) == (101, "visitor", "end")
+    assert line["worker"] >= 0
     assert line["inputBytes"] > 5000 and line["outputBytes"] > 5000
 
 
