@@ -34,6 +34,7 @@ struct quic_dialer {
 	struct tls_source	*tls;		/* owned */
 	uint8_t			 first_lane;	/* as servers see it: random, or all would meet */
 	struct quic_place	*places[ADIT_WORKERS_MAX];	/* each worker's own */
+	bool			 stopped[ADIT_WORKERS_MAX];	/* the same */
 };
 
 /* What one worker keeps: a socket for each family in use, and its sessions. */
@@ -314,6 +315,7 @@ quic_place(struct quic_dialer *q, struct adit_worker *w)
 static struct adit_conn *
 quic_dial(struct adit_dialer *d, const struct adit_dial *req, struct adit_err *e)
 {
+	struct quic_dialer *q = quic_of(d);
 	struct quic_place *place;
 	struct quic_peer *p;
 
@@ -323,7 +325,11 @@ quic_dial(struct adit_dialer *d, const struct adit_dial *req, struct adit_err *e
 			     "quic through another hop is not available in this build");
 		return NULL;
 	}
-	place = quic_place(quic_of(d), req->worker);
+	if (q->stopped[adit_worker_index(req->worker)]) {
+		adit_err_set(e, ADIT_EDRAINING, "%s", adit_strerror(ADIT_EDRAINING));
+		return NULL;
+	}
+	place = quic_place(q, req->worker);
 	if (!place) {
 		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
@@ -346,6 +352,7 @@ quic_stop(struct adit_dialer *d, struct adit_worker *w)
 	struct quic_dialer *q = quic_of(d);
 	struct quic_place *place = q->places[adit_worker_index(w)];
 
+	q->stopped[adit_worker_index(w)] = true;
 	if (!place)
 		return;
 	q->places[adit_worker_index(w)] = NULL;

@@ -182,6 +182,15 @@ chains_stop_on(struct adit_worker *w, void *arg)
 			chain_stop(g->chains[i], w);
 }
 
+/* Frees g; chains that keep (or NULL) has not give up their sessions before. */
+static void
+daemon_drop(struct daemon *d, struct generation *g, const struct generation *keep)
+{
+	generation_forget_chains(g, keep);
+	workers_call(d->workers, chains_stop_on, g);
+	generation_free(g, keep);
+}
+
 /*
  * Lets old go: services that next has not are drained, chains that it has not give up their
  * sessions.
@@ -198,9 +207,7 @@ daemon_retire(struct daemon *d, struct generation *old, const struct generation 
 		if (!generation_has(next, s))
 			daemon_drain(d, s);
 	}
-	generation_forget_chains(old, next);
-	workers_call(d->workers, chains_stop_on, old);
-	generation_free(old, next);
+	daemon_drop(d, old, next);
 }
 
 /* 0, ADIT_ECONFIG where config is wrong, or what kept it from being opened or started. */
@@ -217,7 +224,7 @@ daemon_switch(struct daemon *d, struct config *config, struct config_errors *err
 	if (!err)
 		err = daemon_start_new(d, next, errs);
 	if (err) {
-		generation_free(next, old);
+		daemon_drop(d, next, old);	/* what was started may have dialed already */
 		return err;
 	}
 	generation_commit(next, d->workers);
@@ -494,8 +501,7 @@ daemon_loop(struct daemon *d)
 		timer_start(&d->reload_timer, d->conf->reload);
 	event_base_dispatch(d->base);
 	if (d->now) {		/* its services were drained one by one */
-		workers_call(d->workers, chains_stop_on, d->now);
-		generation_free(d->now, NULL);
+		daemon_drop(d, d->now, NULL);
 		d->now = NULL;
 	}
 	adit_log(d->log, ADIT_LOG_INFO, NULL, "stopped");

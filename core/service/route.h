@@ -30,7 +30,7 @@ void chain_put(struct chain *c);		/* NULL is fine */
 /* As the configuration calls it; c's. Any thread. */
 const char *chain_name(const struct chain *c);
 
-/* What its dialers keep on w is let go. On w. */
+/* What its dialers keep on w is let go, before the last chain_put. On w. */
 void chain_stop(struct chain *c, struct adit_worker *w);
 
 /* Whether every node of its last hop can bind, as far as it could be made. Any thread. */

@@ -18,6 +18,7 @@ LIST_HEAD(pooled_list, pooled);
 struct session_pool {
 	const struct instance	*instance;
 	struct pooled_list	 sessions[ADIT_WORKERS_MAX];	/* each worker's own */
+	bool			 stopped[ADIT_WORKERS_MAX];	/* the same */
 };
 
 struct pooled {
@@ -171,11 +172,23 @@ pool_find(struct session_pool *p, const struct adit_dial *req)
 	return NULL;
 }
 
+/* Who drains may still ask; a session made now would be left to nobody, and outlive p. */
+static struct adit_conn *
+pool_refuse(const struct adit_dial *req, struct adit_err *e)
+{
+	adit_conn_close(req->via, ADIT_EDRAINING);
+	adit_err_set(e, ADIT_EDRAINING, "%s", adit_strerror(ADIT_EDRAINING));
+	return NULL;
+}
+
 struct adit_conn *
 session_pool_dial(struct session_pool *p, const struct adit_dial *req, struct adit_err *e)
 {
-	struct pooled *s = pool_find(p, req);
+	struct pooled *s;
 
+	if (p->stopped[adit_worker_index(req->worker)])
+		return pool_refuse(req, e);
+	s = pool_find(p, req);
 	if (s)
 		adit_conn_close(req->via, 0);
 	else
@@ -189,6 +202,7 @@ session_pool_stop(struct session_pool *p, struct adit_worker *w)
 	static const struct adit_reason polite;
 	struct pooled_list *list = &p->sessions[adit_worker_index(w)];
 
+	p->stopped[adit_worker_index(w)] = true;
 	while (!LIST_EMPTY(list))
 		pooled_end(LIST_FIRST(list), &polite);
 }

@@ -327,7 +327,7 @@ struct adit_dialer_ops {
 	/* optional, as for listeners */
 	int	(*init)(struct adit_dialer *d, struct adit_err *e);
 	void	(*fini)(struct adit_dialer *d);
-	/* What it keeps on that worker (sessions) is let go; its conns go on. */
+	/* What it keeps on that worker (sessions) is let go, for good; its conns go on. */
 	void	(*stop)(struct adit_dialer *d, struct adit_worker *w);
 };
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/mux/smux_session.h"
 #include "core/service/route.h"
 #include "tests/unit/config_text.h"
 #include "tests/unit/fakes.h"
@@ -23,6 +24,13 @@ struct world {
 	struct adit_err		 e;
 };
 
+/* What mtcp is, over a fake. */
+static const struct adit_stack pooled = {
+	.base = { .abi = ADIT_ABI, .size = sizeof(pooled), .kind = ADIT_STACK, .name = "pooled" },
+	.over = "fake",
+	.mux = "smux2",
+};
+
 static int
 setup(void **state)
 {
@@ -34,6 +42,8 @@ setup(void **state)
 	t->errs = config_errors_new();
 	assert_true(t->registry && t->errs);
 	fakes_register(t->registry);
+	assert_int_equal(registry_add(t->registry, &session_smux2.base, &t->e), 0);
+	assert_int_equal(registry_add(t->registry, &pooled.base, &t->e), 0);
 	*state = t;
 	return 0;
 }
@@ -340,6 +350,35 @@ what_dialers_keep_is_let_go(void **state)
 	fakes_expect("stop dialer a; stop dialer b");
 }
 
+/* Two hops, so that what is refused has something below it; whose sessions are smux's. */
+static void
+a_stopped_chain_makes_no_session_anew(void **state)
+{
+	struct world *t = *state;
+	struct adit_conn *c;
+
+	make(t, "chains:\n"
+		"- name: c\n"
+		"  hops:\n"
+		"  - nodes: [{name: a, addr: \"a:1\", " FAKE "}}]\n"
+		"  - nodes: [{name: b, addr: \"b:2\", connector: {type: fake}, "
+		"dialer: {type: pooled}}]\n");
+	fakes_expect("init connector a; protocol bound/1; init dialer a; "
+		     "init connector b; protocol bound/1; init dialer b");
+	c = dial(t, NULL);
+	assert_non_null(c);
+	fakes_expect("dial a a:1 lane 0; connect a b:2; dial b b:2 via lane 0; "
+		     "connect b target:80");
+	chain_stop(t->chain, t->loop->worker);
+	assert_int_equal(fakes_count("stop dialer"), 2);
+	adit_conn_close(c, 0);
+	loop_turn(t->loop, 2);
+	assert_null(dial(t, NULL));
+	assert_int_equal(t->e.code, ADIT_EDRAINING);
+	assert_int_equal(fakes_count("dial b"), 0);
+	assert_int_equal(fakes_count("close connected a: "), 1);
+}
+
 /* ---- what is wrong ----------------------------------------------------- */
 
 static void
@@ -431,6 +470,7 @@ main(void)
 		TEST(the_last_hop_binds),
 		TEST(a_connector_that_cannot_bind_is_told_apart),
 		TEST(what_dialers_keep_is_let_go),
+		TEST(a_stopped_chain_makes_no_session_anew),
 		TEST(all_that_is_wrong_is_said_in_its_place),
 		TEST(a_chain_has_1_to_16_hops),
 	};
