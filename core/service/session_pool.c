@@ -130,6 +130,7 @@ pool_make(struct session_pool *p, const struct adit_dial *req, struct adit_err *
 	}
 	s->liveness = liveness_start(s->mux, &(struct liveness_watch){
 		.dead = pooled_dead, .arg = s,
+		.rest_after = LIVENESS_USED, .rest = LIVENESS_REST,
 	});
 	adit_mux_own(s->mux, pooled_event, s);
 	adit_mux_want(s->mux, ADIT_READ);

@@ -116,6 +116,7 @@ session_serve(const struct instance *i, struct adit_conn *c,
 	adit_activity_begin(&s->activity, i->session->component, adit_mux_worker(s->mux));
 	s->liveness = liveness_start(s->mux, &(struct liveness_watch){
 		.dead = served_dead, .arg = s,
+		.rest_after = LIVENESS_USED, .rest = LIVENESS_REST,
 	});
 	served_limit(s, i->session->patience);
 	adit_mux_own(s->mux, served_event, s);
