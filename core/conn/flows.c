@@ -20,6 +20,7 @@
 #define READS	     4			/* batches a socket reads in one turn */
 #define DRAIN_NS     ADIT_MS(500)	/* silence that ends a flow of a socket that was stopped */
 #define WARN_NS	     ADIT_SECONDS(10)	/* between two lines about what was dropped */
+#define PAUSE_NS     ADIT_MS(100)	/* until a socket that failed is asked again */
 #define CONNECTED_QUEUE 1024		/* datagrams of a connected socket that wait */
 
 /* The datagrams of one turn on their way out; those of one size for one peer are one packet. */
@@ -58,7 +59,9 @@ struct flows {
 	struct flows_out	 out;
 	struct adit_timer	*timer;		/* NULL: a connected one */
 	uint64_t		 warned, told;	/* when, and how many drops were told of */
-	bool			 stopped, failed, connected;
+	uint64_t		 complained;	/* when it last said that the socket fails */
+	bool			 stopped, connected;
+	bool			 paused;	/* a listener's failed: until the timer's next tick */
 };
 
 /* A worker's buffers for one batch: nothing in them outlives the call that reads. */
@@ -164,6 +167,18 @@ flow_end(struct flow *flow, int err)
 	return flow_leave(flow);
 }
 
+/* What is wanted of the socket: to be read, unless nobody would take it; to be written. */
+static void
+flows_want(struct flows *f)
+{
+	struct flow *only = f->connected ? TAILQ_FIRST(&f->list) : NULL;
+	unsigned want = f->out.n ? (unsigned)ADIT_WRITE : 0;
+
+	if (only ? adit_conn_wanted(&only->base) & ADIT_READ : !f->stopped && !f->paused)
+		want |= ADIT_READ;
+	adit_packet_want(f->packet, want);
+}
+
 /* ---- time ------------------------------------------------------------------------------- */
 
 static uint64_t
@@ -180,6 +195,10 @@ flows_tick(void *arg)
 	struct flow *first;
 
 	flows_warn(f);
+	if (f->paused) {
+		f->paused = false;
+		flows_want(f);
+	}
 	while ((first = TAILQ_FIRST(&f->list))) {
 		uint64_t silent = now > first->last ? now - first->last : 0;
 
@@ -202,6 +221,36 @@ flow_touch(struct flow *flow, uint64_t now)
 		TAILQ_REMOVE(&f->list, flow, entry);
 		TAILQ_INSERT_TAIL(&f->list, flow, entry);
 	}
+}
+
+/* ---- a socket that fails ---------------------------------------------------------------- */
+
+static void
+flows_complain(struct flows *f, int err)
+{
+	uint64_t now = adit_now();
+
+	if (f->complained && now - f->complained < WARN_NS)
+		return;
+	f->complained = now;
+	adit_log(adit_worker_log(f->worker), ADIT_LOG_ERROR,
+		 ADIT_FIELDS(ADIT_STR("kind", "listener"), ADIT_STR("service", f->conf.name)),
+		 "udp: %s, trying again each 100ms", adit_strerror(err));
+}
+
+/*
+ * A listener's socket is there for all who come later: what waited to leave is lost, as anywhere on
+ * the way, and the socket is asked again after a pause.
+ */
+static void
+flows_pause(struct flows *f, int err)
+{
+	out_fini(&f->out);
+	flows_complain(f, err);
+	if (f->paused)
+		return;
+	f->paused = true;
+	adit_timer_set(f->timer, PAUSE_NS);
 }
 
 /* ---- sending ---------------------------------------------------------------------------- */
@@ -255,18 +304,6 @@ out_add(struct flows_out *o, const struct flow *flow, const struct iovec *iov, i
 	o->open = len > 0;
 }
 
-/* What is wanted of the socket: to be read, unless nobody would take it; to be written. */
-static void
-flows_want(struct flows *f)
-{
-	struct flow *only = f->connected ? TAILQ_FIRST(&f->list) : NULL;
-	unsigned want = f->out.n ? (unsigned)ADIT_WRITE : 0;
-
-	if (only ? adit_conn_wanted(&only->base) & ADIT_READ : !f->stopped && !f->failed)
-		want |= ADIT_READ;
-	adit_packet_want(f->packet, want);
-}
-
 /* A datagram has gone: without keepalive the last answer is the end. */
 static void
 flow_went(struct flow *flow)
@@ -298,6 +335,10 @@ flow_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		return (ssize_t)len;
 	}
 	err = out_has_room(&f->out, flow, len) ? 0 : out_send(f);
+	if (err && err != -EAGAIN && !f->connected) {
+		flows_pause(f, err);
+		err = 0;		/* the room is there: those before it are lost */
+	}
 	if (err) {
 		f->stats.full++;
 		return err;
@@ -520,21 +561,16 @@ flows_hear_trouble(struct flows *f)
 	return refused && flow_end(TAILQ_FIRST(&f->list), -ECONNREFUSED);
 }
 
-/* The socket itself has failed: nothing more comes or goes. True: f has gone. */
+/* The socket itself has failed. True: it was one flow's, and f has gone with it. */
 static bool
 flows_fail(struct flows *f, int err)
 {
-	struct flow *first;
-
-	f->failed = true;
+	if (!f->connected) {
+		flows_pause(f, err);
+		return false;
+	}
 	out_fini(&f->out);
-	while ((first = TAILQ_FIRST(&f->list)))
-		if (flow_end(first, err))
-			return true;
-	adit_log(adit_worker_log(f->worker), ADIT_LOG_ERROR,
-		 ADIT_FIELDS(ADIT_STR("kind", "listener"), ADIT_STR("service", f->conf.name)),
-		 "udp: %s", adit_strerror(err));
-	return false;
+	return flow_end(TAILQ_FIRST(&f->list), err);
 }
 
 /* The socket takes datagrams again: of whom that concerns nobody knows. */

@@ -70,6 +70,7 @@ udp_is_trouble(int err)
 	case EACCES:
 	case EADDRNOTAVAIL:
 	case ENOBUFS:		/* the interface's queue is full: lost, as anywhere on the way */
+	case ENOMEM:		/* the kernel's, for now: the same */
 	case EINVAL:		/* a destination of port 0 */
 		return true;
 	default:
@@ -397,6 +398,8 @@ udp_send_cut(struct udp *u, const struct adit_packet *p)
 			}
 		}
 		sent = udp_push(u, m, &piece, k);
+		if (sent < 0 && sent != -EAGAIN)
+			u->cut = NULL;		/* it is given up: its memory may be another's */
 		if (sent < 0)
 			return sent;
 		u->cut_done += (size_t)sent * segment;

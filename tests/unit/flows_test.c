@@ -37,7 +37,7 @@ struct fake {
 	struct letter		 in[MOST], out[MOST];
 	unsigned		 n_in, taken, n_out, sends;
 	bool			 full, closed;
-	int			 trouble, err;
+	int			 trouble, err, send_err;
 };
 
 static struct {
@@ -77,6 +77,8 @@ fake_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 
 	if (f->full)
 		return -EAGAIN;
+	if (f->send_err)
+		return f->send_err;
 	f->sends++;
 	for (int i = 0; i < n; i++) {
 		struct letter *l = &f->out[f->n_out++];
@@ -516,20 +518,55 @@ a_stopped_one_ends_soon(void **state)
 	rig_free(r);
 }
 
+static bool
+has_third(void *arg)
+{
+	return ((struct rig *)arg)->n == 3;
+}
+
+/* Those that are there stay, and newer ones come as soon as the socket works again. */
 static void
-a_socket_that_fails_ends_all(void **state)
+a_socket_that_fails_is_asked_again(void **state)
 {
 	struct rig *r = rig_new(*state, &usual);
 
 	arrive(r, 1, "a");
 	arrive(r, 2, "b");
 	r->socket->err = -EIO;
-	adit_packet_ready(&r->socket->base, ADIT_READ);
-	assert_true(loop_until(*state, are_none, r, LIMIT_MS));
-	expect(r->conns[0], "a");
-	expect_none(r->conns[0], -EIO);
 	arrive(r, 3, "c");
 	assert_int_equal(r->n, 2);
+	r->socket->err = 0;
+	loop_turn(r->loop, 3);
+	assert_int_equal(r->n, 2);	/* after a pause: it does not spin */
+	assert_true(loop_until(*state, has_third, r, LIMIT_MS));
+	expect(r->conns[2], "c");
+	expect(r->conns[0], "a");
+	expect_none(r->conns[0], -EAGAIN);
+	say(r->conns[0], "x");
+	loop_turn(r->loop, 3);
+	assert_int_equal(r->socket->n_out, 1);
+	rig_free(r);
+}
+
+/* What one turn wrote is lost, no more. */
+static void
+a_send_that_fails_ends_nobody(void **state)
+{
+	struct rig *r = rig_new(*state, &usual);
+
+	arrive(r, 1, "a");
+	r->socket->send_err = -EIO;
+	say(r->conns[0], "lost");
+	loop_turn(r->loop, 3);
+	r->socket->send_err = 0;
+	assert_int_equal(adit_conn_err(r->conns[0]), 0);
+	say(r->conns[0], "next");
+	loop_turn(r->loop, 3);
+	assert_int_equal(r->socket->n_out, 1);
+	assert_memory_equal(r->socket->out[0].bytes, "next", 4);
+	put(r, 2, "b");
+	put(r, 3, "c");
+	assert_true(loop_until(*state, has_third, r, LIMIT_MS));
 	rig_free(r);
 }
 
@@ -655,7 +692,8 @@ main(void)
 		TEST(silence_is_the_end),
 		TEST(a_closed_one_is_forgotten),
 		TEST(a_stopped_one_ends_soon),
-		TEST(a_socket_that_fails_ends_all),
+		TEST(a_socket_that_fails_is_asked_again),
+		TEST(a_send_that_fails_ends_nobody),
 		TEST(a_connected_one_is_one),
 		TEST(a_target_is_dialed_by_name),
 	};
