@@ -950,13 +950,17 @@ ws_new(struct adit_conn *lower, struct ws_policy *p, bool client, const char *ho
 {
 	struct adit_worker *worker = adit_conn_worker(lower);
 	struct ws *w = NULL;
+	char *copy;
 
 	if (adit_conn_flags(lower) & ADIT_CONN_DGRAM) {
 		adit_err_set(e, -EINVAL, "ws: no stream below");
 		goto fail;
 	}
-	w = adit_conn_new(worker, &ws_ops, sizeof(*w), 0);
+	copy = host ? strdup(host) : NULL;
+	if (copy || !host)
+		w = adit_conn_new(worker, &ws_ops, sizeof(*w), 0);
 	if (!w) {
+		free(copy);
 		adit_err_set(e, -ENOMEM, "out of memory");
 		goto fail;
 	}
@@ -964,8 +968,7 @@ ws_new(struct adit_conn *lower, struct ws_policy *p, bool client, const char *ho
 	w->policy = ws_policy_get(p);
 	w->client = client;
 	w->lower = lower;
-	if (host)
-		w->host = strdup(host);
+	w->host = copy;
 	ws_take_addresses(w);
 	adit_conn_set_service(&w->base, adit_conn_service(lower));
 	adit_conn_own(lower, ws_lower_ready, w);
