@@ -97,12 +97,21 @@ listen_at(int fd, const struct sockaddr_un *un, mode_t mode, int backlog, struct
 	int err = bind_private(fd, un);
 	struct stat st;
 
-	if (!err && (listen(fd, backlog) < 0 || lstat(un->sun_path, &st) < 0))
-		err = -errno;
 	if (err)
 		return adit_err_set(e, err, "%s: %s", un->sun_path, adit_strerror(err));
+	if (lstat(un->sun_path, &st) < 0) {
+		err = -errno;
+		unlink(un->sun_path);
+		return adit_err_set(e, err, "%s: %s", un->sun_path, adit_strerror(err));
+	}
 	*file = (struct unix_file){ .dev = st.st_dev, .ino = st.st_ino };
-	return unix_set_mode(un->sun_path, file, mode, e);
+	if (listen(fd, backlog) < 0)
+		err = adit_err_set(e, -errno, "%s: %s", un->sun_path, adit_strerror(-errno));
+	else
+		err = unix_set_mode(un->sun_path, file, mode, e);
+	if (err)
+		unix_remove(un->sun_path, file);
+	return err;
 }
 
 int

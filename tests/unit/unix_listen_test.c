@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,6 +17,18 @@
 
 #include "core/conn/listen.h"
 #include "core/conn/unix_listen.h"
+
+static bool listen_fails;
+
+/* In the C library's place. */
+int
+listen(int fd, int backlog)
+{
+	if (!listen_fails)
+		return (int)syscall(SYS_listen, fd, backlog);
+	errno = ENOBUFS;
+	return -1;
+}
 
 /* A folder of the test's own, and a path in it. */
 struct place {
@@ -131,6 +145,19 @@ another_kind_of_file_stays(void **state)
 }
 
 static void
+what_cannot_listen_leaves_no_file(void **state)
+{
+	const struct place *p = *state;
+	struct unix_file file;
+	struct adit_err e;
+
+	listen_fails = true;
+	assert_int_equal(unix_listen(p->path, 0, 8, &file, &e), -ENOBUFS);
+	listen_fails = false;
+	assert_int_equal(access(p->path, F_OK), -1);
+}
+
+static void
 the_file_of_a_successor_is_not_removed(void **state)
 {
 	const struct place *p = *state;
@@ -195,6 +222,7 @@ main(void)
 		TEST(what_was_left_behind_is_replaced),
 		TEST(what_is_in_use_stays),
 		TEST(another_kind_of_file_stays),
+		TEST(what_cannot_listen_leaves_no_file),
 		TEST(the_file_of_a_successor_is_not_removed),
 		TEST(paths_that_cannot_be),
 		TEST(a_book_keeps_the_socket_for_who_asks_again),
