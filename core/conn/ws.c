@@ -215,6 +215,7 @@ ws_tick(void *arg)
 {
 	struct ws *w = arg;
 	uint64_t now = adit_now(), period = w->policy->conf.ping;
+	int err = 0;
 
 	/* One that is not read says nothing: that is our owner's doing. */
 	if (!(adit_conn_wanted(&w->base) & ADIT_READ))
@@ -228,10 +229,14 @@ ws_tick(void *arg)
 	}
 	if (!w->asked)
 		w->asked = now;
-	if (w->out.len < OUT_FULL && ws_queue_frame(w, WS_PING, NULL, 0) < 0)
-		ws_fail(w, -ENOMEM);
-	else if (ws_flush(w) < 0)
-		ws_fail(w, -EPIPE);
+	if (w->out.len < OUT_FULL)
+		err = ws_queue_frame(w, WS_PING, NULL, 0);
+	if (!err)
+		err = ws_flush(w);
+	if (err)
+		ws_fail(w, err);
+	if (w->state != WS_OPEN)
+		return;
 	adit_timer_set(w->pinger, period);
 	ws_want_lower(w);
 }
