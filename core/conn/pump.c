@@ -33,6 +33,7 @@ struct direction {
 	struct pipe		*pipe;		/* owned; NULL while nothing is in it */
 	size_t			 piped;
 	uint64_t		*bytes;
+	uint64_t		 moved;		/* when to took something */
 	enum state		 state;
 	int			 err;		/* of FAILING and DEAD */
 	bool			 owed;		/* to has no half-close */
@@ -149,7 +150,7 @@ static void
 direction_count(struct adit_pump *p, struct direction *d, size_t n)
 {
 	*d->bytes += n;
-	p->moved = adit_now();
+	d->moved = p->moved = adit_now();
 	p->stats.duration = p->moved - p->begun;
 }
 
@@ -531,13 +532,26 @@ direction_is_stuck(const struct direction *d)
 	return d->blocked && d->state < ENDED;
 }
 
-/* Each time: what has moved a byte begins to wait anew. */
+/*
+ * Each time: a stuck direction that has moved a byte begins to wait anew. What goes the other way
+ * is no excuse for who does not read.
+ */
 static void
 pump_note_stuck(struct adit_pump *p)
 {
-	if (!direction_is_stuck(&p->dirs[0]) && !direction_is_stuck(&p->dirs[1]))
+	bool any = false, moved = false;
+
+	for (int i = 0; i < 2; i++) {
+		const struct direction *d = &p->dirs[i];
+
+		if (direction_is_stuck(d)) {
+			any = true;
+			moved |= p->stuck.since <= d->moved;
+		}
+	}
+	if (!any)
 		stuck_leave(&p->stuck);
-	else if (!p->stuck.list || p->stuck.since <= p->moved)
+	else if (!p->stuck.list || moved)
 		stuck_begin(&p->stuck, p->worker);
 }
 

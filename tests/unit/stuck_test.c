@@ -214,6 +214,39 @@ a_pump_is_stuck_while_a_side_does_not_take(void **state)
 	loop_turn(t->loop, 3);
 }
 
+/* Nor does what it says excuse who does not read. */
+static void
+a_pump_is_stuck_whatever_goes_the_other_way(void **state)
+{
+	struct world *t = *state;
+	struct adit_worker *w = t->loop->worker;
+	struct adit_conn *in, *a, *b, *out;
+	static char bytes[65536];
+	uint64_t blocked;
+
+	assert_int_equal(adit_conn_pair(w, w, 65536, &in, &a), 0);
+	assert_int_equal(adit_conn_pair(w, w, 65536, &b, &out), 0);
+	assert_non_null(adit_pump(a, b, NULL, on_done, t));
+	for (int i = 0; i < 20; i++) {
+		adit_conn_write(in, bytes, sizeof(bytes));
+		loop_turn(t->loop, 3);
+	}
+	blocked = adit_now();
+	while (adit_now() == blocked)
+		;
+	assert_int_equal(adit_conn_write(out, "x", 1), 1);
+	loop_turn(t->loop, 3);
+	assert_int_equal(adit_conn_read(in, bytes, 1), 1);
+	loop_turn(t->loop, 3);
+	run_short(t);
+	assert_int_equal(stuck_end_due(w, blocked + ADIT_SECONDS(30)), 1);
+	loop_turn(t->loop, 3);
+	assert_int_equal(t->stats.err, ADIT_ELIMIT);
+	adit_conn_close(in, 0);
+	adit_conn_close(out, 0);
+	loop_turn(t->loop, 3);
+}
+
 int
 main(void)
 {
@@ -224,6 +257,7 @@ main(void)
 		TEST(a_few_at_a_time),
 		TEST(who_only_waits_for_memory_begins_anew),
 		TEST(a_pump_is_stuck_while_a_side_does_not_take),
+		TEST(a_pump_is_stuck_whatever_goes_the_other_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
