@@ -61,6 +61,7 @@ struct flows {
 	uint64_t		 warned, told;	/* when, and how many drops were told of */
 	uint64_t		 complained;	/* when it last said that the socket fails */
 	bool			 stopped, connected;
+	bool			 blocked;	/* somebody was told -EAGAIN, and waits */
 	bool			 paused;	/* a listener's failed: until the timer's next tick */
 };
 
@@ -238,6 +239,19 @@ flows_complain(struct flows *f, int err)
 		 "udp: %s, trying again each 100ms", adit_strerror(err));
 }
 
+/* The socket takes datagrams again: that somebody waits for it is known, but not who. */
+static void
+flows_tell_writable(struct flows *f)
+{
+	struct flow *flow;
+
+	if (!f->blocked)
+		return;
+	f->blocked = false;
+	TAILQ_FOREACH(flow, &f->list, entry)
+		adit_conn_ready(&flow->base, ADIT_WRITE);
+}
+
 /*
  * A listener's socket is there for all who come later: what waited to leave is lost, as anywhere on
  * the way, and the socket is asked again after a pause.
@@ -246,6 +260,7 @@ static void
 flows_pause(struct flows *f, int err)
 {
 	out_fini(&f->out);
+	flows_tell_writable(f);
 	flows_complain(f, err);
 	if (f->paused)
 		return;
@@ -340,6 +355,7 @@ flow_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		err = 0;		/* the room is there: those before it are lost */
 	}
 	if (err) {
+		f->blocked = err == -EAGAIN;
 		f->stats.full++;
 		return err;
 	}
@@ -571,16 +587,6 @@ flows_fail(struct flows *f, int err)
 	}
 	out_fini(&f->out);
 	return flow_end(TAILQ_FIRST(&f->list), err);
-}
-
-/* The socket takes datagrams again: of whom that concerns nobody knows. */
-static void
-flows_tell_writable(struct flows *f)
-{
-	struct flow *flow;
-
-	TAILQ_FOREACH(flow, &f->list, entry)
-		adit_conn_ready(&flow->base, ADIT_WRITE);
 }
 
 static void

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/flows.h"
 #include "core/conn/udp.h"
 #include "core/conn/udp_dial.h"
@@ -337,6 +338,42 @@ a_full_socket_blocks_nobody(void **state)
 	loop_turn(r->loop, 3);
 	assert_int_equal(r->socket->n_out, UDP_BATCH);
 	say(r->conns[0], "again");
+	rig_free(r);
+}
+
+static bool
+is_writable(const struct adit_conn *c)
+{
+	return c->core->io.ready & ADIT_WRITE;
+}
+
+/* All flows hear of it then, and only then: there may be many. */
+static void
+who_waits_for_the_socket_is_told(void **state)
+{
+	struct rig *r = rig_new(*state, &usual);
+
+	put(r, 1, "x");
+	put(r, 2, "y");
+	loop_turn(r->loop, 3);
+	conn_unready(r->conns[1], ADIT_WRITE);
+	say(r->conns[0], "goes");
+	adit_packet_ready(&r->socket->base, ADIT_WRITE);
+	loop_turn(r->loop, 3);
+	assert_int_equal(r->socket->n_out, 1);
+	assert_false(is_writable(r->conns[1]));
+
+	r->socket->full = true;
+	/* No two go into one packet. */
+	while (adit_conn_write(r->conns[0], "", 0) == 0)
+		;
+	assert_false(is_writable(r->conns[0]));
+	loop_turn(r->loop, 3);
+	r->socket->full = false;
+	adit_packet_ready(&r->socket->base, ADIT_WRITE);
+	loop_turn(r->loop, 3);
+	assert_true(is_writable(r->conns[0]));
+	assert_true(is_writable(r->conns[1]));
 	rig_free(r);
 }
 
@@ -684,6 +721,7 @@ main(void)
 		TEST(what_the_kernel_joined_is_cut),
 		TEST(what_one_turn_writes_leaves_together),
 		TEST(a_full_socket_blocks_nobody),
+		TEST(who_waits_for_the_socket_is_told),
 		TEST(a_queue_keeps_the_first),
 		TEST(what_is_too_long_is_dropped_whole),
 		TEST(a_new_one_takes_the_place_of_the_most_silent),
