@@ -38,23 +38,23 @@ conn_run(struct io *io, unsigned events)
 }
 
 static void
-conn_tell_watch(struct adit_conn_core *core, int err)
+conn_tell_watches(struct adit_conn_core *core, int err)
 {
-	void (*watch)(void *arg, int err) = core->watch;
+	struct conn_watch *watch;
 
-	core->watch = NULL;
-	if (watch)
-		watch(core->watch_arg, err);
+	while ((watch = core->watches)) {
+		core->watches = watch->next;
+		watch->told(watch, err);
+	}
 }
 
 void
-conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *arg)
+conn_watch_open(struct adit_conn *c, struct conn_watch *watch)
 {
-	assert(!c->core->watch);
-	c->core->watch = watch;
-	c->core->watch_arg = arg;
+	watch->next = c->core->watches;
+	c->core->watches = watch;
 	if (c->core->err || (c->core->io.ready & ADIT_OPEN))
-		conn_tell_watch(c->core, c->core->err);
+		conn_tell_watches(c->core, c->core->err);
 }
 
 void
@@ -70,7 +70,7 @@ conn_free(struct io *io)
 {
 	struct adit_conn_core *core = conn_of_io(io);
 
-	conn_tell_watch(core, -ECANCELED);
+	conn_tell_watches(core, -ECANCELED);
 	core->conn->ops->free(core->conn);
 	adit_timer_free(core->deadline);
 	adit_component_put(core->component);
@@ -140,8 +140,8 @@ void
 adit_conn_ready(struct adit_conn *c, unsigned events)
 {
 	io_ready(&c->core->io, events);
-	if ((events & ADIT_OPEN) && c->core->watch)
-		conn_tell_watch(c->core, 0);
+	if ((events & ADIT_OPEN) && c->core->watches)
+		conn_tell_watches(c->core, 0);
 }
 
 void
@@ -150,7 +150,7 @@ adit_conn_fail(struct adit_conn *c, int err)
 	assert(err < 0);
 	if (!c->core->err)
 		c->core->err = err;
-	conn_tell_watch(c->core, err);
+	conn_tell_watches(c->core, err);
 	adit_timer_stop(c->core->deadline);
 	io_ready(&c->core->io, ADIT_READ | ADIT_WRITE | ADIT_OPEN | ADIT_HEAD);
 }

@@ -28,8 +28,7 @@ struct adit_conn_core {
 	struct adit_timer	*deadline;
 	struct adit_component	*component;	/* referenced */
 	const char		*service;	/* borrowed */
-	void			(*watch)(void *arg, int err);	/* see conn_watch_open */
-	void			*watch_arg;
+	struct conn_watch	*watches;	/* see conn_watch_open */
 	atomic_uint		*count;		/* see conn_count */
 	uint64_t		 code, id;
 	uint64_t		 born;		/* adit_now() */
@@ -37,12 +36,19 @@ struct adit_conn_core {
 	struct adit_addr	 local, remote;
 };
 
+/* Embedded in the watcher's object, which it takes back, and may free, when it is told. */
+struct conn_watch {
+	void			(*told)(struct conn_watch *watch, int err);
+	struct conn_watch	*next;
+};
+
 /*
  * Tells once how the opening of c ended: 0, why it failed, or -ECANCELED (c was closed before). For
- * bookkeeping only: watch is called from inside, in the middle of anything, and must touch no conn.
- * One watch a conn; of one that is open or has failed it is called at once.
+ * bookkeeping only: told is called from inside, in the middle of anything, and must touch no conn.
+ * Of a conn that is open or has failed it is called at once. Several may watch: the same conn is a
+ * node's and a target's where the connector adds nothing.
  */
-void conn_watch_open(struct adit_conn *c, void (*watch)(void *arg, int err), void *arg);
+void conn_watch_open(struct adit_conn *c, struct conn_watch *watch);
 
 /* Counts c in n, which it outlives, until c is freed. Once. */
 void conn_count(struct adit_conn *c, atomic_uint *n);

@@ -242,14 +242,15 @@ hop_pick(struct hop *h, const struct adit_addr *visitor)
 
 /* How the opening of what a node dialed ended; keeps the chain while it is not known. */
 struct report {
-	struct chain	*chain;
-	struct node	*node;
+	struct conn_watch	 watch;
+	struct chain		*chain;
+	struct node		*node;
 };
 
 static void
-node_report(void *arg, int err)
+node_report(struct conn_watch *watch, int err)
 {
-	struct report *r = arg;
+	struct report *r = adit_container_of(watch, struct report, watch);
 
 	if (err != -ECANCELED)
 		node_state_report(&r->node->state, err, adit_now());
@@ -278,8 +279,10 @@ node_dial(struct chain *c, struct node *n, const struct adit_dial *how, struct a
 	}
 	report = malloc(sizeof(*report));
 	if (report) {
-		*report = (struct report){ .chain = chain_get(c), .node = n };
-		conn_watch_open(conn, node_report, report);
+		*report = (struct report){
+			.watch = { .told = node_report }, .chain = chain_get(c), .node = n,
+		};
+		conn_watch_open(conn, &report->watch);
 	}
 	return conn;
 }

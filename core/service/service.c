@@ -685,14 +685,15 @@ adit_handler_dial(struct adit_handler *h, struct adit_worker *w, const struct ad
 
 /* How reaching a node ended. Its service is held while that is not known. */
 struct target_report {
+	struct conn_watch	 watch;
 	struct service		*service;
 	struct node_state	*state;
 };
 
 static void
-target_report(void *arg, int err)
+target_report(struct conn_watch *watch, int err)
 {
-	struct target_report *r = arg;
+	struct target_report *r = adit_container_of(watch, struct target_report, watch);
 
 	if (err != -ECANCELED)
 		node_state_report(r->state, err, adit_now());
@@ -708,8 +709,10 @@ target_watch(struct service *s, struct node_state *state, struct adit_conn *c)
 	if (!r)
 		return;
 	atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
-	*r = (struct target_report){ .service = s, .state = state };
-	conn_watch_open(c, target_report, r);
+	*r = (struct target_report){
+		.watch = { .told = target_report }, .service = s, .state = state,
+	};
+	conn_watch_open(c, &r->watch);
 }
 
 /* Without a forwarder the chain knows where to: a tunnel that is reached by its id alone. */

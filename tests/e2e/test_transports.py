@@ -316,3 +316,23 @@ def test_unix_socket_by_command_line(world: World):
                          "-F", f"tunnel+unix://{path}?tunnel.id={tunnel}")
     client.log.wait(REGISTERED)
     assert visitor.get(entry, "app.local").text == "alpha\n"
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+@pytest.mark.parametrize("transport", ["tls", "mtcp"])
+def test_forward_through_a_chain(world: World, transport, hops):
+    """Connector forward adds nothing: what it gives back is the node's own conn, which both the node and the
+    target of the service wait for. A node that is not there ends the visitor, and nothing else."""
+    site = world.site("alpha")
+    far = world.start("-L", f"tcp+{transport}://127.0.0.1:0/{at(site.address)}", name="far")
+    chain = ["-F", f"forward+{transport}://{at(far.listening())}"] * (hops == 1)
+    if hops == 2:
+        middle = world.start("-L", f"tcp://127.0.0.1:0/{at(far.listening())}", name="middle")
+        chain = ["-F", f"forward+tcp://{at(middle.listening())}", "-F", f"forward+{transport}://127.0.0.1:1"]
+    near = world.start("-L", f"tcp://127.0.0.1:0/{at(site.address)}", *chain, name="near")
+    for _ in range(3):
+        assert visitor.get(near.listening(), "app.local", "/").text == "alpha\n"
+    far.kill()
+    with pytest.raises((OSError, visitor.http.client.HTTPException)):
+        visitor.get(near.listening(), "app.local", "/")
+    assert near.running
