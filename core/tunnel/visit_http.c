@@ -27,6 +27,7 @@
 #define IDLE_NS ADIT_SECONDS(60)	/* of a visitor between two requests */
 #define HEAD_NS ADIT_SECONDS(10)	/* of a request's head */
 #define HALF_CLOSED_NS ADIT_SECONDS(60)
+#define REPEATS_MAX 4			/* of one request: a client may have several sessions */
 
 struct http_visit {
 	struct adit_activity	 activity;
@@ -54,7 +55,7 @@ struct http_request {
 	char			 tunnel[37];
 	struct adit_choice	 choice;	/* who serves it */
 	bool			 reused;	/* back had been kept, and may be dead */
-	bool			 repeated;	/* this is the second try */
+	unsigned		 repeats;	/* tries before this one */
 	int			 status;
 };
 
@@ -207,16 +208,17 @@ request_failure_status(int why)
 
 /*
  * Whether the request is sent once more, on a new stream, which can do no harm: a kept one may have
- * been closed by the target while our request was on its way, or the client has died or gone.
+ * been closed by the target while our request was on its way (then once), or the client has died or
+ * gone (another session of it may be the next to be found out).
  */
 static bool
 request_moves(const struct http_request *r, const struct front_result *result)
 {
 	const struct tunnel_worker *part = tunnels_of(adit_mux_worker(r->visit->front));
 
-	if (!result->again || r->repeated || r->visit->stopping)
+	if (!result->again || r->repeats >= REPEATS_MAX || r->visit->stopping)
 		return false;
-	return r->reused || result->err == ADIT_EPEERDEAD ||
+	return (r->reused && !r->repeats) || result->err == ADIT_EPEERDEAD ||
 	       !tunnels_has(part, r->tunnel, r->choice.session);
 }
 
@@ -265,7 +267,7 @@ request_done(void *arg, const struct front_result *result)
 	} else if (request_moves(r, result)) {
 		adit_mux_close(r->back, NULL);
 		r->back = NULL;
-		r->repeated = true;
+		r->repeats++;
 		request_try(r);
 	} else if (r->near) {
 		/* RFC 9110, 15.5.9: it is his to send the rest of his request in time. */
@@ -335,7 +337,7 @@ request_find_back(struct http_request *r, struct adit_err *e)
 	 * A client that was not heard for a second is asked first, and the head of a new stream is
 	 * what asks it.
 	 */
-	if (v->shared->conf.keepalive && !r->repeated && r->choice.fresh)
+	if (v->shared->conf.keepalive && !r->repeats && r->choice.fresh)
 		r->back = kept_take(w, &key);
 	if (!r->back)
 		return request_open_back(r, e);
