@@ -62,7 +62,7 @@ struct flows {
 	uint64_t		 complained;	/* when it last said that the socket fails */
 	bool			 stopped, connected;
 	bool			 blocked;	/* somebody was told -EAGAIN, and waits */
-	bool			 paused;	/* a listener's failed: until the timer's next tick */
+	bool			 paused;	/* a listener failed: until the timer's tick */
 };
 
 /* A worker's buffers for one batch: nothing in them outlives the call that reads. */

@@ -1,7 +1,7 @@
 /*
  * The sessions that a node's dialer keeps, where its stack ends in one (mtcp, mws, h2): each worker
- * has one for each lane, made by the first dial, and a dial is a stream of it. While one has no room
- * for a stream, another is made beside it; one that has ended is forgotten.
+ * has one for each lane, made by the first dial, and a dial is a stream of it. While one has no
+ * room for a stream, another is made beside it; one that has ended is forgotten.
  */
 #ifndef ADIT_CORE_SESSION_POOL_H
 #define ADIT_CORE_SESSION_POOL_H
