@@ -62,9 +62,16 @@ smux_end(struct smux *m, int err, int close_err)
 }
 
 /*
- * close_err 0: the peer ended it, below too. However orderly that was, streams that are open are
- * cut by it.
+ * What it means to an open stream. However the conn below ended, in order or cut: the stream's own
+ * end has not come, and nothing is said of its peer, whose end of a message would be looked for.
  */
+static int
+stream_err(int err)
+{
+	return err == -ESHUTDOWN || err == ADIT_ETRUNCATED ? -ECONNRESET : err;
+}
+
+/* close_err 0: the peer ended it, below too. */
 static void
 smux_fail_closing(struct smux *m, const struct adit_reason *why, int close_err)
 {
@@ -72,7 +79,7 @@ smux_fail_closing(struct smux *m, const struct adit_reason *why, int close_err)
 		return;
 	if (!m->closing)
 		adit_mux_fail(&m->base, why);
-	smux_end(m, why->err == -ESHUTDOWN ? -ECONNRESET : why->err, close_err);
+	smux_end(m, stream_err(why->err), close_err);
 }
 
 void
