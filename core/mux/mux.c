@@ -358,16 +358,28 @@ adit_mux_unready(struct adit_mux *m, unsigned events)
 	m->core->io.ready &= (uint8_t)~events;
 }
 
+/* Followers are told now: the mux itself, and its conns, are told by the loop. */
+static void
+mux_tell_heard(const struct adit_mux_core *core, const struct mux_follower *f)
+{
+	if (f->heard)
+		atomic_store_explicit(f->heard, core->reason.err ? MUX_FAILED : core->heard,
+				      memory_order_relaxed);
+}
+
 void
 adit_mux_fail(struct adit_mux *m, const struct adit_reason *why)
 {
 	struct adit_mux_core *core = m->core;
+	struct mux_follower *f;
 
 	assert(why->err < 0);
 	if (!core->reason.err) {
 		core->reason = *why;
 		core->reason.text = why->text ? strdup(why->text) : NULL;
 	}
+	LIST_FOREACH(f, &core->followers, entry)
+		mux_tell_heard(core, f);
 	io_ready(&core->io, ADIT_READ | ADIT_WRITE | ADIT_OPEN);
 }
 
@@ -381,8 +393,7 @@ adit_mux_hear(struct adit_mux *m, uint64_t now)
 		return;
 	core->heard = now;
 	LIST_FOREACH(f, &core->followers, entry)
-		if (f->heard)
-			atomic_store_explicit(f->heard, now, memory_order_relaxed);
+		mux_tell_heard(core, f);
 	if (core->io.want & MUX_HEARD)
 		io_ready(&core->io, MUX_HEARD);
 }
@@ -393,8 +404,7 @@ mux_follow(struct adit_mux *m, struct mux_follower *f)
 	f->mux = m;
 	f->await = NULL;
 	LIST_INSERT_HEAD(&m->core->followers, f, entry);
-	if (f->heard)
-		atomic_store_explicit(f->heard, m->core->heard, memory_order_relaxed);
+	mux_tell_heard(m->core, f);
 }
 
 void

@@ -9,6 +9,8 @@
 
 #include <adit/mux.h>
 
+#define MUX_FAILED 0		/* of what a follower is told as heard */
+
 /*
  * Somebody who follows whether a session is heard; several may. Embedded, all of one worker. It is
  * let go when the session is closed: mux is NULL then.
@@ -16,7 +18,9 @@
 struct mux_follower {
 	struct adit_mux			*mux;	/* NULL: none */
 	_Atomic uint64_t		*heard;	/* set before, or NULL: adit_mux_heard, kept up to
-						 * date for readers on other workers */
+						 * date for readers on other workers; MUX_FAILED
+						 * from the moment it fails, before any of its conns
+						 * does */
 	void				(*await)(void *arg);
 	void				*arg;
 	LIST_ENTRY(mux_follower)	 entry;

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "core/mux/liveness.h"
+#include "core/mux/mux.h"
 #include "core/tunnel/pick.h"
 #include "core/tunnel/table.h"
 
@@ -11,11 +12,17 @@ member_is_usable(const struct tunnel_member *m)
 }
 
 static bool
+member_lives(const struct tunnel_member *m)
+{
+	return atomic_load_explicit(&m->heard, memory_order_relaxed) != MUX_FAILED;
+}
+
+static bool
 member_fits(const struct tunnel_member *m, const struct tunnel_wish *wish)
 {
 	const struct tunnel_tried *tried = wish->tried;
 
-	if (m->network != wish->network)
+	if (m->network != wish->network || !member_lives(m))
 		return false;
 	if (wish->trust != TRUST_ANY && !member_is_usable(m))
 		return false;
@@ -150,7 +157,7 @@ tunnels_has(const struct tunnel_worker *part, const char *tunnel, uint64_t numbe
 	members = tunnels_find(part, tunnel, &n);
 	for (unsigned i = 0; i < n; i++)
 		if (members[i]->number == number)
-			return true;
+			return member_lives(members[i]);
 	return false;
 }
 

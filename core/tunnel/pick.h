@@ -28,7 +28,8 @@ struct tunnel_member {
 	bool			visitor_address;
 	atomic_bool		usable;
 	_Atomic uint64_t	doubted;	/* adit_now() when it ceased to be usable last */
-	_Atomic uint64_t	heard;		/* as adit_mux_heard; UINT64_MAX: unknown */
+	_Atomic uint64_t	heard;	/* as adit_mux_heard; UINT64_MAX: unknown;
+					 * MUX_FAILED: over, and about to leave */
 };
 
 /* What was tried for one open and is not to be tried again. Zero it before use. */
@@ -68,7 +69,7 @@ struct tunnel_worker;
 bool tunnels_choose(struct tunnel_worker *part, const struct adit_open *req,
 		    struct tunnel_tried *tried, struct adit_choice *out);
 
-/* Whether that session is in the tunnel. */
+/* Whether that session is in the tunnel, and lives. */
 bool tunnels_has(const struct tunnel_worker *part, const char *tunnel, uint64_t number);
 
 /* Whether the tunnel has a usable session of that network beside req->session. */

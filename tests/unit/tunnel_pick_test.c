@@ -5,9 +5,11 @@
 
 #include <cmocka.h>
 
+#include "core/mux/mux.h"
 #include "core/tunnel/pick.h"
 
 #define DRAWS 100000
+#define MEMBER(...) { __VA_ARGS__, .heard = 1, .usable = true }
 
 static const struct tunnel_wish tcp = { .network = ADIT_TCP };
 
@@ -49,11 +51,11 @@ static void
 weights_are_shares(void **state)
 {
 	const struct tunnel_member members[] = {
-		{ .number = 1, .weight = 0, .usable = true },
-		{ .number = 2, .weight = 1, .usable = true },
-		{ .number = 3, .weight = 5, .usable = true },
-		{ .number = 4, .weight = 254, .usable = true },
-		{ .number = 5, .weight = 5, .usable = true },
+		MEMBER(.number = 1, .weight = 0),
+		MEMBER(.number = 2, .weight = 1),
+		MEMBER(.number = 3, .weight = 5),
+		MEMBER(.number = 4, .weight = 254),
+		MEMBER(.number = 5, .weight = 5),
 	};
 
 	(void)state;
@@ -66,10 +68,10 @@ static void
 exclusive_ones_stand_alone(void **state)
 {
 	struct tunnel_member members[] = {
-		{ .number = 1, .weight = 254, .usable = true },
-		{ .number = 2, .weight = 255, .usable = true },
-		{ .number = 3, .weight = 0, .usable = true },
-		{ .number = 4, .weight = 255, .usable = true },
+		MEMBER(.number = 1, .weight = 254),
+		MEMBER(.number = 2, .weight = 255),
+		MEMBER(.number = 3, .weight = 0),
+		MEMBER(.number = 4, .weight = 255),
 	};
 
 	(void)state;
@@ -83,9 +85,15 @@ exclusive_ones_stand_alone(void **state)
 static void
 only_what_fits_is_chosen(void **state)
 {
-	const struct tunnel_member a = { .number = 1, .network = ADIT_UDP, .usable = true };
-	const struct tunnel_member b = { .number = 2, .network = ADIT_TCP, .usable = false };
-	const struct tunnel_member c = { .number = 3, .network = ADIT_TCP, .usable = true };
+	const struct tunnel_member a = {
+		.number = 1, .network = ADIT_UDP, .heard = 1, .usable = true,
+	};
+	const struct tunnel_member b = {
+		.number = 2, .network = ADIT_TCP, .heard = 1, .usable = false,
+	};
+	const struct tunnel_member c = {
+		.number = 3, .network = ADIT_TCP, .heard = 1, .usable = true,
+	};
 	const struct tunnel_member *all[] = { &a, &b, &c };
 	struct tunnel_tried tried = { .n = 0 };
 	const struct tunnel_wish tcp_else = { .network = ADIT_TCP, .tried = &tried };
@@ -113,12 +121,12 @@ static void
 sessions_of_one_client_count_once(void **state)
 {
 	const struct tunnel_member members[] = {
-		{ .number = 1, .weight = 2, .client = CLIENT(7), .worker = 1, .usable = true },
-		{ .number = 2, .weight = 2, .client = CLIENT(7), .worker = 2, .usable = true },
-		{ .number = 3, .weight = 2, .client = CLIENT(7), .worker = 3, .usable = true },
-		{ .number = 4, .weight = 2, .client = CLIENT(8), .worker = 1, .usable = true },
-		{ .number = 5, .weight = 2, .worker = 1, .usable = true },
-		{ .number = 6, .weight = 2, .worker = 1, .usable = true },
+		MEMBER(.number = 1, .weight = 2, .client = CLIENT(7), .worker = 1),
+		MEMBER(.number = 2, .weight = 2, .client = CLIENT(7), .worker = 2),
+		MEMBER(.number = 3, .weight = 2, .client = CLIENT(7), .worker = 3),
+		MEMBER(.number = 4, .weight = 2, .client = CLIENT(8), .worker = 1),
+		MEMBER(.number = 5, .weight = 2, .worker = 1),
+		MEMBER(.number = 6, .weight = 2, .worker = 1),
 	};
 
 	(void)state;
@@ -149,13 +157,26 @@ doubt_about_one_session_is_doubt_about_its_client(void **state)
 }
 
 static void
+a_session_that_is_over_is_not_chosen(void **state)
+{
+	const struct tunnel_member over = { .number = 1, .heard = MUX_FAILED, .usable = true };
+	const struct tunnel_member lives = { .number = 2, .heard = 1, .usable = false };
+	const struct tunnel_member *both[] = { &over, &lives };
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		assert_ptr_equal(tunnel_choose(both, 2, &tcp), &lives);
+	assert_null(tunnel_choose(both, 1, &tcp));
+}
+
+static void
 session_of_the_same_worker_is_preferred(void **state)
 {
 	struct tunnel_member members[] = {
-		{ .number = 1, .client = CLIENT(7), .worker = 1, .usable = true },
-		{ .number = 2, .client = CLIENT(7), .worker = 0, .usable = true },
-		{ .number = 3, .client = CLIENT(7), .worker = 0, .usable = true },
-		{ .number = 4, .client = CLIENT(8), .worker = 1, .usable = true },
+		MEMBER(.number = 1, .client = CLIENT(7), .worker = 1),
+		MEMBER(.number = 2, .client = CLIENT(7), .worker = 0),
+		MEMBER(.number = 3, .client = CLIENT(7), .worker = 0),
+		MEMBER(.number = 4, .client = CLIENT(8), .worker = 1),
 	};
 
 	(void)state;
@@ -175,6 +196,7 @@ main(void)
 		cmocka_unit_test(only_what_fits_is_chosen),
 		cmocka_unit_test(sessions_of_one_client_count_once),
 		cmocka_unit_test(doubt_about_one_session_is_doubt_about_its_client),
+		cmocka_unit_test(a_session_that_is_over_is_not_chosen),
 		cmocka_unit_test(session_of_the_same_worker_is_preferred),
 	};
 

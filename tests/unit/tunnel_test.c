@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "core/mux/smux.h"
+#include "core/tunnel/table.h"
 #include "tests/unit/loop.h"
 #include "tests/unit/tunnel_fake.h"
 
@@ -37,6 +39,33 @@ expect_echo(struct loop *l, struct adit_conn *c)
 	loop_turn(l, 8);
 	assert_int_equal(adit_conn_read(c, in, sizeof(in)), 5);
 	assert_memory_equal(in, "hello", 5);
+}
+
+/* A conn of it may fail before its owner has heard of the end, and who had it asks at once. */
+static void
+a_session_that_failed_is_over_at_once(void **state)
+{
+	struct loop *l = *state;
+	struct smux_conf conf = smux_conf_default(false, 2);
+	struct fake a = { .worker = l->worker };
+	struct adit_conn *near, *far;
+	struct adit_choice choice;
+	struct adit_mux *m;
+
+	assert_int_equal(adit_conn_pair(l->worker, l->worker, 4096, &near, &far), 0);
+	m = smux_new(near, &conf);
+	assert_non_null(m);
+	fake_join(&a, NAME, ADIT_TCP, 0);
+	tunnels_follow(tunnels_of(l->worker), a.number, m);
+	assert_true(tunnels_has(tunnels_of(l->worker), NAME, a.number));
+	assert_int_equal(adit_tunnel_pick(l->worker, NAME, ADIT_TCP, &choice), 0);
+	adit_mux_fail(m, &(struct adit_reason){ .err = -EPIPE });
+	assert_false(tunnels_has(tunnels_of(l->worker), NAME, a.number));
+	assert_int_equal(adit_tunnel_pick(l->worker, NAME, ADIT_TCP, &choice), ADIT_ENOTUNNEL);
+	fake_leave(&a);
+	adit_mux_close(m, NULL);
+	adit_conn_close(far, 0);
+	loop_turn(l, 3);
 }
 
 static void
@@ -345,6 +374,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		LOOP_TEST(a_session_that_failed_is_over_at_once),
 		LOOP_TEST(sessions_join_and_leave),
 		LOOP_TEST(sessions_of_one_client_are_one),
 		LOOP_TEST(names_have_a_limit),
