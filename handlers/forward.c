@@ -3,6 +3,8 @@
  * with one of the forwarder's nodes.
  */
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,12 +17,15 @@
 
 #define HALF_CLOSED_NS ADIT_SECONDS(60)
 #define QUIET_NS ADIT_MS(500)	/* of datagrams: then a drain does not wait for them */
+#define TELL_NS ADIT_SECONDS(10)	/* between two lines about datagrams that reach nobody */
 
 struct forward_handler {
 	struct adit_handler	 base;
 	uint64_t		 idle_timeout, read_timeout, sniffing_timeout;
 	int64_t			 proxy_protocol;
 	bool			 sniffing, http_keepalive, sniff_websocket;
+	_Atomic uint64_t	 told;		/* when a session of datagrams last had such a line */
+	atomic_uint		 untold;	/* how many had none since */
 };
 
 #define AT(f) offsetof(struct forward_handler, f)
@@ -63,18 +68,51 @@ forwarding_free(struct forwarding *f)
 	free(f);
 }
 
-/* No target was reached: bytes and time are those of the conn that waited for one. */
+/*
+ * Whether the failure of f has a line of its own. A visitor's datagrams make a session each time
+ * that he is tried again, and visitors may be many; untold: how many had none before this one.
+ */
+static bool
+forwarding_is_told(struct forwarding *f, unsigned *untold)
+{
+	struct forward_handler *h = f->handler;
+	uint64_t now = adit_now(), told = atomic_load(&h->told);
+
+	*untold = 0;
+	if (!f->datagrams)
+		return true;
+	if ((told && now - told < TELL_NS) || !atomic_compare_exchange_strong(&h->told, &told, now)) {
+		atomic_fetch_add(&h->untold, 1);
+		return false;
+	}
+	*untold = atomic_exchange(&h->untold, 0);
+	return true;
+}
+
 static void
-forwarding_fail(struct forwarding *f, int why, const char *by, const char *text)
+forwarding_tell_failure(struct forwarding *f, const char *by, int why, const char *text)
 {
 	struct ending end = ending_of(f->activity.component, f->conn);
+	char more[64] = "";
+	unsigned untold;
 
+	if (!forwarding_is_told(f, &untold))
+		return;
 	end.kind = "handler";
 	end.host = f->asked;
 	end.by = by;
 	end.how = ending_how(why);
-	ending_log(&end, ADIT_LOG_ERROR, "%s%s%s", f->asked ? f->asked : "", f->asked ? ": " : "",
-		   text);
+	if (untold)
+		snprintf(more, sizeof(more), " (and %u more since the line before)", untold);
+	ending_log(&end, ADIT_LOG_ERROR, "%s%s%s%s", f->asked ? f->asked : "",
+		   f->asked ? ": " : "", text, more);
+}
+
+/* No target was reached: bytes and time are those of the conn that waited for one. */
+static void
+forwarding_fail(struct forwarding *f, int why, const char *by, const char *text)
+{
+	forwarding_tell_failure(f, by, why, text);
 	adit_conn_close(f->conn, why);
 	adit_conn_close(f->far, why);
 	forwarding_free(f);

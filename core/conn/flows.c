@@ -9,6 +9,7 @@
 #include <adit/log.h>
 
 #include "core/conn/conn.h"
+#include "core/conn/pauses.h"
 #include "core/conn/udp.h"
 #include "core/runtime/idmap.h"
 #include "core/runtime/memory.h"
@@ -57,6 +58,7 @@ struct flows {
 	unsigned		 n, unread;
 	uint64_t		 key;
 	struct flows_out	 out;
+	struct pauses		*pauses;	/* of who got no answer; NULL: none ever failed */
 	struct adit_timer	*timer;		/* NULL: a connected one */
 	uint64_t		 warned, told;	/* when, and how many drops were told of */
 	uint64_t		 complained;	/* when it last said that the socket fails */
@@ -83,7 +85,7 @@ flows_drops(const struct flows *f)
 {
 	const struct flows_stats *s = &f->stats;
 
-	return s->evicted + s->refused + s->full + s->too_long;
+	return s->evicted + s->refused + s->paused + s->full + s->too_long;
 }
 
 /* One line for many: how many of each since the beginning. */
@@ -99,9 +101,11 @@ flows_warn(struct flows *f)
 	adit_log(adit_worker_log(f->worker), ADIT_LOG_WARN,
 		 ADIT_FIELDS(ADIT_STR("kind", "listener"), ADIT_STR("service", f->conf.name)),
 		 "udp: so far %llu datagrams dropped of full flows, %llu as too long, %llu that "
-		 "would have begun too many flows; %llu flows ended for newer ones",
+		 "would have begun too many flows, %llu in the pause after a failure; %llu flows "
+		 "ended for newer ones",
 		 (unsigned long long)f->stats.full, (unsigned long long)f->stats.too_long,
-		 (unsigned long long)f->stats.refused, (unsigned long long)f->stats.evicted);
+		 (unsigned long long)f->stats.refused, (unsigned long long)f->stats.paused,
+		 (unsigned long long)f->stats.evicted);
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */
@@ -139,6 +143,7 @@ flows_free(struct flows *f)
 	idmap_fini(&f->table);
 	adit_timer_free(f->timer);
 	adit_packet_close(f->packet);
+	free(f->pauses);
 	free(f);
 }
 
@@ -490,6 +495,27 @@ flows_begin(struct flows *f, const struct adit_packet *p, uint64_t hash)
 	return flow;
 }
 
+/*
+ * The next datagram of a peer whose way is down would make another flow, and that a dial and a line
+ * in the log. One that got an answer has none to wait for.
+ */
+static void
+flow_judge(const struct flow *flow, int why)
+{
+	struct flows *f = flow->flows;
+
+	if (f->connected || f->stopped || (!f->pauses && (flow->went || !why)))
+		return;
+	if (!f->pauses)
+		f->pauses = calloc(1, sizeof(*f->pauses));
+	if (!f->pauses)
+		return;			/* it costs more dials */
+	if (flow->went)
+		pauses_worked(f->pauses, flow->node.id);
+	else if (why)
+		pauses_failed(f->pauses, flow->node.id, adit_now());
+}
+
 /* The flow that p belongs to, begun if it has to be. NULL: p is dropped. */
 static struct flow *
 flows_find(struct flows *f, const struct adit_packet *p, bool *new)
@@ -503,13 +529,20 @@ flows_find(struct flows *f, const struct adit_packet *p, bool *new)
 		return TAILQ_FIRST(&f->list);
 	hash = flows_hash(f, &p->from, &p->to);
 	node = idmap_find(&f->table, hash);
+	*new = !node;
+	if (!node && f->pauses && pauses_hold(f->pauses, hash, adit_now())) {
+		f->stats.paused++;
+		return NULL;
+	}
 	if (!node) {
-		*new = true;
-		return flows_begin(f, p, hash);
+		flow = flows_begin(f, p, hash);
+		f->stats.refused += !flow;
+		return flow;
 	}
 	flow = adit_container_of(node, struct flow, node);
 	if (adit_addr_equal(&flow->remote, &p->from) && adit_addr_equal(&flow->local, &p->to))
 		return flow;
+	f->stats.refused++;
 	return NULL;			/* two addresses of one hash */
 }
 
@@ -526,10 +559,8 @@ flows_take(struct flows *f, const struct adit_packet *p, uint64_t now)
 		return;
 	}
 	flow = flows_find(f, p, &new);
-	if (!flow) {
-		f->stats.refused++;
+	if (!flow)
 		return;
-	}
 	do {
 		size_t n = len - at < segment ? len - at : segment;
 
@@ -626,9 +657,10 @@ flow_close(struct adit_conn *c, int why)
 {
 	struct flow *flow = flow_of(c);
 
-	(void)why;
-	if (flow->flows)
-		flow_leave(flow);
+	if (!flow->flows)
+		return;
+	flow_judge(flow, why);
+	flow_leave(flow);
 }
 
 static void

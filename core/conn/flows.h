@@ -6,7 +6,8 @@
  * Nothing waits for anybody and everything has a bound: a flow's datagrams that are not read are
  * counted and dropped, newest first; when there are as many flows as may be, a new one takes the
  * place of the one that was silent for longest. A flow that is over fails with -ESHUTDOWN, after
- * the datagrams that had come; another datagram from there begins a new one.
+ * the datagrams that had come; another datagram from there begins a new one, but for a pause after
+ * one that was closed with a failure and had no answer (core/conn/pauses.h).
  *
  * What is written in one turn of the loop leaves together (core/conn/udp.h).
  */
@@ -38,6 +39,7 @@ struct flows_stats {
 	uint64_t	flows;		/* that began */
 	uint64_t	evicted;	/* by newer ones */
 	uint64_t	refused;	/* datagrams that began none: backlog, memory */
+	uint64_t	paused;		/* datagrams dropped: theirs had just failed */
 	uint64_t	full;		/* datagrams dropped: their flow's queue, or the socket's */
 	uint64_t	too_long;	/* datagrams dropped: longer than largest */
 };

@@ -118,6 +118,20 @@ def test_port_forward_without_a_tunnel(world: World):
     door.log.wait(">-< target")
 
 
+def test_a_way_that_is_down_is_not_tried_for_each_datagram(world: World):
+    """A pause for who sends them, and one line for many failures; then the way is tried again."""
+    tunnel, echo = tunnel_id(), world.keep(UdpServer())
+    server = tunnel_server(world, "tcp", tunnel)
+    door = udp_door(world, server.listening(), tunnel)
+    with UdpVisitor(door.listening()) as visits:
+        until(lambda: visits.send(b"x") or door.log.count("in the pause after a failure"), "a pause")
+        for _ in range(200):
+            visits.send(b"x")
+    assert door.log.count("no client of the tunnel|NotFound|not available") <= 2, "a line for each of them"
+    udp_client(world, server.listening(), tunnel, echo.address)
+    assert ask(door.listening(), b"back", b"back") == b"back"
+
+
 # ---- who gets whom -----------------------------------------------------------------------
 
 

@@ -519,12 +519,46 @@ a_closed_one_is_forgotten(void **state)
 	struct rig *r = rig_new(*state, &usual);
 
 	arrive(r, 1, "a");
-	adit_conn_close(r->conns[0], -ECONNRESET);
+	adit_conn_close(r->conns[0], 0);
 	assert_int_equal(flows_count(r->flows), 0);
 	r->n = 0;
 	arrive(r, 1, "b");
 	assert_int_equal(r->n, 1);
 	expect(r->conns[0], "b");
+	rig_free(r);
+}
+
+/* Else each datagram of a visitor whose way is down would be a dial, and a line in the log. */
+static void
+after_a_failure_is_a_pause(void **state)
+{
+	struct rig *r = rig_new(*state, &usual);
+	uint64_t began = adit_now();
+
+	arrive(r, 1, "a");
+	adit_conn_close(r->conns[0], -ECONNREFUSED);
+	arrive(r, 2, "another's");
+	assert_int_equal(r->n, 2);
+	adit_conn_close(r->conns[1], 0);
+	r->n = 1;
+	while (r->n == 1 && adit_now() - began < ADIT_MS(LIMIT_MS)) {
+		r->socket->n_in = r->socket->taken = 0;
+		arrive(r, 1, "again");
+	}
+	assert_int_equal(r->n, 2);
+	assert_true(adit_now() - began >= ADIT_MS(100));
+	assert_true(flows_stats(r->flows)->paused > 0);
+	assert_int_equal(flows_stats(r->flows)->refused, 0);
+	expect(r->conns[1], "again");
+
+	/* One that had an answer did not fail so. */
+	say(r->conns[1], "answer");
+	adit_conn_close(r->conns[1], -ECONNRESET);
+	r->n = 1;
+	arrive(r, 1, "b");
+	assert_int_equal(r->n, 2);
+	r->conns[0] = r->conns[1];
+	r->n = 1;
 	rig_free(r);
 }
 
@@ -729,6 +763,7 @@ main(void)
 		TEST(without_keepalive_the_last_answer_is_the_end),
 		TEST(silence_is_the_end),
 		TEST(a_closed_one_is_forgotten),
+		TEST(after_a_failure_is_a_pause),
 		TEST(a_stopped_one_ends_soon),
 		TEST(a_socket_that_fails_is_asked_again),
 		TEST(a_send_that_fails_ends_nobody),
