@@ -12,6 +12,7 @@
 #include <adit/plugin.h>
 #include <adit/pump.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/wire/proxy.h"
 
@@ -24,7 +25,7 @@ struct forward_handler {
 	uint64_t		 idle_timeout, read_timeout, sniffing_timeout;
 	int64_t			 proxy_protocol;
 	bool			 sniffing, http_keepalive, sniff_websocket;
-	_Atomic uint64_t	 told;		/* when a session of datagrams last had such a line */
+	_Atomic uint64_t	 told;		/* when datagrams last had such a line */
 	atomic_uint		 untold;	/* how many had none since */
 };
 
@@ -81,7 +82,8 @@ forwarding_is_told(struct forwarding *f, unsigned *untold)
 	*untold = 0;
 	if (!f->datagrams)
 		return true;
-	if ((told && now - told < TELL_NS) || !atomic_compare_exchange_strong(&h->told, &told, now)) {
+	if ((told && now - told < TELL_NS) ||
+	    !atomic_compare_exchange_strong(&h->told, &told, now)) {
 		atomic_fetch_add(&h->untold, 1);
 		return false;
 	}
@@ -169,7 +171,21 @@ forwarding_send_proxy(struct forwarding *f)
 	return (int)len;
 }
 
-static void forwarding_open(struct forwarding *f, int failure);
+static void forwarding_open(struct forwarding *f, int failure, const char *text);
+
+/* The target, or the way to it, has failed: the next one. */
+static void
+forwarding_go_on(struct forwarding *f, int err)
+{
+	const char *why = conn_failure(f->far);
+	char *text = why ? strdup(why) : NULL;
+
+	adit_conn_close(f->far, err);
+	f->far = NULL;
+	f->attempt++;
+	forwarding_open(f, err, text);
+	free(text);
+}
 
 static void
 forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
@@ -187,10 +203,7 @@ forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 	if (!err)
 		err = forwarding_send_proxy(f);
 	if (err) {
-		adit_conn_close(far, err);
-		f->far = NULL;
-		f->attempt++;
-		forwarding_open(f, err);
+		forwarding_go_on(f, err);
 		return;
 	}
 	adit_conn_want(far, 0);
@@ -200,16 +213,17 @@ forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 		forwarding_free(f);
 }
 
-/* Tries a node; failure is why the one before could not be reached. */
+/* Tries a node; failure is why the one before could not be reached, and text, in words, or NULL. */
 static void
-forwarding_open(struct forwarding *f, int failure)
+forwarding_open(struct forwarding *f, int failure, const char *text)
 {
 	struct adit_err e = ADIT_ERR_INIT;
+	char reason[ENDING_REASON];
 
 	f->far = adit_forward(&f->handler->base, f->conn, f->attempt, &e);
 	if (!f->far) {
 		forwarding_fail(f, failure == -ETIMEDOUT ? failure : ADIT_ETARGET, "target",
-				failure ? adit_strerror(failure) : e.text);
+				failure ? ending_reason(failure, text, reason) : e.text);
 		return;
 	}
 	adit_conn_own(f->far, forwarding_far_event, f);
@@ -245,7 +259,7 @@ forward_handle(struct adit_handler *h, struct adit_conn *c)
 	f->activity.stop = forwarding_stop;
 	adit_activity_begin(&f->activity, h->component, adit_conn_worker(c));
 	adit_conn_own(c, forwarding_idle, f);
-	forwarding_open(f, 0);
+	forwarding_open(f, 0, NULL);
 }
 
 static int

@@ -78,6 +78,7 @@ conn_free(struct io *io)
 		atomic_fetch_sub_explicit(core->count, 1, memory_order_relaxed);
 	memory_give(worker_memory(io->worker), CONN_COST);
 	free(core->asked);
+	free(core->failure);
 	free(core->unread);
 	free(core);
 }
@@ -153,6 +154,19 @@ adit_conn_fail(struct adit_conn *c, int err)
 	conn_tell_watches(c->core, err);
 	adit_timer_stop(c->core->deadline);
 	io_ready(&c->core->io, ADIT_READ | ADIT_WRITE | ADIT_OPEN | ADIT_HEAD);
+}
+
+void
+conn_explain(struct adit_conn *c, const char *why)
+{
+	if (!c->core->failure && why)
+		c->core->failure = strdup(why);
+}
+
+const char *
+conn_failure(const struct adit_conn *c)
+{
+	return c ? c->core->failure : NULL;
 }
 
 /* What a call on a conn that is not open, or has failed, answers; 0: go on. */

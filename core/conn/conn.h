@@ -20,6 +20,7 @@ struct adit_conn_core {
 	void			*owner;
 	unsigned		 flags;		/* enum adit_conn_flag */
 	int			 err;		/* latched */
+	char			*failure;	/* owned; see conn_explain */
 	uint16_t		 asked_port;
 	bool			 vital;		/* see conn_set_vital */
 	char			*asked;		/* owned */
@@ -68,6 +69,14 @@ conn_set_vital(struct adit_conn *c)
  * writable again once there is memory; or -ENOMEM.
  */
 int conn_refused(struct adit_conn *c, const struct queue *q);
+
+/*
+ * Why c fails, or the one below it did, in words for the log: copied, the first that are not NULL
+ * stay. A layer whose lower conn has failed passes those on (conn_explain(c, conn_failure(lower))).
+ * conn_failure: NULL: nothing more than the error's code. c's for its life; c may be NULL.
+ */
+void conn_explain(struct adit_conn *c, const char *why);
+const char *conn_failure(const struct adit_conn *c);
 
 /*
  * For implementers in core: an operation that got less than it asked for knows that no more is

@@ -31,6 +31,7 @@ framed_failure(struct framed *f, int err)
 {
 	if (!adit_conn_code(&f->base))
 		adit_conn_set_code(&f->base, adit_conn_code(f->lower));
+	conn_explain(&f->base, conn_failure(f->lower));
 	return err;
 }
 

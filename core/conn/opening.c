@@ -159,6 +159,7 @@ opening_event(void *owner, struct adit_conn *lower, unsigned events)
 
 	if (adit_conn_err(lower)) {
 		adit_conn_set_code(&o->base, adit_conn_code(lower));
+		conn_explain(&o->base, conn_failure(lower));
 		adit_conn_fail(&o->base, adit_conn_err(lower));
 		adit_conn_want(lower, 0);
 		return;

@@ -50,7 +50,6 @@ struct tls {
 	unsigned		 handshake_ms;
 	struct queue		 in, out;
 	struct tls_session	 session;
-	char			*failure;	/* owned */
 	char			*alpn;		/* owned */
 	uint64_t		 close_by;	/* TLS_CLOSING: when lower is cut */
 };
@@ -271,18 +270,19 @@ tls_describe(struct tls *t, int ret)
 	bool opening = t->state == TLS_HANDSHAKE;
 	char text[256];
 
-	if (t->lower_err == -ETIMEDOUT && opening && !t->failure)
-		t->failure = strdup("the handshake took too long");
-	if (t->lower_err)
+	if (t->lower_err == -ETIMEDOUT && opening)
+		conn_explain(&t->base, "the handshake took too long");
+	if (t->lower_err) {
+		conn_explain(&t->base, conn_failure(t->lower));
 		return t->lower_err;
+	}
 	if (ret == GNUTLS_E_PREMATURE_TERMINATION && !opening)
 		return ADIT_ETRUNCATED;
 	if (ret == GNUTLS_E_PREMATURE_TERMINATION)
 		snprintf(text, sizeof(text), "the peer ended the connection during the handshake");
 	else
 		tls_session_explain(&t->session, ret, text, sizeof(text));
-	if (!t->failure)
-		t->failure = strdup(text);
+	conn_explain(&t->base, text);
 	if (ret != GNUTLS_E_PREMATURE_TERMINATION && ret != GNUTLS_E_FATAL_ALERT_RECEIVED)
 		tls_send_alert(t, tls_session_alert(&t->session, ret));
 	return ADIT_ETLS;
@@ -684,7 +684,6 @@ tls_free(struct adit_conn *c)
 	struct tls *t = tls_of(c);
 
 	tls_session_fini(&t->session);
-	free(t->failure);
 	free(t->alpn);
 	memory_give(worker_memory(adit_conn_worker(c)), SESSION_COST);
 }
@@ -785,14 +784,6 @@ static const struct tls *
 tls_or_null(const struct adit_conn *c)
 {
 	return c && c->ops == &tls_ops ? adit_container_of((uintptr_t)c, struct tls, base) : NULL;
-}
-
-const char *
-tls_failure(const struct adit_conn *c)
-{
-	const struct tls *t = tls_or_null(c);
-
-	return t ? t->failure : NULL;
 }
 
 const char *

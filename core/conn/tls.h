@@ -27,7 +27,7 @@
  * A conn over lower, which it owns from now on, also on failure (NULL, e filled). lower may still
  * be opening; the new conn is open when the handshake is done. creds are borrowed for the call and
  * must be for that side. host: see tls_session_init. A handshake that fails is ADIT_ETLS (or why
- * lower failed) and tls_failure tells more.
+ * lower failed) and conn_failure tells more.
  */
 struct adit_conn *tls_client(struct adit_conn *lower, struct tls_creds *creds, const char *host,
 			     struct adit_err *e);
@@ -42,11 +42,9 @@ void tls_set_handshake_limit(struct adit_conn *c, unsigned ms);
  * These take any conn and answer NULL where c is not one of ours. What they return is valid as long
  * as c.
  *
- * failure: why the handshake or a record failed, for the log; NULL if it did not. alpn: the
- * protocol agreed on, or NULL. sni: servers, the name asked for, or NULL. peer: the peer's
- * certificate, or NULL.
+ * alpn: the protocol agreed on, or NULL. sni: servers, the name asked for, or NULL. peer: the
+ * peer's certificate, or NULL.
  */
-const char *tls_failure(const struct adit_conn *c);
 const char *tls_alpn(const struct adit_conn *c);
 const char *tls_sni(const struct adit_conn *c);
 const struct tls_peer *tls_peer(struct adit_conn *c);

@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "core/conn/conn.h"
-#include "core/conn/tls.h"
 #include "core/http/h1_parse.h"
 #include "core/wire/ws.h"
 
 #define HEAD_MAX 16384		/* of a request or response */
+#define INTERIM_MAX 16		/* responses before the answer; HEAD_MAX is of all of them */
 #define HANDSHAKE_MS 15000
 #define FRAME_MAX 65536		/* most payload in one of ours, unless configured */
 #define OUT_FULL 65536		/* no more frames from here on */
@@ -40,11 +40,11 @@ struct ws {
 	bool			 parted;	/* our Close frame is queued, or sent */
 	bool			 blocked;	/* lower took nothing of what passes by out */
 	int			 fault;		/* what the next read answers; 0: none */
-	char			*failure;	/* owned */
 
 	/* the handshake */
 	struct h1_parser	 parser;
 	size_t			 head_bytes;
+	unsigned		 interim;	/* client: responses before the answer */
 	char			*host;		/* client, until its request is written; owned */
 	char			 accept[WS_ACCEPT_TEXT];
 
@@ -103,16 +103,10 @@ static int
 ws_fail(struct ws *w, int err)
 {
 	w->state = WS_FAILED;
+	conn_explain(&w->base, conn_failure(w->lower));
 	adit_conn_fail(&w->base, err);
 	ws_want_lower(w);
 	return err;
-}
-
-static void
-ws_explain(struct ws *w, const char *why)
-{
-	if (!w->failure && why)
-		w->failure = strdup(why);
 }
 
 /* A frame of our own, whole into the queue. Returns 0, or what ws_fail did. */
@@ -186,7 +180,7 @@ ws_protocol_fault(struct ws *w, const char *why)
 {
 	static const uint8_t code[2] = { WS_CODE_PROTOCOL >> 8, WS_CODE_PROTOCOL & 0xff };
 
-	ws_explain(w, why);
+	conn_explain(&w->base, why);
 	w->told = w->parted = ws_queue_frame(w, WS_CLOSE, code, sizeof(code)) == 0;
 	w->fault = -EPROTO;
 	return w->fault;
@@ -223,7 +217,7 @@ ws_tick(void *arg)
 	if (w->state != WS_OPEN || w->ended)
 		return;
 	if (w->asked && now - w->asked >= 2 * period) {
-		ws_explain(w, "pings are not answered");
+		conn_explain(&w->base, "pings are not answered");
 		ws_fail(w, ADIT_EPEERDEAD);
 		return;
 	}
@@ -260,19 +254,49 @@ ws_opened(struct ws *w)
 	adit_conn_ready(&w->base, ADIT_OPEN | ADIT_READ | ADIT_WRITE);
 }
 
-/* The whole head of the server's answer is there. */
+/* RFC 9110, 15.2: any number of them may come before the answer; ours to bound. */
+static bool
+ws_is_interim(const struct adit_fields *f)
+{
+	int status = adit_fields_status(f);
+
+	return status >= 100 && status < 200 && status != 101;
+}
+
+/* 1: the answer is still to come; or there were too many of these. */
+static int
+ws_skip_interim(struct ws *w)
+{
+	if (++w->interim > INTERIM_MAX) {
+		conn_explain(&w->base, "too many interim responses instead of an answer");
+		return -EPROTO;
+	}
+	h1_parser_start(&w->parser, H1_ASKED_UPGRADE);
+	return 1;
+}
+
+static int
+ws_check_answer(struct ws *w, const struct adit_fields *f)
+{
+	char why[160];
+	int err = ws_check_response(f, w->accept, why, sizeof(why));
+
+	if (err != -EPROTO)
+		return err;
+	conn_explain(&w->base, why);
+	return adit_fields_status(f) == 101 ? err : ADIT_EREFUSED;
+}
+
+/*
+ * The whole head of a response of the server's is there. 0: the WebSocket is open; 1: the answer is
+ * still to come; or a failure.
+ */
 static int
 ws_answered(struct ws *w)
 {
 	struct adit_fields *f = h1_parser_take(&w->parser);
-	char why[160];
-	int err = ws_check_response(f, w->accept, why, sizeof(why));
+	int err = ws_is_interim(f) ? ws_skip_interim(w) : ws_check_answer(w, f);
 
-	if (err == -EPROTO) {
-		ws_explain(w, why);
-		if (adit_fields_status(f) != 101)
-			err = ADIT_EREFUSED;
-	}
 	adit_fields_free(f);
 	return err;
 }
@@ -284,9 +308,20 @@ ws_answer(struct ws *w, int status, const char *why)
 
 	if (err || status == 101)
 		return err;
-	ws_explain(w, why);
+	conn_explain(&w->base, why);
 	w->told = true;
 	return -EPROTO;
+}
+
+/* What there must not be behind a request of whose head rest bytes are left over; NULL: nothing. */
+static const char *
+ws_excess(const struct ws *w, size_t rest)
+{
+	if (w->parser.framing == H1_LENGTH || w->parser.framing == H1_CHUNKED)
+		return "the request for a WebSocket has a body";
+	if (rest)		/* RFC 6455, 4.1: a client must wait for the answer. */
+		return "bytes came before the answer to the request for a WebSocket";
+	return NULL;
 }
 
 /* The whole head of a request is there, and rest bytes behind it. */
@@ -294,18 +329,16 @@ static int
 ws_asked_for(struct ws *w, size_t rest)
 {
 	struct adit_fields *f = h1_parser_take(&w->parser);
-	struct h1_fault fault = { .status = 400, .why = "a WebSocket's request has no body" };
+	struct h1_fault fault = { .status = 400 };
 	const char *why = NULL;
 	int err = h1_check_request(f, w->parser.target, false, &fault), status = fault.status;
 
 	if (!err) {
 		status = ws_check_request(f, w->policy, w->accept, &why);
-		/* RFC 6455, 4.1: a client must wait for the answer. */
-		if (status == 101 && (rest || w->parser.framing == H1_LENGTH ||
-				      w->parser.framing == H1_CHUNKED)) {
+		if (status == 101)
+			why = ws_excess(w, rest);
+		if (why && status == 101)
 			status = 400;
-			why = fault.why;
-		}
 	} else {
 		why = fault.why;
 	}
@@ -313,32 +346,56 @@ ws_asked_for(struct ws *w, size_t rest)
 	return err == -ENOMEM ? err : ws_answer(w, status, why);
 }
 
-/* Bytes of a head. Returns 1 when it is done and right, 0 for more, or why it failed. */
+/* The peer has said what is none of a handshake. */
+static int
+ws_bad_head(struct ws *w, const struct h1_fault *fault)
+{
+	if (!w->client)
+		return ws_answer(w, fault->status, fault->why);
+	conn_explain(&w->base, fault->why);
+	return -EPROTO;
+}
+
+/* As many bytes as belong to a head, *done: that is complete. How many, or why it failed. */
+static ssize_t
+ws_one_head(struct ws *w, const char *bytes, size_t len, bool *done)
+{
+	const struct h1_fault too_long = {
+		431, w->client ? "the server's answer is too long" : "head too large",
+	};
+	ssize_t used = h1_parse_head(&w->parser, bytes, len);
+
+	*done = w->parser.head_done;
+	if (used == -EBADMSG)
+		return ws_bad_head(w, &w->parser.fault);
+	if (used < 0)
+		return used;
+	w->head_bytes += (size_t)used;
+	if (!*done && w->head_bytes >= HEAD_MAX)
+		return ws_bad_head(w, &too_long);
+	return used;
+}
+
+/* Bytes of heads. Returns 1 when the last is done and right, 0 for more, or why it failed. */
 static int
 ws_head_bytes(struct ws *w, const char *bytes, size_t len)
 {
-	ssize_t used = h1_parse_head(&w->parser, bytes, len);
 	int err;
 
-	if (used == -EBADMSG) {
-		if (w->client)
-			ws_explain(w, w->parser.fault.why);
-		return w->client ? -EPROTO
-				 : ws_answer(w, w->parser.fault.status, w->parser.fault.why);
-	}
-	if (used < 0)
-		return (int)used;
-	w->head_bytes += (size_t)used;
-	if (!w->parser.head_done && w->head_bytes < HEAD_MAX)
+	do {
+		bool done;
+		ssize_t used = ws_one_head(w, bytes, len, &done);
+
+		if (used < 0 || !done)
+			return used < 0 ? (int)used : 0;
+		bytes += used;
+		len -= (size_t)used;
+		err = w->client ? ws_answered(w) : ws_asked_for(w, len);
+	} while (err > 0 && len);
+	if (err > 0)
 		return 0;
-	if (!w->parser.head_done) {
-		if (w->client)
-			ws_explain(w, "the server's answer is too long");
-		return w->client ? -EPROTO : ws_answer(w, 431, "head too large");
-	}
-	err = w->client ? ws_answered(w) : ws_asked_for(w, len - (size_t)used);
 	if (!err)
-		err = adit_conn_unread(w->lower, bytes + used, len - (size_t)used);
+		err = adit_conn_unread(w->lower, bytes, len);
 	return err ? err : 1;
 }
 
@@ -346,7 +403,7 @@ static int
 ws_lower_failed(struct ws *w, int err)
 {
 	if (err == -ETIMEDOUT && w->state == WS_HANDSHAKE)
-		ws_explain(w, "the WebSocket handshake took too long");
+		conn_explain(&w->base, "the WebSocket handshake took too long");
 	return err;
 }
 
@@ -362,7 +419,8 @@ ws_handshake(struct ws *w)
 		if (n == -EAGAIN)
 			break;
 		if (n == 0)
-			ws_explain(w, "the peer ended the connection during the handshake");
+			conn_explain(&w->base,
+				     "the peer ended the connection during the handshake");
 		if (n > 0)
 			err = ws_head_bytes(w, bytes, (size_t)n);
 		else
@@ -912,7 +970,6 @@ ws_free(struct adit_conn *c)
 	h1_parser_fini(&w->parser);
 	queue_fini(&w->out);
 	ws_policy_put(w->policy);
-	free(w->failure);
 	free(w->host);
 }
 
@@ -994,15 +1051,4 @@ struct adit_conn *
 ws_server(struct adit_conn *lower, struct ws_policy *p, struct adit_err *e)
 {
 	return ws_new(lower, p, false, NULL, e);
-}
-
-const char *
-ws_failure(const struct adit_conn *c)
-{
-	const struct ws *w;
-
-	if (!c || c->ops != &ws_ops)
-		return tls_failure(c);
-	w = adit_container_of((uintptr_t)c, struct ws, base);
-	return w->failure || !w->lower ? w->failure : tls_failure(w->lower);
 }

@@ -27,16 +27,10 @@
  * be opening; the new conn is open when the handshake is done, for which conf.handshake_ms are
  * given from when lower is. p is borrowed for the call. host: the node's address, for Host where p
  * has none. A handshake that fails is -EPROTO, ADIT_EREFUSED (the server's answer was another
- * status) or why lower failed, and ws_failure tells more.
+ * status) or why lower failed, and conn_failure tells more.
  */
 struct adit_conn *ws_client(struct adit_conn *lower, struct ws_policy *p, const char *host,
 			    struct adit_err *e);
 struct adit_conn *ws_server(struct adit_conn *lower, struct ws_policy *p, struct adit_err *e);
-
-/*
- * Why c failed, for the log: what a WebSocket or the TLS below it has to say; NULL: nothing more
- * than the error's code. Any conn; valid as long as c.
- */
-const char *ws_failure(const struct adit_conn *c);
 
 #endif

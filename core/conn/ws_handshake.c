@@ -334,6 +334,10 @@ ws_check_request(const struct adit_fields *f, const struct ws_policy *p,
 		return refuse(400, "no upgrade to websocket was asked for", why);
 	if (!equals(only(f, "Sec-WebSocket-Version"), VERSION))
 		return refuse(426, "another version of the WebSocket protocol", why);
+	if (!key.s && adit_fields_get(f, "Sec-WebSocket-Key").s)
+		return refuse(400, "more than one Sec-WebSocket-Key", why);
+	if (!key.s)
+		return refuse(400, "Sec-WebSocket-Key is missing", why);
 	if (!is_key(key))
 		return refuse(400, "Sec-WebSocket-Key is not 16 bytes in base64", why);
 	if (answer_key(key.s, key.len, accept) < 0)

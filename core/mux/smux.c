@@ -354,7 +354,7 @@ smux_lower_ended(struct smux *m, int err)
 	if (m->payload || m->head_len)
 		why = (struct adit_reason){ ADIT_ETRUNCATED, 0, "ended in the middle of a frame" };
 	if (err)
-		why = (struct adit_reason){ .err = err };
+		why = (struct adit_reason){ .err = err, .text = conn_failure(m->lower) };
 	smux_fail_closing(m, &why, err);
 }
 

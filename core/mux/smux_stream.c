@@ -302,13 +302,20 @@ smux_stream_end(struct smux_stream *s, bool fin)
 		smux_place(s->session, s);	/* what cannot be sent now never will be */
 }
 
+static void
+stream_fail_open(struct smux_stream *s, int err)
+{
+	conn_explain(&s->base, adit_mux_reason(&s->session->base)->text);
+	adit_conn_fail(&s->base, err);
+}
+
 void
 smux_stream_fail(struct smux_stream *s, int err)
 {
 	if (s->in_backlog)
 		adit_conn_close(&s->base, err);		/* nobody else would */
 	else if (!s->closed)
-		adit_conn_fail(&s->base, err);
+		stream_fail_open(s, err);
 }
 
 void

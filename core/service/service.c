@@ -7,7 +7,6 @@
 #include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/conn/listen.h"
-#include "core/conn/ws.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/service/auth.h"
@@ -560,7 +559,7 @@ arrival_event(void *owner, struct adit_conn *c, unsigned events)
 
 	(void)events;
 	if (err) {
-		const char *text = ws_failure(c);
+		const char *text = conn_failure(c);
 
 		arrival_log_end(a, err, text ? text : adit_strerror(err));
 		adit_conn_close(c, err);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/opening.h"
 #include "core/tunnel/later.h"
 
@@ -18,12 +19,19 @@ struct reaching {
 };
 
 static void
+reach_fail_conn(struct reaching *r, int err, const char *text)
+{
+	conn_explain(r->conn, text);
+	opening_fail(r->conn, err);
+}
+
+static void
 reach_fail(struct reaching *r, int err, const char *text)
 {
 	if (r->mux)
 		later_fail(r->mux, &(struct adit_reason){ .err = err, .text = text });
 	else
-		opening_fail(r->conn, err);
+		reach_fail_conn(r, err, text);
 	free(r);
 }
 
@@ -63,7 +71,7 @@ reach_event(void *owner, struct adit_conn *lower, unsigned events)
 		return;
 	}
 	adit_conn_close(lower, err);
-	reach_fail(r, err, NULL);
+	reach_fail(r, err, conn_failure(lower));	/* there until the turn ends */
 }
 
 static void

@@ -5,6 +5,7 @@
 
 #include <adit/log.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/framed.h"
 #include "core/mux/liveness.h"
 #include "core/tunnel/heads.h"
@@ -137,7 +138,7 @@ bind_lower_event(void *owner, struct adit_conn *lower, unsigned events)
 		return;
 	}
 	adit_conn_want(lower, 0);
-	bind_fail(b, err, NULL);
+	bind_fail(b, err, conn_failure(lower));
 }
 
 /* ---- operations ------------------------------------------------------------------------- */

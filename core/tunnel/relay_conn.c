@@ -211,6 +211,7 @@ relay_event(void *owner, struct adit_conn *lower, unsigned events)
 			adit_conn_want(lower, r->out ? ADIT_WRITE : ADIT_READ);
 	} else if (err < 0) {
 		adit_conn_want(lower, 0);
+		conn_explain(&r->base, conn_failure(lower));
 		adit_conn_fail(&r->base, err);
 	} else {
 		relay_open(r);

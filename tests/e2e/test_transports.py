@@ -209,6 +209,18 @@ def test_websocket_handshake(world: World, transport):
 
 
 @pytest.mark.parametrize("transport", WEBSOCKETS)
+def test_why_a_server_refused_is_told(world: World, transport):
+    """To who binds, and to who forwards: what the server answered, in their logs."""
+    server = world.server(transport, {"app.local": tunnel_id()}, path="/there")
+    client = world.client(transport, server.clients, tunnel_id(), ("127.0.0.1", 9), registered=False)
+    client.log.wait("the server refused the WebSocket: 404 Not Found")
+    door = world.start("-L", "tcp://127.0.0.1:0/127.0.0.1:9", "-F", f"forward+{transport}://{at(server.clients)}")
+    with visitor.connect(door.listening()) as sock:
+        ended(sock)
+    door.log.wait("the server refused the WebSocket: 404 Not Found")
+
+
+@pytest.mark.parametrize("transport", WEBSOCKETS)
 def test_websocket_of_somebody_else(world: World, transport):
     """Pings are answered with their payload, a Close with its code, an unmasked frame with 1002."""
     server = world.server(transport, {"app.local": tunnel_id()})

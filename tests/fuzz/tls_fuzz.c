@@ -12,6 +12,7 @@
 
 #include <event2/event.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/tls.h"
 #include "core/runtime/worker.h"
 
@@ -81,7 +82,7 @@ server_ready(void *owner, struct adit_conn *c, unsigned events)
 	if (n <= 0)
 		adit_conn_want(c, 0);
 	if (n < 0 && n == ADIT_ETLS)
-		assert(tls_failure(c));
+		assert(conn_failure(c));
 }
 
 static struct adit_conn *

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "core/conn/conn.h"
 #include "tests/unit/tls_duo.h"
 
 /* ---- handshakes that fail ----------------------------------------------- */
@@ -31,8 +32,8 @@ refused(struct loop *l, const struct refusal *r)
 	assert_true(loop_until(l, duo_failed, &d, LIMIT));
 	assert_int_equal(d.client.err, ADIT_ETLS);
 	assert_int_equal(d.server.err, ADIT_ETLS);
-	duo_says(tls_failure(d.client.c), r->client_says);
-	duo_says(tls_failure(d.server.c), r->server_says);
+	duo_says(conn_failure(d.client.c), r->client_says);
+	duo_says(conn_failure(d.server.c), r->server_says);
 	duo_free(&d);
 }
 
@@ -222,7 +223,7 @@ a_silent_peer_is_timed_out(void **state)
 		assert_true(loop_until(l, side_failed, &d.client, LIMIT));
 		assert_int_equal(d.client.err, -ETIMEDOUT);
 		if (ours)
-			duo_says(tls_failure(d.client.c), "took too long");
+			duo_says(conn_failure(d.client.c), "took too long");
 		assert_false(d.server.open);
 		duo_free(&d);
 	}
@@ -276,7 +277,7 @@ garbage_is_answered_by_an_alert(void **state)
 		assert_int_equal(adit_conn_write(b.raw, garbage[i], len[i]), len[i]);
 		assert_true(loop_until(l, side_failed, &b.server, LIMIT));
 		assert_int_equal(b.server.err, ADIT_ETLS);
-		assert_non_null(tls_failure(b.server.c));
+		assert_non_null(conn_failure(b.server.c));
 		/* The close must not take the alert away. */
 		adit_conn_close(b.server.c, b.server.err);
 		b.server.c = NULL;
@@ -427,7 +428,7 @@ renegotiation_is_refused(void **state)
 	gnutls_handshake(p.tls);
 	assert_true(loop_until(l, side_failed, &p.b.server, LIMIT));
 	assert_int_equal(p.b.server.err, ADIT_ETLS);
-	duo_says(tls_failure(p.b.server.c), "renegotiation");
+	duo_says(conn_failure(p.b.server.c), "renegotiation");
 	plain_free(&p);
 }
 

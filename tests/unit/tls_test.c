@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/tcp.h"
 #include "tests/unit/conformance.h"
 #include "tests/unit/tls_duo.h"
@@ -29,7 +30,7 @@ a_handshake_opens_both(void **state)
 		assert_string_equal(adit_conn_asked(d.server.c, &port), "gw.test");
 		assert_string_equal(tls_sni(d.server.c), "gw.test");
 		assert_null(tls_alpn(d.client.c));
-		assert_null(tls_failure(d.client.c));
+		assert_null(conn_failure(d.client.c));
 		assert_true(adit_conn_flags(d.client.c) & ADIT_CONN_SECURE);
 		duo_passes(&d.client, &d.server, "hello", l);
 		duo_passes(&d.server, &d.client, "hello to you", l);
@@ -46,11 +47,11 @@ what_is_asked_of_other_conns_is_null(void **state)
 	struct adit_conn *a, *b;
 
 	assert_int_equal(adit_conn_pair(l->worker, l->worker, CAP, &a, &b), 0);
-	assert_null(tls_failure(a));
+	assert_null(conn_failure(a));
 	assert_null(tls_alpn(a));
 	assert_null(tls_sni(a));
 	assert_null(tls_peer(a));
-	assert_null(tls_failure(NULL));
+	assert_null(conn_failure(NULL));
 	adit_conn_close(a, 0);
 	adit_conn_close(b, 0);
 }
@@ -244,8 +245,8 @@ a_changed_byte_is_noticed(void **state)
 	/* What came before is delivered. */
 	assert_int_equal(d.server.in_len, 5);
 	assert_int_equal(d.server.err, ADIT_ETLS);
-	assert_non_null(tls_failure(d.server.c));
-	duo_says(tls_failure(d.client.c), "the peer sent alert 20");
+	assert_non_null(conn_failure(d.server.c));
+	duo_says(conn_failure(d.client.c), "the peer sent alert 20");
 	duo_free(&d);
 }
 

@@ -15,6 +15,7 @@
 
 #include <gnutls/gnutls.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/ws.h"
 #include "core/wire/ws.h"
 #include "tests/unit/vector.h"
@@ -328,22 +329,27 @@ the_example_of_the_rfc(void **state)
 }
 
 struct refusal {
-	const char *sent, *answer;
+	const char *sent, *answer, *why;
 };
 
 static const struct refusal bad_requests[] = {
-	{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 " },
-	{ "GET /ws HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 " },
+	{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 ", "404 page not found" },
+	{ "GET /ws HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 ", NULL },
 	{ "GET /ws HTTP/1.0\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-	  "HTTP/1.1 400 " },
-	{ "POST /ws HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405 " },
-	{ "GET /ws HTTP/1.1\r\nConnection: Upgrade\r\n\r\n", "HTTP/1.1 400 " },
-	{ "GET /ws HTTP/1.1\nHost: a\n\n", "HTTP/1.1 400 " },
-	{ REQUEST("Sec-WebSocket-Version: 8\r\n"), "HTTP/1.1 426 " },
-	{ REQUEST("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"), "HTTP/1.1 400 " },
-	{ REQUEST("Content-Length: 3\r\n"), "HTTP/1.1 400 " },
-	{ REQUEST("") "x", "HTTP/1.1 400 " },
-	{ "\x16\x03\x01\x02", "HTTP/1.1 400 " },
+	  "HTTP/1.1 400 ", NULL },
+	{ "POST /ws HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405 ", NULL },
+	{ "GET /ws HTTP/1.1\r\nConnection: Upgrade\r\n\r\n", "HTTP/1.1 400 ", NULL },
+	{ "GET /ws HTTP/1.1\nHost: a\n\n", "HTTP/1.1 400 ", NULL },
+	{ REQUEST("Sec-WebSocket-Version: 8\r\n"), "HTTP/1.1 426 Upgrade Required\r\n", NULL },
+	{ REQUEST("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"), "HTTP/1.1 400 ",
+	  "more than one Sec-WebSocket-Key" },
+	{ ("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+	   "Sec-WebSocket-Version: 13\r\n\r\n"), "HTTP/1.1 400 ", "Sec-WebSocket-Key is missing" },
+	{ REQUEST("Content-Length: 3\r\n"), "HTTP/1.1 400 ",
+	  "the request for a WebSocket has a body" },
+	{ REQUEST("") "x", "HTTP/1.1 400 ",
+	  "bytes came before the answer to the request for a WebSocket" },
+	{ "\x16\x03\x01\x02", "HTTP/1.1 400 ", NULL },
 };
 
 static void
@@ -357,7 +363,9 @@ requests_that_are_not_right_are_refused(void **state)
 		side_init(&s, *state, false, (struct ws_conf){ .path = "/ws" });
 		say(&s, r->sent, strlen(r->sent));
 		assert_int_equal(adit_conn_err(s.c), -EPROTO);
-		assert_non_null(ws_failure(s.c));
+		assert_non_null(conn_failure(s.c));
+		if (r->why)
+			assert_string_equal(conn_failure(s.c), r->why);
 		assert_true(s.wire.len > strlen(r->answer));
 		assert_memory_equal(s.wire.got, r->answer, strlen(r->answer));
 		adit_conn_close(s.c, adit_conn_err(s.c));
@@ -397,9 +405,40 @@ answers_that_are_not_right_are_refused(void **state)
 		say(&s, bad_answers[i], strlen(bad_answers[i]));
 		err = adit_conn_err(s.c);
 		assert_int_equal(err, i < 2 ? ADIT_EREFUSED : -EPROTO);
-		assert_non_null(ws_failure(s.c));
+		assert_non_null(conn_failure(s.c));
 		side_fini(&s);
 	}
+}
+
+#define HINTS "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+/* Also cut anywhere, and with the first frame behind the answer; not for ever. */
+static void
+interim_responses_are_skipped(void **state)
+{
+	static const char sent[] = HINTS "HTTP/1.1 100 Continue\r\n\r\n" ANSWER "\x82\x02hi";
+	size_t len = sizeof(sent) - 1;
+	char buf[8];
+	struct side s;
+
+	for (size_t cut = 1; cut < len - 4; cut += 3) {
+		known_reset();
+		side_init(&s, *state, true, (struct ws_conf){ .path = "/ws" });
+		say(&s, sent, cut);
+		assert_false(adit_conn_is_open(s.c));
+		say(&s, sent + cut, len - cut);
+		assert_true(adit_conn_is_open(s.c));
+		assert_int_equal(adit_conn_read(s.c, buf, sizeof(buf)), 2);
+		assert_memory_equal(buf, "hi", 2);
+		side_fini(&s);
+	}
+	known_reset();
+	side_init(&s, *state, true, (struct ws_conf){ .path = "/ws" });
+	for (int i = 0; i < 100 && !adit_conn_err(s.c); i++)
+		say(&s, HINTS, strlen(HINTS));
+	assert_int_equal(adit_conn_err(s.c), -EPROTO);
+	assert_string_equal(conn_failure(s.c), "too many interim responses instead of an answer");
+	side_fini(&s);
 }
 
 static void
@@ -438,7 +477,7 @@ a_handshake_that_is_too_slow_ends(void **state)
 			  (struct ws_conf){ .path = "/ws", .handshake_ms = 20 });
 		assert_true(loop_until(*state, has_failed, s.c, LIMIT));
 		assert_int_equal(adit_conn_err(s.c), -ETIMEDOUT);
-		assert_string_equal(ws_failure(s.c), "the WebSocket handshake took too long");
+		assert_string_equal(conn_failure(s.c), "the WebSocket handshake took too long");
 		side_fini(&s);
 	}
 }
@@ -562,7 +601,7 @@ who_breaks_the_protocol_is_told(void **state)
 		say(&s, faults[i].bytes, faults[i].len);
 		expect_read(&s, "ok", 2);		/* what came before is not lost */
 		assert_int_equal(adit_conn_read(s.c, (char[8]){ 0 }, 8), -EPROTO);
-		assert_non_null(ws_failure(s.c));
+		assert_non_null(conn_failure(s.c));
 		adit_conn_close(s.c, -EPROTO);
 		s.c = NULL;
 		expect_wire(&s, "\x88\x02\x03\xea", 4);
@@ -700,6 +739,7 @@ main(void)
 		TEST(the_example_of_the_rfc),
 		TEST(requests_that_are_not_right_are_refused),
 		TEST(answers_that_are_not_right_are_refused),
+		TEST(interim_responses_are_skipped),
 		TEST(a_head_without_an_end_is_refused),
 		TEST(a_handshake_that_is_too_slow_ends),
 		TEST(frames_may_come_with_the_answer),
