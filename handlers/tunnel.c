@@ -320,6 +320,7 @@ const struct adit_handler_ops handler_tunnel = {
 		.opts = tunnel_opts,
 	},
 	.protocol = NATIVE_ALPN,
+	.authenticates = true,
 	.handle = tunnel_handle,
 	.init = tunnel_init,
 	.fini = tunnel_fini,

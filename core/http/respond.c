@@ -101,21 +101,28 @@ http_respond(struct adit_exchange *x, int status, const char *text, const struct
 }
 
 void
+http_refuse_with(struct adit_exchange *x, int status, const struct adit_fields *extra)
+{
+	char text[64];
+	int err;
+
+	snprintf(text, sizeof(text), "%d %s", status, http_status_text(status));
+	/* It is short: who cannot take it at once is not worth waiting for. */
+	err = http_respond(x, status, text, extra);
+	adit_conn_close(&x->body, err ? ADIT_EREFUSED : 0);
+}
+
+void
 http_refuse(struct adit_exchange *x, int status, unsigned retry_after)
 {
 	struct adit_fields *extra = retry_after ? adit_fields_new() : NULL;
-	char seconds[16], text[64];
-	int err = 0;
+	char seconds[16];
 
-	snprintf(text, sizeof(text), "%d %s", status, http_status_text(status));
 	snprintf(seconds, sizeof(seconds), "%u", retry_after);
 	if (extra)
-		err = adit_fields_set(extra, "Retry-After", seconds);
-	/* It is short: who cannot take it at once is not worth waiting for. */
-	if (err == 0)
-		err = http_respond(x, status, text, extra);
+		adit_fields_set(extra, "Retry-After", seconds);
+	http_refuse_with(x, status, extra);
 	adit_fields_free(extra);
-	adit_conn_close(&x->body, err ? ADIT_EREFUSED : 0);
 }
 
 bool

@@ -22,6 +22,9 @@ int http_respond(struct adit_exchange *x, int status, const char *text,
  */
 void http_refuse(struct adit_exchange *x, int status, unsigned retry_after);
 
+/* The same with extra's fields, which may be NULL. */
+void http_refuse_with(struct adit_exchange *x, int status, const struct adit_fields *extra);
+
 /* The reason phrase of a status (RFC 9110, 15), or "Unknown". */
 const char *http_status_text(int status);
 

@@ -136,8 +136,18 @@ service_refuse_metadata(const struct service_conf *c, const struct place *at)
 		place_unavailable(&metadata.at, ignore_chain);
 }
 
+/* Whether the handler asks for credentials: one that does not would let everybody in. */
+static bool
+handler_authenticates(const struct service_world *world, const struct component_conf *c)
+{
+	const struct adit_plugin *p = registry_find(world->registry, ADIT_HANDLER, c->type);
+
+	return p && ((const struct adit_handler_ops *)(const void *)p)->authenticates;
+}
+
 static void
-service_refuse_handler(const struct component_conf *c, const struct place *at)
+service_refuse_handler(const struct service_world *world, const struct component_conf *c,
+		       const struct place *at)
 {
 	static const char *const unavailable[] = { "chainGroup", "limiter", "observer", NULL };
 	static const char *const auth[] = { "auth", "auther", "authers", NULL };
@@ -148,14 +158,15 @@ service_refuse_handler(const struct component_conf *c, const struct place *at)
 	place_unavailable(at, unavailable);
 	if (c->retries > 0)
 		place_unavailable(at, retries);
-	if (strcmp(c->type, "tunnel") != 0)	/* the one that asks for credentials */
+	if (!handler_authenticates(world, c))
 		place_unavailable(at, auth);
 	if (c->metadata)
 		place_unavailable(place_below(&below, at, "metadata", c->metadata), metadata);
 }
 
 static void
-service_refuse_unsupported(const struct service_conf *c, const struct place *at)
+service_refuse_unsupported(const struct service_world *world, const struct service_conf *c,
+			   const struct place *at)
 {
 	static const char *const unavailable[] = {
 		"admission", "admissions", "bypass", "bypasses", "limiter", "climiter", "rlimiter",
@@ -170,7 +181,7 @@ service_refuse_unsupported(const struct service_conf *c, const struct place *at)
 	place_unavailable(at, unavailable);
 	service_refuse_metadata(c, at);
 	if (c->handler->node)
-		service_refuse_handler(c->handler,
+		service_refuse_handler(world, c->handler,
 				       place_below(&below, at, "handler", c->handler->node));
 	if (c->listener->node)
 		place_unavailable(place_below(&below, at, "listener", c->listener->node), listener);
@@ -247,7 +258,7 @@ service_make(struct service *s, const struct service_world *world, const struct 
 	struct service_auth auth;
 	struct below below;
 
-	service_refuse_unsupported(c, at);
+	service_refuse_unsupported(world, c, at);
 	s->listener_chain = world_chain(world, c->listener->chain);
 	s->handler_chain = world_chain(world, c->handler->chain);
 	if (service_take_ingresses(s, world) < 0) {
@@ -676,10 +687,11 @@ adit_listener_bind(struct adit_listener *l, struct adit_worker *w,
 /* ---- what goes out -------------------------------------------------------------------------- */
 
 struct adit_conn *
-adit_handler_dial(struct adit_handler *h, struct adit_worker *w, const struct adit_target *to,
-		  struct adit_err *e)
+adit_handler_dial(struct adit_handler *h, const struct adit_conn *visitor,
+		  const struct adit_target *to, struct adit_err *e)
 {
-	return chain_dial(h->component->service->handler_chain, w, to, NULL, e);
+	return chain_dial(h->component->service->handler_chain, adit_conn_worker(visitor), to,
+			  adit_conn_remote(visitor), e);
 }
 
 /* How reaching a node ended. Its service is held while that is not known. */

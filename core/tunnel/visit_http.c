@@ -164,16 +164,11 @@ static void
 refuse_with(struct adit_exchange *near, int status, const char *name, const char *value)
 {
 	struct adit_fields *extra = adit_fields_new();
-	char text[64];
-	int err = -ENOMEM;
 
-	snprintf(text, sizeof(text), "%d %s", status, http_status_text(status));
 	if (extra)
-		err = adit_fields_set(extra, name, value);
-	if (!err)
-		err = http_respond(near, status, text, extra);
+		adit_fields_set(extra, name, value);
+	http_refuse_with(near, status, extra);
 	adit_fields_free(extra);
-	adit_conn_close(&near->body, err ? ADIT_EREFUSED : 0);
 }
 
 /* Answers in the target's stead: nothing of a response was passed on yet. */

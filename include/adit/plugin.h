@@ -278,6 +278,9 @@ struct adit_handler_ops {
 
 	/* optional: a protocol (ALPN) of its own in sessions, beside what it speaks in streams */
 	const char *protocol;
+
+	/* It asks who comes for credentials (adit_component_authenticate): `auth` may be given. */
+	bool authenticates;
 };
 
 struct adit_handler {				/* first member of every instance */
@@ -295,10 +298,10 @@ struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor
 			       struct adit_err *e);
 
 /*
- * Opens a conn to a target of the handler's own choice, through its chain. It may still be opening;
- * NULL with e filled. On w.
+ * Opens a conn to a target of the handler's own choice, through its chain. visitor says who asks,
+ * borrowed for the call. It may still be opening; NULL with e filled. On visitor's worker.
  */
-struct adit_conn *adit_handler_dial(struct adit_handler *h, struct adit_worker *w,
+struct adit_conn *adit_handler_dial(struct adit_handler *h, const struct adit_conn *visitor,
 				    const struct adit_target *to, struct adit_err *e);
 
 /* ---- dialers ---------------------------------------------------------------------- */

@@ -336,26 +336,6 @@ the_end_reaches_every_worker(void **state)
 	"  handler: {type: fake" component "}\n" \
 	"  listener: {type: fake}\n" more
 
-static void
-a_handler_dials_through_its_chain(void **state)
-{
-	const struct adit_target to = { .network = ADIT_TCP, .host = "x", .port = 9 };
-	struct service_stage *t = *state;
-	struct adit_err e = ADIT_ERR_INIT;
-	struct adit_conn *c;
-
-	service_stage_load(t, THROUGH(", chain: c", "") CHAIN("fake"));
-	fakes_expect("init connector n; protocol bound/1; init dialer n; " MADE);
-	c = adit_handler_dial(fakes_handler(), t->loop->worker, &to, &e);
-	assert_non_null(c);
-	adit_conn_close(c, 0);
-	fakes_expect("dial n h:1 lane 0; connect n x:9; close connected n; close dialed n");
-}
-
-#define TARGETS \
-	"  forwarder: {selector: {strategy: fifo}, nodes: [{name: a, addr: \"a:1\"}, " \
-	"{name: b, addr: \"b:2\"}]}\n"
-
 /* A visitor, whose other end is closed with it. */
 static struct adit_conn *
 visitor_of(struct service_stage *t)
@@ -369,6 +349,28 @@ visitor_of(struct service_stage *t)
 	adit_conn_close(other, 0);
 	return c;
 }
+
+static void
+a_handler_dials_through_its_chain(void **state)
+{
+	const struct adit_target to = { .network = ADIT_TCP, .host = "x", .port = 9 };
+	struct service_stage *t = *state;
+	struct adit_err e = ADIT_ERR_INIT;
+	struct adit_conn *c, *visitor = visitor_of(t);
+
+	service_stage_load(t, THROUGH(", chain: c", "") CHAIN("fake"));
+	fakes_expect("init connector n; protocol bound/1; init dialer n; " MADE);
+	c = adit_handler_dial(fakes_handler(), visitor, &to, &e);
+	assert_non_null(c);
+	adit_conn_close(c, 0);
+	adit_conn_close(visitor, 0);
+	fakes_expect("dial n h:1 lane 0; connect n x:9 for 192.0.2.1:7; close connected n; "
+		     "close dialed n");
+}
+
+#define TARGETS \
+	"  forwarder: {selector: {strategy: fifo}, nodes: [{name: a, addr: \"a:1\"}, " \
+	"{name: b, addr: \"b:2\"}]}\n"
 
 static void
 a_visitor_is_forwarded_to_a_target_that_answers(void **state)

@@ -1,0 +1,165 @@
+"""Proxies: handlers and connectors that a program or another proxy asks for a target, alone and in chains."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from harness import servers, visitor
+from harness.daemon import Address
+from harness.waiting import PATIENCE
+from harness.world import World, at
+
+HERE = "127.0.0.1:0"
+
+
+def curl(*words: str) -> tuple[str, str, int]:
+    """What curl wrote, the status of the response and of the proxy's to CONNECT ("200 000"), curl's own."""
+    if not shutil.which("curl"):
+        pytest.skip("no curl")
+    done = subprocess.run(["curl", "-sS", "--noproxy", "", "--max-time", str(PATIENCE), "-w",
+                           "\n%{http_code} %{http_connect}", *words], capture_output=True, text=True)
+    body, _, codes = done.stdout.rpartition("\n")
+    return body, codes, done.returncode
+
+
+def connected(proxy: Address, target: str, head: str = "", early: bytes = b"") -> tuple[socket.socket, bytes]:
+    """A connection on which CONNECT was sent, and the head of its answer."""
+    sock = visitor.connect(proxy)
+    sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{head}\r\n".encode() + early)
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        answer += sock.recv(1)
+    return sock, answer
+
+
+# ---- http -----------------------------------------------------------------------------
+
+
+@pytest.mark.peers
+@pytest.mark.short
+def test_http_proxy_serves_curl(world: World, pair):
+    """Plain requests and CONNECT, through one proxy and through two, with credentials between them."""
+    site = world.site("inside")
+    far = world.start("-L", f"http://user:pass@{HERE}", program=world.pair.server).listening()
+    near = world.start("-L", f"http://{HERE}", "-F", f"http://user:pass@{at(far)}",
+                       program=world.pair.client).listening()
+    url = f"http://{at(site.address)}/"
+    assert curl("-x", f"http://user:pass@{at(far)}", url) == ("inside\n", "200 000", 0)
+    assert curl("-p", "-x", f"http://user:pass@{at(far)}", url) == ("inside\n", "200 200", 0)
+    assert curl("-x", f"http://{at(near)}", url) == ("inside\n", "200 000", 0)
+    assert curl("-p", "-x", f"http://{at(near)}", url) == ("inside\n", "200 200", 0)
+
+
+def test_http_proxy_asks_for_credentials(world: World):
+    """And then takes them on the same connection: a client may ask first what is wanted."""
+    site = world.site("inside")
+    proxy = world.start("-L", f"http://user:pass@{HERE}").listening()
+    url = f"http://{at(site.address)}/"
+    assert curl("-x", f"http://{at(proxy)}", url)[1:] == ("407 000", 0)
+    assert curl("-x", f"http://user:wrong@{at(proxy)}", url)[1:] == ("407 000", 0)
+    assert curl("-p", "-x", f"http://{at(proxy)}", url)[1] == "000 407"
+    assert curl("--proxy-anyauth", "-U", "user:pass", "-x", f"http://{at(proxy)}", url) == ("inside\n", "200 000", 0)
+    with visitor.Visitor(proxy) as client:
+        refused = client.get("app.local", url)
+        assert refused.status == 407 and refused.headers["Proxy-Authenticate"] == 'Basic realm="adit"'
+        taken = client.get("app.local", url, headers={"Proxy-Authorization": "Basic dXNlcjpwYXNz"})
+        assert (taken.status, taken.text) == (200, "inside\n")
+
+
+def test_http_proxy_sends_each_request_where_it_says(world: World):
+    """One connection of a client's, two hosts, and no second connection to a host for its next request."""
+    heads: list[bytes] = []
+
+    def site(name: bytes):
+        def serve(conn: socket.socket) -> None:
+            while True:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    block = conn.recv(1 << 16)
+                    if not block:
+                        return
+                    head += block
+                heads.append(head)
+                conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nKeep-Alive: timeout=5\r\n\r\n%s" % (len(name), name))
+        return world.serve(serve)
+
+    one, two = site(b"one"), site(b"two")
+    proxy = world.start("-L", f"http://{HERE}").listening()
+    with visitor.Visitor(proxy) as client:
+        for place, answer in ((one, "one"), (one, "one"), (two, "two"), (one, "one")):
+            got = client.get("ignored.local", f"http://{at(place.address)}/path?q=1", headers={
+                "Proxy-Connection": "keep-alive", "Connection": "X-Mine", "X-Mine": "a", "X-Theirs": "b",
+                "Proxy-Authorization": "Basic dXNlcjpwYXNz"})
+            assert (got.status, got.text) == (200, answer)
+            assert got.headers["Keep-Alive"] is None and got.headers["Via"].startswith("1.1 adit-")
+    assert (one.connections, two.connections) == (2, 1)
+    for head in heads:
+        text = head.decode().lower()
+        assert text.startswith("get /path?q=1 http/1.1\r\n") and "\r\nx-theirs: b\r\n" in text
+        assert "\r\nhost: 127.0.0.1:" in text and "\r\nvia: 1.1 adit-" in text
+        assert not any(f"\r\n{name}:" in text for name in ("proxy-connection", "connection", "x-mine",
+                                                          "proxy-authorization"))
+
+
+def test_http_proxy_tells_why_not(world: World):
+    dead = world.dead_port()
+    silent = world.serve(servers.silent)
+    proxy = world.start("-L", f"http://{HERE}?readTimeout=1s").listening()
+    refused = visitor.get(proxy, "x", f"http://{at(dead.address)}/")
+    assert refused.status == 502 and refused.headers["Proxy-Status"].endswith("; error=connection_refused")
+    late = visitor.get(proxy, "x", f"http://{at(silent.address)}/")
+    assert late.status == 504 and late.headers["Proxy-Status"].endswith("; error=connection_timeout")
+    unknown = visitor.get(proxy, "x", "http://no-such-host.invalid/")
+    assert unknown.status == 502 and unknown.headers["Proxy-Status"].endswith("; error=dns_error")
+    assert visitor.get(proxy, "x", f"http://{at(proxy)}/").status == 508, "it leads to itself"
+    assert visitor.get(proxy, "x", f"https://{at(dead.address)}/").status == 501
+    sock, answer = connected(proxy, at(dead.address))
+    sock.close()
+    assert answer.startswith(b"HTTP/1.1 502 ") and b"error=connection_refused" in answer
+
+
+def test_http_tunnel_is_transparent(world: World):
+    """Bytes that come with the CONNECT, large bodies, the end of one direction before the other."""
+    target = world.serve(servers.count_then_answer)
+    far = world.start("-L", f"http://{HERE}").listening()
+    near = world.start("-L", f"http://{HERE}", "-F", f"http://{at(far)}").listening()
+    sock, answer = connected(near, at(target.address), early=b"early")
+    with sock:
+        assert answer.startswith(b"HTTP/1.1 200 Connection established\r\n")
+        sock.sendall(b"x" * (1 << 20))
+        sock.shutdown(socket.SHUT_WR)
+        assert visitor.read_to_end(sock) == b"%d bytes\n" % ((1 << 20) + 5)
+
+
+def test_http_proxy_passes_an_upgrade(world: World):
+    def serve(conn: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += conn.recv(1 << 16)
+        assert b"Upgrade: echo" in head
+        conn.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+        servers.echo(conn)
+
+    site = world.serve(serve)
+    proxy = world.start("-L", f"http://{HERE}").listening()
+    with visitor.connect(proxy) as sock:
+        sock.sendall(f"GET http://{at(site.address)}/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+                     "Upgrade: echo\r\n\r\n".encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += sock.recv(1)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        sock.sendall(b"hello")
+        assert sock.recv(5, socket.MSG_WAITALL) == b"hello"
+
+
+def test_http_connector_says_what_the_proxy_said(world: World):
+    proxy = world.start("-L", f"http://user:pass@{HERE}").listening()
+    site = world.site("inside")
+    near = world.start("-L", f"http://{HERE}", "-F", f"http://user:wrong@{at(proxy)}")
+    assert visitor.get(near.listening(), "x", f"http://{at(site.address)}/").status == 502
+    near.log.wait("unauthorized")
