@@ -169,13 +169,13 @@ conn_failure(const struct adit_conn *c)
 	return c ? c->core->failure : NULL;
 }
 
-/* What a call on a conn that is not open, or has failed, answers; 0: go on. */
+/* What a write to a conn that is not open, or has failed, answers; 0: go on. */
 static int
 conn_refuse(const struct adit_conn *c)
 {
 	if (c->core->err)
 		return c->core->err;
-	return c->core->io.ready & ADIT_OPEN ? 0 : -EAGAIN;
+	return c->core->io.ready & ADIT_OPEN || c->core->early ? 0 : -EAGAIN;
 }
 
 static ssize_t

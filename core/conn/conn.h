@@ -23,6 +23,7 @@ struct adit_conn_core {
 	char			*failure;	/* owned; see conn_explain */
 	uint16_t		 asked_port;
 	bool			 vital;		/* see conn_set_vital */
+	bool			 early;		/* see conn_set_early */
 	char			*asked;		/* owned */
 	uint8_t			*unread;	/* bytes given back, owned; NULL when none */
 	uint32_t		 unread_start, unread_len;
@@ -62,6 +63,22 @@ static inline void
 conn_set_vital(struct adit_conn *c)
 {
 	c->core->vital = true;
+}
+
+/*
+ * c takes a few writes before it is open, on their way to whoever is to answer: the owner has said
+ * that they do no harm if they arrive and nothing else ever does, nor if they arrive twice.
+ */
+static inline void
+conn_set_early(struct adit_conn *c)
+{
+	c->core->early = true;
+}
+
+static inline bool
+conn_is_early(const struct adit_conn *c)
+{
+	return c->core->early && !c->core->err;
 }
 
 /*

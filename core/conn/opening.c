@@ -6,6 +6,9 @@
 struct opening {
 	struct adit_conn	 base;
 	struct adit_conn	*lower;		/* owned; NULL until it is there */
+	struct adit_conn	*tried;		/* borrowed: what gets the kept bytes; NULL: none */
+	struct queue		 kept;		/* written before it was open */
+	size_t			 passed;	/* of those, to tried */
 	void			(*cancel)(void *arg);	/* NULL once the maker is done with it */
 	void			*arg;
 };
@@ -30,18 +33,48 @@ opening_read(struct adit_conn *c, void *buf, size_t len)
 	return n;
 }
 
+/* What is kept goes to where it is tried. True: all of it did. */
+static bool
+opening_pass(struct opening *o)
+{
+	struct iovec iov;
+
+	while (o->tried && queue_peek(&o->kept, o->passed, &iov, 1) > 0) {
+		ssize_t n = adit_conn_writev(o->tried, &iov, 1);
+
+		if (n < 0)
+			return false;
+		o->passed += (size_t)n;
+	}
+	return o->passed == o->kept.len;
+}
+
+static ssize_t
+opening_keep(struct opening *o, const struct iovec *iov, int n)
+{
+	size_t took = queue_addv(&o->kept, iov, n);
+
+	if (!took)
+		return conn_refused(&o->base, &o->kept);
+	opening_pass(o);
+	return (ssize_t)took;
+}
+
 static ssize_t
 opening_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
 	struct opening *o = opening_of(c);
-	ssize_t took = adit_conn_writev(o->lower, iov, n);
+	ssize_t took;
 
+	if (!adit_conn_is_open(c))
+		return opening_keep(o, iov, n);
+	took = adit_conn_writev(o->lower, iov, n);
 	if (took < 0)
 		adit_conn_set_code(c, adit_conn_code(o->lower));
 	return took;
 }
 
-/* Before it is open there is nobody to tell, and nothing was written. */
+/* Before it is open there is nobody to tell. */
 static int
 opening_shutdown(struct adit_conn *c)
 {
@@ -57,6 +90,7 @@ opening_close(struct adit_conn *c, int why)
 	void (*cancel)(void *arg) = o->cancel;
 
 	o->cancel = NULL;
+	o->tried = NULL;
 	if (cancel)
 		cancel(o->arg);
 	if (!o->lower)
@@ -69,7 +103,7 @@ opening_close(struct adit_conn *c, int why)
 static void
 opening_free(struct adit_conn *c)
 {
-	(void)c;
+	queue_fini(&opening_of(c)->kept);
 }
 
 static void
@@ -129,6 +163,7 @@ static const struct adit_conn_ops opening_ops = {
 	.delivery = opening_delivery,
 };
 
+/* Lower is open. What was written early is the first that goes there. */
 static void
 opening_opened(struct opening *o)
 {
@@ -136,6 +171,12 @@ opening_opened(struct opening *o)
 	uint16_t port;
 	const char *host = adit_conn_asked(lower, &port);
 
+	if (!opening_pass(o)) {
+		adit_conn_want(lower, ADIT_WRITE);
+		return;
+	}
+	o->tried = NULL;
+	queue_fini(&o->kept);
 	adit_conn_add_flags(c, adit_conn_flags(lower));
 	adit_conn_set_local(c, adit_conn_local(lower));
 	adit_conn_set_remote(c, adit_conn_remote(lower));
@@ -183,7 +224,26 @@ opening_new(struct adit_worker *w, void (*cancel)(void *arg), void *arg)
 		return NULL;
 	o->cancel = cancel;
 	o->arg = arg;
+	queue_init(&o->kept, worker_chunks(w), OPENING_KEPT);
 	return &o->base;
+}
+
+void
+opening_take_early(struct adit_conn *c)
+{
+	conn_set_early(c);
+}
+
+void
+opening_try(struct adit_conn *c, struct adit_conn *lower)
+{
+	struct opening *o = opening_of(c);
+
+	if (!conn_is_early(c))
+		return;
+	o->tried = lower && conn_is_early(lower) ? lower : NULL;
+	o->passed = 0;
+	opening_pass(o);
 }
 
 void
@@ -193,6 +253,10 @@ opening_set(struct adit_conn *c, struct adit_conn *lower)
 
 	o->cancel = NULL;
 	o->lower = lower;
+	if (o->tried != lower) {
+		o->tried = lower;
+		o->passed = 0;
+	}
 	adit_conn_own(lower, opening_event, o);
 	if (adit_conn_is_open(lower))
 		opening_opened(o);
@@ -219,5 +283,6 @@ void
 opening_fail(struct adit_conn *c, int err)
 {
 	opening_of(c)->cancel = NULL;
+	opening_of(c)->tried = NULL;
 	adit_conn_fail(c, err);
 }

@@ -16,6 +16,20 @@
 struct adit_conn *opening_new(struct adit_worker *w, void (*cancel)(void *arg), void *arg);
 
 /*
+ * c may be written to before it is open (conn_set_early): OPENING_KEPT bytes at most, which are
+ * kept until it is, and are the first that its lower conn gets.
+ */
+#define OPENING_KEPT 16384
+void opening_take_early(struct adit_conn *c);
+
+/*
+ * Of such a one: lower, which is opening and may become c's, gets what is kept and what is written
+ * next already now, if it takes that early. Borrowed until opening_set or opening_fail, or until
+ * another try, which begins with the first byte again (NULL: with none). Of any other c: nothing.
+ */
+void opening_try(struct adit_conn *c, struct adit_conn *lower);
+
+/*
  * Gives c its lower conn, of the same worker, open or still opening, owned from now on. Flags,
  * addresses and the name asked for are taken from it when it is open. Not for exchanges.
  */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "core/conn/conn.h"
 #include "core/runtime/worker.h"
 
 #define IN_MAX	     65536
@@ -462,6 +463,13 @@ h1_update(struct h1 *h)
 	adit_conn_want(h->lower, events);
 }
 
+/* A request may go its way before lower is open. */
+static bool
+h1_may_begin(const struct adit_conn *lower)
+{
+	return adit_conn_is_open(lower) || conn_is_early(lower);
+}
+
 static void
 h1_open(struct h1 *h)
 {
@@ -588,7 +596,7 @@ h1_new(struct adit_conn *lower, const struct adit_mux_ops *ops, const struct h1_
 	h->keep = true;
 	h1_start(h);
 	adit_conn_own(lower, h1_event, h);
-	if (adit_conn_is_open(lower))
+	if (h1_may_begin(lower))
 		h1_open(h);
 	h1_update(h);
 	return h;

@@ -125,15 +125,31 @@ http_refuse(struct adit_exchange *x, int status, unsigned retry_after)
 	adit_fields_free(extra);
 }
 
+/* Those that are safe come first. */
+static const char *const idempotent[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE" };
+
+enum { SAFE = 4 };
+
+static bool
+method_is_one_of_first(struct adit_text method, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (method.len == strlen(idempotent[i]) &&
+		    !memcmp(method.s, idempotent[i], method.len))
+			return true;
+	return false;
+}
+
+bool
+http_is_safe(struct adit_text method)
+{
+	return method_is_one_of_first(method, SAFE);
+}
+
 bool
 http_is_idempotent(struct adit_text method)
 {
-	static const char *const methods[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE" };
-
-	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
-		if (method.len == strlen(methods[i]) && !memcmp(method.s, methods[i], method.len))
-			return true;
-	return false;
+	return method_is_one_of_first(method, sizeof(idempotent) / sizeof(*idempotent));
 }
 
 int

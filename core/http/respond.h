@@ -31,6 +31,9 @@ const char *http_status_text(int status);
 /* Whether a request may be sent twice (RFC 9110, 9.2.2). */
 bool http_is_idempotent(struct adit_text method);
 
+/* Whether the method changes nothing (RFC 9110, 9.2.1): no harm is done by one that comes late. */
+bool http_is_safe(struct adit_text method);
+
 /* What a failure of the far side means to the visitor: 502, 503 or 504. */
 int http_status_of(int err);
 

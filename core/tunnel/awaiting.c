@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/opening.h"
 #include "core/tunnel/awaiting.h"
 
@@ -83,6 +84,10 @@ awaiting_add(struct awaiting *a, struct adit_conn *stream, struct adit_err *e)
 	w->all = a;
 	w->stream = stream;
 	w->since = adit_now();
+	if (conn_is_early(stream)) {
+		opening_take_early(w->conn);
+		opening_try(w->conn, stream);
+	}
 	if (TAILQ_EMPTY(&a->opens))
 		adit_timer_set(a->timer, LATE_NS);
 	TAILQ_INSERT_TAIL(&a->opens, w, entry);

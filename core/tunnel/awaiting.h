@@ -1,8 +1,9 @@
 /*
  * Opens that wait for a sign of life. What a session has not heard its peer for a while is asked to
  * open is opened there at once, with its head as the question; but it is handed to who asked only
- * when the peer was heard, and until then nothing of his is sent. An open that waits for long may
- * be given up, and goes to another session (ADIT_EPEERDEAD).
+ * when the peer was heard, and until then nothing of his is sent but what may arrive early
+ * (conn_set_early). An open that waits for long may be given up, and goes to another session
+ * (ADIT_EPEERDEAD).
  */
 #ifndef ADIT_CORE_AWAITING_H
 #define ADIT_CORE_AWAITING_H

@@ -338,10 +338,11 @@ native_shake_hands(struct native_conn *n)
 	struct native_msg m;
 	int err = native_conn_error(n->lower);
 
-	if (err)
+	if (err && (!n->asks || n->request))
 		return err;
-	if (!adit_conn_is_open(n->lower))
+	if (!err && !adit_conn_is_open(n->lower))
 		return -EAGAIN;
+	/* Who refuses stops what is sent early: that may have failed, and an answer be there. */
 	err = native_send_request(n);
 	if (!err)
 		err = native_read(&n->in, n->lower, &m, NULL);
@@ -465,6 +466,8 @@ native_conn_writev(struct adit_conn *c, const struct iovec *iov, int n_iov)
 	struct adit_conn *below = native_below(n);
 
 	native_agree(c);
+	if (!n->open && n->request)
+		return -EAGAIN;		/* early, but nothing goes before the OPEN */
 	return native_result(n, below, adit_conn_writev(below, iov, n_iov));
 }
 

@@ -65,7 +65,8 @@ void native_group_fail(struct native_group *g, int err);
 /*
  * A conn over lower (owned, also on failure; may still be opening) that sends m, an OPEN, and opens
  * when the answer agrees, or fails with what it says. flow (owned too, or NULL) carries the
- * visitor's datagrams then. Fails after ms. NULL: out of memory.
+ * visitor's datagrams then. Fails after ms. If conn_set_early is called what is written follows m
+ * at once. NULL: out of memory.
  */
 struct adit_conn *native_ask(struct adit_conn *lower, struct adit_conn *flow,
 			     const struct native_msg *m, unsigned ms);

@@ -5,7 +5,9 @@
 
 #include <adit/mux.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/ending.h"
+#include "core/mux/liveness.h"
 #include "core/tunnel/native_control.h"
 
 /* For a client to reach the target and say so: an HTTP visitor's own limit is shorter, mostly. */
@@ -74,6 +76,8 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 		return NULL;
 	}
 	native_conn_join(c, &s->visitors);
+	if (req->early && !flow && !bound_is_silent(&s->bound, LIVENESS_FRESH))
+		conn_set_early(c);
 	/* The answer may take as long as the target; that the client is there shows sooner. */
 	return bound_is_silent(&s->bound, ASK_NS) ? bound_ask(&s->bound, c, e) : c;
 }

@@ -262,6 +262,7 @@ open_lower_event(void *owner, struct adit_conn *c, unsigned events)
 		return;
 	}
 	o->err = adit_conn_err(c);
+	opening_try(o->conn, NULL);
 	adit_conn_close(c, o->err);
 	o->answered(o);
 }
@@ -281,6 +282,7 @@ open_watch(struct tunnel_open *o, struct adit_conn *c)
 	o->lower = c;
 	adit_conn_own(c, open_lower_event, o);
 	adit_conn_want(c, ADIT_OPEN);
+	opening_try(o->conn, c);
 }
 
 /* Tries who is next, after a failure. */
@@ -375,6 +377,8 @@ open_new(struct tunnel_worker *part, const struct adit_open *req)
 		free(o);
 		return NULL;
 	}
+	if (req->early)
+		opening_take_early(o->conn);
 	o->part = part;
 	o->answered = open_answered;
 	o->req = *req;

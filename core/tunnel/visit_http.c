@@ -292,6 +292,7 @@ request_open_back(struct http_request *r, struct adit_err *e)
 		.tunnel = r->tunnel, .network = ADIT_TCP, .from = v->client,
 		.host = r->host.text, .port = r->host.has_port ? r->host.port : 80,
 		.session = r->choice.session,
+		.early = http_is_safe(adit_fields_control(r->head, ADIT_METHOD)),
 	};
 	struct adit_conn *c = adit_tunnel_open(w, &req, &r->choice, e);
 

@@ -6,6 +6,7 @@
 #include <adit/log.h>
 #include <adit/pump.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/conn/opening.h"
 #include "core/tunnel/visit.h"
@@ -18,6 +19,7 @@ struct tls_visit {
 	struct adit_pump	*pump;
 	struct adit_timer	*answer;	/* for the first byte of the far side */
 	struct visit_id		 id;
+	size_t			 early;		/* bytes that far got before it was open */
 	char			 tunnel[37];
 };
 
@@ -48,7 +50,7 @@ tls_visit_log_end(const struct tls_visit *v, const struct adit_pump_stats *st)
 	char remote[ADIT_ADDR_TEXT];
 
 	end.tunnel = v->tunnel;
-	end.traffic = (struct adit_traffic){ st->bytes[0], st->bytes[1] };
+	end.traffic = (struct adit_traffic){ v->early + st->bytes[0], st->bytes[1] };
 	end.by = ending_side(st->side, "visitor", "client");
 	end.how = st->how;
 	ending_log(&end, ADIT_LOG_INFO, "%s >< %s", adit_addr_format(&v->id.remote, remote),
@@ -142,6 +144,28 @@ tls_visit_event(void *owner, struct adit_conn *far, unsigned events)
 		tls_visit_free(v);
 }
 
+/*
+ * A ClientHello means nothing until it is answered, so it may go before the far side is open; what
+ * follows it (RFC 8446, 4.2.10: early data) may not.
+ */
+static int
+tls_visit_send_hello(struct tls_visit *v)
+{
+	size_t room;
+	uint8_t *scratch = adit_worker_scratch(adit_conn_worker(v->visitor), &room);
+	ssize_t n = adit_conn_read(v->visitor, scratch, room), took = 0;
+	struct clienthello hello;
+
+	if (n <= 0)
+		return n == -EAGAIN ? 0 : (int)n;
+	clienthello_parse(scratch, (size_t)n, &hello);
+	if (hello.len)
+		took = adit_conn_write(v->far, scratch, hello.len);
+	if (took > 0)
+		v->early = (size_t)took;
+	return adit_conn_unread(v->visitor, scratch + v->early, (size_t)n - v->early);
+}
+
 /* A visitor that goes while the far side is being opened is noticed by the pump. */
 static void
 tls_visitor_event(void *owner, struct adit_conn *c, unsigned events)
@@ -159,7 +183,7 @@ visit_tls(struct entry_shared *s, struct adit_conn *c, const struct visit_start 
 	struct adit_err e = ADIT_ERR_INIT;
 	struct adit_open req = {
 		.network = ADIT_TCP, .from = *adit_conn_remote(c), .host = start->host, .port = 443,
-		.session = start->choice.session,
+		.session = start->choice.session, .early = true,
 	};
 
 	if (!v) {
@@ -179,7 +203,9 @@ visit_tls(struct entry_shared *s, struct adit_conn *c, const struct visit_start 
 		e.code = ADIT_ENOROUTE;
 	}
 	v->answer = adit_timer_new(w, tls_visit_unanswered, v);
-	if (!v->far || !v->answer) {
+	if (v->far && v->answer && conn_is_early(v->far))
+		e.code = tls_visit_send_hello(v);
+	if (!v->far || !v->answer || e.code) {
 		tls_visit_refuse(v, e.code ? e.code : -ENOMEM);
 		return;
 	}

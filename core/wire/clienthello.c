@@ -256,6 +256,7 @@ enum clienthello_result
 clienthello_parse(const void *buf, size_t len, struct clienthello *h)
 {
 	struct wire_reader r = { .p = buf, .left = len < CLIENTHELLO_MAX ? len : CLIENTHELLO_MAX };
+	const uint8_t *begin = buf;
 	struct wire_reader body;
 	struct handshake hs;
 	enum clienthello_result ret;
@@ -271,6 +272,7 @@ clienthello_parse(const void *buf, size_t len, struct clienthello *h)
 	why = read_hello(&body, h);
 	if (why)
 		return malformed(h, why);
+	h->len = (size_t)(r.p - begin);
 	return *h->name ? CLIENTHELLO_FOUND : CLIENTHELLO_NO_NAME;
 }
 

@@ -44,6 +44,7 @@ struct clienthello {
 	uint16_t	version[CLIENTHELLO_VERSIONS];	/* offered, in the client's order */
 	uint8_t		n_version;	/* the first so many; at least 1 when complete */
 	size_t		need;		/* of MORE: bytes from the beginning, at least */
+	size_t		len;		/* of FOUND and NO_NAME: bytes of it, with its records */
 	const char	*why;		/* of MALFORMED: static text */
 };
 

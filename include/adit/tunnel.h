@@ -24,6 +24,13 @@ struct adit_open {
 	const char		*host;		/* what the visitor asked for; "" if nothing */
 	uint16_t		 port;
 	uint64_t		 session;	/* of adit_tunnel_pick, tried first; 0: none */
+
+	/*
+	 * The first bytes may be sent to more than one session, one after another, and to one that
+	 * never answers: the conn, while it opens, takes some of them, which saves a round trip
+	 * where the protocol can use that.
+	 */
+	bool			 early;
 };
 
 /* How a session opens a conn for a visitor; runs on the session's worker. */

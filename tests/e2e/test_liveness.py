@@ -3,12 +3,16 @@ that are away, networks that come late."""
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import datetime
+import itertools
+import threading
 import time
 
 import pytest
 
-from harness import namespaces
+from harness import namespaces, visitor
 from harness.daemon import Daemon, Event
 from harness.dns import DnsServer
 from harness.load import Arrivals, Visit, at_once
@@ -188,6 +192,39 @@ def test_killed_client_costs_no_request(world: World, transport):
         until(lambda: load.count("second\n", since=begun) > 20, "the other one serves")
     visits = [v for v in load.stop() if not (v.outcome == "cut" and any(v.began < k < v.ended for k in kills))]
     assert {v.outcome for v in visits} == {"first\n", "second\n"}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_killed_client_doubles_no_request(world: World, transport):
+    """Of two clients one is killed again and again while requests are sent to it that must not be repeated:
+    a target sees each of them once at most, and who was answered was served once."""
+    tunnel = tunnel_id()
+    server = world.server(transport, {"app.local": tunnel})
+    sites = [world.site("first"), world.site("second")]
+    world.client(transport, server.clients, tunnel, sites[1].address)
+    numbers, lock, stop = itertools.count(), threading.Lock(), threading.Event()
+    served: list[str] = []
+
+    def post(_: int) -> None:
+        while not stop.is_set():
+            with lock:
+                path = f"/echo?{next(numbers)}"
+            with contextlib.suppress(OSError, visitor.http.client.HTTPException):
+                if server.get("app.local", path, method="POST", body=b"once").status == 200:
+                    served.append(path)
+
+    def kill() -> None:
+        for _ in range(4):
+            client = world.client(transport, server.clients, tunnel, sites[0].address)
+            before = len(sites[0].requests)
+            until(lambda: len(sites[0].requests) > before + 10, "it serves")
+            client.kill()
+        stop.set()
+
+    at_once(5, lambda n: post(n) if n else kill())
+    seen = collections.Counter(line for site in sites for line in site.requests)
+    assert max(seen.values()) == 1
+    assert set(seen) >= {f"POST {path}" for path in served}
 
 
 @pytest.mark.peers

@@ -4,10 +4,11 @@ configuration asks for."""
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
-from harness import visitor
+from harness import certs, visitor
 from harness.daemon import Daemon
 from harness.load import Load
 from harness.proxies import UdpProxy
@@ -93,6 +94,31 @@ def test_visitor_of_his_own_over_adit_1(world: World):
             answer += block
     assert answer.endswith(b"alpha\n")
     assert spoken(door) == "adit/1"
+
+
+@pytest.mark.parametrize("kind", ["http", "tls"])
+def test_first_request_goes_with_the_head_of_its_stream(world: World, kind):
+    """Over a long way: one round trip where two would be if the answer of the client had to come first, which
+    is so for what must not be sent twice. Each of these hosts has a stream of its own."""
+    way = 0.3  # seconds, one direction
+    tunnel, hosts = tunnel_id(), [f"{n}.example.com" for n in range(6)]
+    secure = certs.make(world.folder, hosts[0]) if kind == "tls" else None
+    server = world.server("quic", {host: tunnel for host in hosts})
+    link = world.slow_link("quic", server.clients, way, 1e7)
+    world.client("quic", link.address, tunnel, world.site("alpha", secure).address, connections=1)
+
+    def seconds(host: str, method: str) -> float:
+        began = time.monotonic()
+        if secure:  # a connection is there with the ServerHello
+            visitor.connect(server.entry, host).close()
+        else:
+            assert server.get(host, "/" if method == "GET" else "/echo", method=method).status == 200
+        return time.monotonic() - began
+
+    waits = [seconds(host, "POST") for host in hosts[:2]] if kind == "http" else []
+    assert min(waits, default=4 * way) >= 4 * way
+    # One may find a client that was not heard for a second and is asked first, or the machine busy.
+    assert min(seconds(host, "GET") for host in hosts[2:]) < 3.5 * way
 
 
 def test_hundreds_of_visitors_at_once(world: World):

@@ -676,6 +676,9 @@ failures_have_a_status(void **state)
 	assert_true(http_is_idempotent((struct adit_text){ "GET", 3 }));
 	assert_false(http_is_idempotent((struct adit_text){ "POST", 4 }));
 	assert_false(http_is_idempotent((struct adit_text){ "GE", 2 }));
+	assert_true(http_is_idempotent((struct adit_text){ "DELETE", 6 }));
+	assert_true(http_is_safe((struct adit_text){ "TRACE", 5 }));
+	assert_false(http_is_safe((struct adit_text){ "PUT", 3 }));
 }
 
 int

@@ -100,10 +100,11 @@ bound(struct native_rig *t)
 }
 
 static struct adit_conn *
-visit(struct native_rig *t, enum adit_network network)
+visit_early(struct native_rig *t, enum adit_network network, bool early)
 {
 	struct adit_open req = {
 		.tunnel = NATIVE_TUNNEL, .network = network, .host = "app.local", .port = 8080,
+		.early = early,
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 	struct adit_conn *c;
@@ -113,6 +114,12 @@ visit(struct native_rig *t, enum adit_network network)
 	if (!c)
 		fail_msg("%s", e.text);
 	return c;
+}
+
+static struct adit_conn *
+visit(struct native_rig *t, enum adit_network network)
+{
+	return visit_early(t, network, false);
 }
 
 static const uint8_t open_bytes[] = {
@@ -216,6 +223,62 @@ a_visitor_is_a_stream(void **state)
 	adit_conn_close(c, 0);
 }
 
+/* Only of who said that they may. */
+static void
+first_bytes_follow_the_head_at_once(void **state)
+{
+	struct native_rig *t = *state;
+	struct adit_conn *c = bound(t), *visitor = visit_early(t, ADIT_TCP, true), *stream;
+	struct adit_conn *waits = visit(t, ADIT_TCP);
+	char got[8] = "";
+
+	native_rig_send(t, visitor, "ping", 4);
+	assert_int_equal(adit_conn_write(waits, "ping", 4), -EAGAIN);
+	stream = quic_rig_accept(t->quic, t->client);
+	native_rig_expect(t, stream, open_bytes, sizeof(open_bytes));
+	native_rig_expect(t, stream, "ping", 4);
+	assert_false(adit_conn_is_open(visitor));
+	native_rig_send(t, stream, ok_bytes, sizeof(ok_bytes));
+	native_rig_send(t, stream, "pong", 4);
+	assert_true(loop_until(t->loop, native_rig_is_open, visitor, LIMIT));
+	assert_int_equal(quic_rig_read(t->quic, visitor, got, sizeof(got)), 4);
+	assert_string_equal(got, "pong");
+	native_rig_send(t, visitor, "more", 4);
+	native_rig_expect(t, stream, "more", 4);
+	adit_conn_close(visitor, 0);
+	adit_conn_close(waits, 0);
+	adit_conn_close(stream, 0);
+	adit_conn_close(c, 0);
+}
+
+/* Who refuses has read none of them; they are the first of what the next one gets. */
+static void
+first_bytes_move_on_with_the_open(void **state)
+{
+	static const uint8_t draining[] = { 0x03, 0x03, 0x0c, 0x01, NATIVE_DRAINING };
+	struct native_rig *t = *state;
+	struct adit_conn *c[2] = { bound(t), bound(t) };
+	struct adit_conn *visitor = visit_early(t, ADIT_TCP, true), *stream;
+
+	native_rig_send(t, visitor, "ping", 4);
+	stream = quic_rig_accept(t->quic, t->client);
+	native_rig_send(t, stream, draining, sizeof(draining));
+	adit_conn_close(stream, 0);
+	stream = quic_rig_accept(t->quic, t->client);
+	native_rig_expect(t, stream, open_bytes, sizeof(open_bytes));
+	native_rig_expect(t, stream, "ping", 4);
+	native_rig_send(t, stream, ok_bytes, sizeof(ok_bytes));
+	assert_true(loop_until(t->loop, native_rig_is_open, visitor, LIMIT));
+	assert_int_equal(adit_conn_err(visitor), 0);
+	native_rig_send(t, visitor, "more", 4);
+	native_rig_expect(t, stream, "more", 4);
+	adit_conn_close(visitor, 0);
+	adit_conn_close(stream, 0);
+	adit_conn_close(c[0], 0);
+	adit_conn_close(c[1], 0);
+}
+
+/* What came of an answer counts, also where the early bytes cannot be sent any more. */
 static void
 answers_are_told_apart(void **state)
 {
@@ -228,15 +291,18 @@ answers_are_told_apart(void **state)
 	struct native_rig *t = *state;
 	struct adit_conn *c = bound(t);
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		const uint8_t answer[] = { 0x03, 0x03, 0x0c, 0x01, rows[i].status };
-		struct adit_conn *visitor = visit(t, ADIT_TCP);
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(*rows); i++) {
+		const bool early = i % 2;
+		const uint8_t answer[] = { 0x03, 0x03, 0x0c, 0x01, rows[i / 2].status };
+		struct adit_conn *visitor = visit_early(t, ADIT_TCP, early);
 		struct adit_conn *stream = quic_rig_accept(t->quic, t->client);
 
+		if (early)
+			native_rig_send(t, visitor, "ping", 4);
 		native_rig_send(t, stream, answer, sizeof(answer));
 		adit_conn_close(stream, 0);
 		assert_true(loop_until(t->loop, native_rig_is_open, visitor, LIMIT));
-		assert_int_equal(adit_conn_err(visitor), rows[i].err);
+		assert_int_equal(adit_conn_err(visitor), rows[i / 2].err);
 		adit_conn_close(visitor, 0);
 	}
 	adit_conn_close(c, 0);
@@ -491,6 +557,8 @@ main(void)
 		WITH_RIG(what_is_no_request_is_refused),
 		WITH_RIG(silence_before_a_request_ends_in_a_reset),
 		WITH_RIG(a_visitor_is_a_stream),
+		WITH_RIG(first_bytes_follow_the_head_at_once),
+		WITH_RIG(first_bytes_move_on_with_the_open),
 		WITH_RIG(answers_are_told_apart),
 		WITH_RIG(what_is_no_answer_fails_the_visitor),
 		WITH_RIG(a_reset_is_the_visitors_alone),

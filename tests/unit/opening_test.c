@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -134,6 +135,92 @@ it_opens_as_lower_does(void **state)
 	}
 }
 
+static void
+reads(struct adit_conn *c, const char *expected)
+{
+	char got[64];
+	ssize_t n = adit_conn_read(c, got, sizeof(got));
+
+	assert_int_equal(n, strlen(expected));
+	assert_memory_equal(got, expected, (size_t)n);
+	assert_int_equal(adit_conn_read(c, got, sizeof(got)), -EAGAIN);
+}
+
+/* One that is opening and takes bytes early; they are to be read from *far once it is open. */
+static struct adit_conn *
+early_lower(struct loop *l, struct adit_conn **near, struct adit_conn **far)
+{
+	struct adit_conn *c = opening_new(l->worker, count_call, near);
+
+	assert_non_null(c);
+	assert_int_equal(adit_conn_pair(l->worker, l->worker, 65536, near, far), 0);
+	opening_take_early(c);
+	return c;
+}
+
+/* The first that is tried has it all and never opens; who opens has it all, and once. */
+static void
+early_bytes_move_with_the_open(void **state)
+{
+	struct loop *l = *state;
+	struct adit_conn *c = opening_new(l->worker, never, NULL);
+	struct adit_conn *near[2], *far[2], *lower[2];
+
+	assert_int_equal(adit_conn_write(c, "x", 1), -EAGAIN);
+	opening_take_early(c);
+	assert_int_equal(adit_conn_write(c, "one ", 4), 4);
+	for (int i = 0; i < 2; i++) {
+		lower[i] = early_lower(l, &near[i], &far[i]);
+		opening_try(c, lower[i]);
+		opening_set(lower[i], near[i]);
+		reads(far[i], i ? "one two " : "one ");
+		assert_int_equal(adit_conn_write(c, i ? "three" : "two ", i ? 5 : 4), i ? 5 : 4);
+		reads(far[i], i ? "three" : "two ");
+		if (!i)
+			opening_try(c, NULL);
+	}
+	adit_conn_close(lower[0], -ECONNRESET);
+	assert_false(adit_conn_is_open(c));
+	opening_set(c, lower[1]);
+	assert_true(adit_conn_is_open(c));
+	assert_int_equal(adit_conn_write(c, "four", 4), 4);
+	reads(far[1], "four");
+	adit_conn_close(c, 0);
+	adit_conn_close(far[0], 0);
+	adit_conn_close(far[1], 0);
+}
+
+/* No more than is kept is taken, and where it opens all of that is passed before anything else. */
+static void
+early_bytes_are_bounded(void **state)
+{
+	struct loop *l = *state;
+	struct adit_conn *c = opening_new(l->worker, never, NULL), *near, *far;
+	static char bytes[OPENING_KEPT + 1000], got[OPENING_KEPT + 1000];
+	size_t len = 0, done = 0;
+	ssize_t n;
+
+	memset(bytes, 'a', sizeof(bytes));
+	opening_take_early(c);
+	assert_int_equal(adit_conn_write(c, bytes, sizeof(bytes)), OPENING_KEPT);
+	assert_int_equal(adit_conn_write(c, "b", 1), -EAGAIN);
+	assert_int_equal(adit_conn_pair(l->worker, l->worker, 1000, &near, &far), 0);
+	opening_set(c, near);
+	assert_int_equal(adit_conn_write(c, "b", 1), -EAGAIN);
+	for (unsigned turns = 0; turns < 200 && len < OPENING_KEPT + 1; turns++) {
+		if (!done && adit_conn_is_open(c))
+			done = adit_conn_write(c, "b", 1) == 1;
+		n = adit_conn_read(far, got + len, sizeof(got) - len);
+		len += n > 0 ? (size_t)n : 0;
+		loop_turn(l, 1);
+	}
+	assert_int_equal(len, OPENING_KEPT + 1);
+	assert_memory_equal(got, bytes, OPENING_KEPT);
+	assert_int_equal(got[OPENING_KEPT], 'b');
+	adit_conn_close(c, 0);
+	adit_conn_close(far, 0);
+}
+
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, loop_setup, loop_teardown)
 
 int
@@ -144,6 +231,8 @@ main(void)
 		LOOP_TEST(closing_cancels_once),
 		LOOP_TEST(failing_tells_the_owner),
 		LOOP_TEST(it_opens_as_lower_does),
+		LOOP_TEST(early_bytes_move_with_the_open),
+		LOOP_TEST(early_bytes_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
