@@ -85,6 +85,27 @@ place_find(const struct adit_tree *node, const char *text)
 	return value ? value : node;
 }
 
+const struct place *
+place_step(struct place_step *s, const struct place *up, const char *key,
+	   const struct adit_tree *node)
+{
+	s->path = (struct tree_path){ .up = up->path, .key = key };
+	s->at = (struct place){
+		.node = node ? node : up->node, .path = &s->path, .errs = up->errs,
+	};
+	return &s->at;
+}
+
+const struct place *
+place_step_item(struct place_step *s, const struct place *up, const char *key, size_t index,
+		const struct adit_tree *node)
+{
+	s->list = (struct tree_path){ .up = up->path, .key = key };
+	place_step(s, up, NULL, node);
+	s->path = (struct tree_path){ .up = &s->list, .index = index };
+	return &s->at;
+}
+
 int
 place_refuse(const struct place *p, const struct adit_err *e)
 {
@@ -115,12 +136,12 @@ place_unavailable(const struct place *p, const char *const *keys)
 
 	for (; *keys; keys++) {
 		const struct adit_tree *value = tree_get(p->node, *keys);
-		const struct tree_path path = { .up = p->path, .key = *keys };
-		const struct place at = { .node = value, .path = &path, .errs = p->errs };
+		struct place_step key;
 
 		if (tree_is_null(value) || (tree_type(value) == TREE_LIST && !tree_len(value)))
 			continue;
-		err = place_say(&at, ADIT_EUNSUPPORTED, "%s is not available in this build", *keys);
+		err = place_say(place_step(&key, p, *keys, value), ADIT_EUNSUPPORTED,
+				"%s is not available in this build", *keys);
 	}
 	return err;
 }

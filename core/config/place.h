@@ -18,6 +18,26 @@ struct place {
 };
 
 /*
+ * A place below another one, with the steps of its path from there. In the memory of whoever walks,
+ * as long as the place is used.
+ */
+struct place_step {
+	struct tree_path	list, path;
+	struct place		at;
+};
+
+/*
+ * The value of key in up, which is node; NULL: it is not written, and what is to be said of it is
+ * said where up stands. Returns the place, which is s's.
+ */
+const struct place *place_step(struct place_step *s, const struct place *up, const char *key,
+			       const struct adit_tree *node);
+
+/* The same for the item of that index, node, of the list that key is in up. */
+const struct place *place_step_item(struct place_step *s, const struct place *up, const char *key,
+				    size_t index, const struct adit_tree *node);
+
+/*
  * The value in node that text begins with, or node. "tls: certFile: ..." leads through keys,
  * "entrypoints[1].addr: ..." through a list, and "tls: /etc/a.pem: ..." to what in tls names that
  * file (or address).

@@ -143,16 +143,17 @@ static int
 auth_set_add_authers(struct auth_set *s, const struct config *config,
 		     const struct adit_strings *names, struct config_errors *errs)
 {
-	const struct tree_path list = { .key = config_list_name(CONFIG_AUTHERS) };
+	const struct place top = { .errs = errs };
 	int err = 0;
 
 	for (size_t i = 0; i < names->n; i++) {
 		size_t index = (size_t)config_index_find(config, CONFIG_AUTHERS, names->v[i]);
 		const struct auther_conf *a = &config->authers.v[index];
-		const struct tree_path path = { .up = &list, .index = index };
-		const struct place at = { .node = a->node, .path = &path, .errs = errs };
-		int one = auth_set_add_auther(s, a, &at);
+		struct place_step step;
+		int one;
 
+		place_step_item(&step, &top, config_list_name(CONFIG_AUTHERS), index, a->node);
+		one = auth_set_add_auther(s, a, &step.at);
 		err = one ? one : err;
 	}
 	return err;

@@ -263,12 +263,11 @@ say_nowhere(struct config_errors *errs, const struct adit_err *e)
 static int
 say_log(const struct config *config, const struct adit_err *e, struct config_errors *errs)
 {
-	const struct tree_path log = { .key = "log" }, path = { .up = &log, .key = "output" };
-	const struct place at = {
-		.node = tree_get(config->log->node, "output"), .path = &path, .errs = errs,
-	};
+	const struct place top = { .errs = errs };
+	struct place_step log, output;
 
-	place_refuse(&at, e);
+	place_step(&log, &top, "log", config->log->node);
+	place_refuse(place_step(&output, &log.at, "output", tree_get(log.at.node, "output")), e);
 	return ADIT_ECONFIG;
 }
 

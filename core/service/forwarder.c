@@ -12,16 +12,13 @@ forwarder_refuse_unsupported(const struct node_list *nodes, const struct place *
 	static const char *const of_nodes[] = {
 		"matcher", "http", "auth", "tls", "probe", "bypass", "bypasses", NULL,
 	};
-	const struct tree_path list = { .up = at->path, .key = "nodes" };
 	int err = place_unavailable(at, own);
 
 	for (size_t i = 0; i < nodes->n; i++) {
-		const struct tree_path path = { .up = &list, .index = i };
-		const struct place node = {
-			.node = nodes->v[i].node, .path = &path, .errs = at->errs,
-		};
+		struct place_step node;
 
-		if (place_unavailable(&node, of_nodes) < 0)
+		place_step_item(&node, at, "nodes", i, nodes->v[i].node);
+		if (place_unavailable(&node.at, of_nodes) < 0)
 			err = ADIT_EUNSUPPORTED;
 	}
 	return err;

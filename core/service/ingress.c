@@ -29,18 +29,18 @@ ingress_read(const struct config *config, size_t index, const struct service_wor
 	     struct config_errors *errs)
 {
 	static const char *const unavailable[] = { "type", "plugin", "redis", "http", NULL };
-	const struct tree_path list = { .key = config_list_name(CONFIG_INGRESSES) };
-	const struct tree_path path = { .up = &list, .index = index };
 	const struct ingress_conf *conf = &config->ingresses.v[index];
-	const struct place at = { .node = conf->node, .path = &path, .errs = errs };
+	const struct place top = { .errs = errs };
 	struct adit_err e = ADIT_ERR_INIT;
 	struct ingress_table *table;
+	struct place_step step;
 
-	if (place_unavailable(&at, unavailable) < 0)
+	place_step_item(&step, &top, config_list_name(CONFIG_INGRESSES), index, conf->node);
+	if (place_unavailable(&step.at, unavailable) < 0)
 		return NULL;
 	table = ingress_table_new(world->home, conf, world->log, &e);
 	if (!table)
-		place_refuse(&at, &e);
+		place_refuse(&step.at, &e);
 	return table;
 }
 

@@ -33,21 +33,17 @@ static int
 source_refuse(const struct instance_source *from, const struct adit_err *e)
 {
 	const struct tls_conf *tls = from->conf->kind == ADIT_LISTENER ? from->default_tls : NULL;
-	const struct tree_path below = { .up = from->at.path, .key = "metadata" };
-	const struct tree_path top = { .key = "tls" };
-	const struct place metadata = {
-		.node = from->conf->metadata, .path = &below, .errs = from->at.errs,
-	};
-	const struct place certificate = {
-		.node = tls ? tls->node : NULL, .path = &top, .errs = from->at.errs,
-	};
+	const struct adit_tree *metadata = from->conf->metadata;
+	const struct place top = { .errs = from->at.errs };
 	struct adit_err of_it = ADIT_ERR_INIT;
+	struct place_step step;
 
-	if (source_refuse_in(&metadata, e))
+	if (metadata && source_refuse_in(place_step(&step, &from->at, "metadata", metadata), e))
 		return e->code;
 	if (strncmp(e->text, "tls: ", 5) == 0)
 		adit_err_set(&of_it, e->code, "%s", e->text + 5);
-	if (of_it.code && source_refuse_in(&certificate, &of_it))
+	if (of_it.code && tls &&
+	    source_refuse_in(place_step(&step, &top, "tls", tls->node), &of_it))
 		return e->code;
 	return place_refuse(&from->at, e);
 }

@@ -69,16 +69,9 @@ chain_free(struct chain *c)
 }
 
 static struct instance_source
-node_source(const struct component_conf *conf, const struct registry *r, const struct place *node,
-	    const struct tree_path *path)
+node_source(const struct component_conf *conf, const struct registry *r, const struct place *at)
 {
-	return (struct instance_source){
-		.registry = r, .conf = conf,
-		.at = {
-			.node = conf->node ? conf->node : node->node, .path = path,
-			.errs = node->errs,
-		},
-	};
+	return (struct instance_source){ .registry = r, .conf = conf, .at = *at };
 }
 
 static void
@@ -89,11 +82,13 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 		"bypass", "bypasses", "resolver", "hosts", "matcher", "filter", "http", "tls",
 		"probe", "network", "interface", "sockopts", "netns", NULL,
 	};
-	const struct tree_path connector_path = { .up = at->path, .key = "connector" };
-	const struct tree_path dialer_path = { .up = at->path, .key = "dialer" };
+	struct place_step connector_step, dialer_step;
 	const struct instance_source
-		connector = node_source(conf->connector, r, at, &connector_path),
-		dialer = node_source(conf->dialer, r, at, &dialer_path);
+		connector = node_source(conf->connector, r,
+					place_step(&connector_step, at, "connector",
+						   conf->connector->node)),
+		dialer = node_source(conf->dialer, r,
+				     place_step(&dialer_step, at, "dialer", conf->dialer->node));
 
 	n->conf = conf;
 	component_init(&n->dialer_place, conf->name, log, NULL);
@@ -122,7 +117,6 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, s
 		"bypass", "bypasses", "resolver", "hosts", "interface", "sockopts",
 		"plugin", "file", "redis", "http", NULL,
 	};
-	const struct tree_path nodes = { .up = at->path, .key = "nodes" };
 	bool elsewhere = place_unavailable(at, unavailable) < 0;
 
 	h->conf = conf;
@@ -139,44 +133,43 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, s
 	}
 	for (h->n = 0; h->n < conf->nodes.n; h->n++) {
 		const struct node_conf *node = &conf->nodes.v[h->n];
-		const struct tree_path path = { .up = &nodes, .index = h->n };
-		const struct place there = { .node = node->node, .path = &path, .errs = at->errs };
+		struct place_step step;
 
-		node_init(&h->nodes[h->n], node, r, log, &there);
+		node_init(&h->nodes[h->n], node, r, log,
+			  place_step_item(&step, at, "nodes", h->n, node->node));
 	}
 }
 
-/* A hop of the chain at path, or the one of the top that it stands for. */
+/* A hop of the chain there, or the one of the top that it stands for. */
 static void
 chain_add_hop(struct chain *c, const struct hop_conf *conf, const struct registry *r,
-	      const struct tree_path *path, struct config_errors *errs)
+	      const struct place *chain)
 {
-	const struct tree_path chain_hops = { .up = path, .key = "hops" };
-	const struct tree_path hops = { .key = config_list_name(CONFIG_HOPS) };
-	struct tree_path item = { .up = &chain_hops, .index = c->n };
-	const struct place at = {
-		.node = conf->ref ? conf->ref->node : conf->node, .path = &item, .errs = errs,
-	};
+	const struct place top = { .errs = chain->errs };
+	struct place_step step;
 
-	if (conf->ref)
-		item = (struct tree_path){
-			.up = &hops, .index = (size_t)(conf->ref - c->config->hops.v),
-		};
-	hop_init(&c->hops[c->n++], conf->ref ? conf->ref : conf, r, c->log, &at);
+	if (conf->ref) {
+		place_step_item(&step, &top, config_list_name(CONFIG_HOPS),
+				(size_t)(conf->ref - c->config->hops.v), conf->ref->node);
+		conf = conf->ref;
+	} else {
+		place_step_item(&step, chain, "hops", c->n, conf->node);
+	}
+	hop_init(&c->hops[c->n++], conf, r, c->log, &step.at);
 }
 
 struct chain *
 chain_new(struct config *config, size_t index, const struct registry *r, struct adit_log *log,
 	  struct config_errors *errs)
 {
-	const struct tree_path chains = { .key = config_list_name(CONFIG_CHAINS) };
-	const struct tree_path path = { .up = &chains, .index = index };
 	const struct chain_conf *conf = &config->chains.v[index];
-	const struct place at = { .node = conf->node, .path = &path, .errs = errs };
+	const struct place top = { .errs = errs };
 	struct chain *c = calloc(1, sizeof(*c));
+	struct place_step step;
 
+	place_step_item(&step, &top, config_list_name(CONFIG_CHAINS), index, conf->node);
 	if (!c) {
-		place_say(&at, -ENOMEM, "out of memory");
+		place_say(&step.at, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	atomic_init(&c->refs, 1);
@@ -184,10 +177,10 @@ chain_new(struct config *config, size_t index, const struct registry *r, struct 
 	c->conf = conf;
 	c->log = log;
 	if (!conf->hops.n || conf->hops.n > HOPS_MAX)
-		place_say(&at, ADIT_ECONFIG, "a chain needs 1 to %d hops", HOPS_MAX);
+		place_say(&step.at, ADIT_ECONFIG, "a chain needs 1 to %d hops", HOPS_MAX);
 	else
 		for (size_t i = 0; i < conf->hops.n; i++)
-			chain_add_hop(c, &conf->hops.v[i], r, &path, errs);
+			chain_add_hop(c, &conf->hops.v[i], r, &step.at);
 	return c;
 }
 

@@ -104,6 +104,31 @@ what_is_said_has_place_path_and_line(void **state)
 }
 
 static void
+a_step_leads_to_a_key_or_an_item(void **state)
+{
+	static const char *const said[] = {
+		"stdin:2:3: services[0].forwarder: nothing there",
+		"stdin:6:19: services[0].handler.metadata.entrypoint: in use",
+	};
+	struct config *config = config_of_text(NULL, text);
+	const struct service_conf *s = &config->services.v[0];
+	struct place_step item, handler, metadata, step;
+	struct config_errors *errs = config_errors_new();
+	const struct place top = { .errs = errs };
+
+	(void)state;
+	place_step_item(&item, &top, "services", 0, s->node);
+	place_say(place_step(&step, &item.at, "forwarder", NULL), ADIT_ECONFIG, "nothing there");
+	place_step(&handler, &item.at, "handler", s->handler->node);
+	place_step(&metadata, &handler.at, "metadata", s->handler->metadata);
+	place_say(place_step(&step, &metadata.at, "entrypoint",
+			     tree_get(s->handler->metadata, "entrypoint")), ADIT_ECONFIG, "in use");
+	config_errors_expect(errs, said, 2);
+	config_errors_free(errs);
+	config_put(config);
+}
+
+static void
 what_is_there_and_not_available(void **state)
 {
 	static const char *const keys[] = { "addr", "null", "none", "absent", "list", NULL };
@@ -137,6 +162,7 @@ main(void)
 		cmocka_unit_test(a_text_leads_to_the_value_it_is_about),
 		cmocka_unit_test(a_text_about_nothing_stays_where_it_is),
 		cmocka_unit_test(what_is_said_has_place_path_and_line),
+		cmocka_unit_test(a_step_leads_to_a_key_or_an_item),
 		cmocka_unit_test(what_is_there_and_not_available),
 	};
 
