@@ -13,6 +13,7 @@
 
 #include "core/config/tree.h"
 #include "core/mux/mux_opts.h"
+#include "core/service/claim.h"
 #include "core/service/component.h"
 #include "core/tunnel/entry.h"
 #include "core/tunnel/forwarded.h"
@@ -138,12 +139,15 @@ tunnel_handle(struct adit_handler *h, struct adit_conn *c)
  * ---- the handler's life ------------------------------------------------------------------------
  */
 
+/* key: where addr stands in the service. */
 static int
-tunnel_add_entry(struct tunnel_handler *t, const char *addr, struct adit_ingress *ingress,
-		 struct adit_err *e)
+tunnel_add_entry(struct tunnel_handler *t, const char *addr, const char *key,
+		 struct adit_ingress *ingress, struct adit_err *e)
 {
 	if (t->n_entries == ENTRIES_MAX)
 		return adit_err_set(e, ADIT_ECONFIG, "more than %d entry points", ENTRIES_MAX);
+	if (claim_address(t->base.component, addr, 0, key) < 0)
+		return adit_err_set(e, -ENOMEM, "out of memory");
 	t->entries[t->n_entries++] = (struct tunnel_entrypoint){
 		.handler = t, .addr = addr, .ingress = ingress,
 	};
@@ -158,8 +162,8 @@ tunnel_read_entry(struct tunnel_handler *t, size_t index, struct adit_err *e)
 	const char *addr = tree_text(tree_get(item, "addr"));
 	const struct adit_tree *name = tree_get(item, "ingress");
 	struct adit_ingress *ingress = t->ingress;
+	char host[256], place[64];
 	uint16_t port;
-	char host[256];
 
 	for (size_t i = 0; i < tree_len(item); i++) {
 		const char *key = tree_text(tree_key(item, i));
@@ -178,14 +182,18 @@ tunnel_read_entry(struct tunnel_handler *t, size_t index, struct adit_err *e)
 					    "entrypoints[%zu].ingress: there is no \"%s\"",
 					    index, tree_text(name));
 	}
-	return tunnel_add_entry(t, addr, ingress, e);
+	snprintf(place, sizeof(place), "handler.metadata.entrypoints[%zu].addr", index);
+	return tunnel_add_entry(t, addr, place, ingress, e);
 }
 
 static int
 tunnel_read_entries(struct tunnel_handler *t, struct adit_err *e)
 {
-	int err = t->entrypoint ? tunnel_add_entry(t, t->entrypoint, t->ingress, e) : 0;
+	int err = 0;
 
+	if (t->entrypoint)
+		err = tunnel_add_entry(t, t->entrypoint, "handler.metadata.entrypoint", t->ingress,
+				       e);
 	if (t->entrypoints && tree_type(t->entrypoints) != TREE_LIST)
 		return adit_err_set(e, ADIT_ECONFIG, "entrypoints: expected a list");
 	for (size_t i = 0; !err && i < tree_len(t->entrypoints); i++)

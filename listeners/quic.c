@@ -17,6 +17,7 @@
 #include "core/mux/liveness.h"
 #include "core/mux/quic/group.h"
 #include "core/mux/quic/opts.h"
+#include "core/service/claim.h"
 #include "core/service/component.h"
 #include "core/service/secret.h"
 
@@ -197,7 +198,7 @@ quic_init(struct adit_listener *l, struct adit_err *e)
 		return e->code;
 	q->params.tls = q->tls;
 	secret_get(tls->key_file, adit_component_log(l->component), q->secret);
-	return 0;
+	return claim_address(l->component, l->addr, LISTEN_UDP, "addr");
 }
 
 static void

@@ -9,6 +9,7 @@
 #include "core/conn/listen.h"
 #include "core/conn/tcp.h"
 #include "core/conn/tcp_keepalive.h"
+#include "core/service/claim.h"
 #include "core/service/component.h"
 
 struct tcp_port {
@@ -41,19 +42,41 @@ tcp_listener_of(struct adit_listener *l)
 	return adit_container_of(l, struct tcp_listener, base);
 }
 
+static unsigned
+tcp_listener_flags(const struct tcp_listener *t)
+{
+	return (t->reuseport ? LISTEN_SHARED : 0) | (t->mptcp ? LISTEN_MPTCP : 0);
+}
+
+static int
+tcp_listener_init(struct adit_listener *l, struct adit_err *e)
+{
+	(void)e;
+	return claim_address(l->component, l->addr, tcp_listener_flags(tcp_listener_of(l)), "addr");
+}
+
+/* What is accepted has its socket's settings from the beginning. */
+static void
+tcp_listener_settle(struct adit_listener *l)
+{
+	struct tcp_listener *t = tcp_listener_of(l);
+	int fd;
+
+	for (unsigned i = 0; (fd = listen_fd(t->sockets, i)) >= 0; i++)
+		tcp_keepalive_set(fd, &t->keepalive);
+}
+
 static int
 tcp_listener_open(struct adit_listener *l, struct adit_err *e)
 {
 	struct tcp_listener *t = tcp_listener_of(l);
-	unsigned flags = (t->reuseport ? LISTEN_SHARED : 0) | (t->mptcp ? LISTEN_MPTCP : 0);
-	int fd;
 
 	t->sockets = listen_get_for(l->component->sockets, adit_component_name(l->component),
-				    l->addr, flags, e);
+				    l->addr, tcp_listener_flags(t), e);
 	if (!t->sockets)
 		return e->code;
-	for (unsigned i = 0; (fd = listen_fd(t->sockets, i)) >= 0; i++)
-		tcp_keepalive_set(fd, &t->keepalive);
+	if (!listen_is_shared(t->sockets))
+		tcp_listener_settle(l);
 	return 0;
 }
 
@@ -148,5 +171,7 @@ const struct adit_listener_ops listener_tcp = {
 	.start = tcp_listener_start,
 	.stop = tcp_listener_stop,
 	.close = tcp_listener_close,
+	.init = tcp_listener_init,
 	.local = tcp_listener_local,
+	.settle = tcp_listener_settle,
 };

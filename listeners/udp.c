@@ -11,6 +11,7 @@
 #include "core/conn/flows.h"
 #include "core/conn/listen.h"
 #include "core/conn/udp.h"
+#include "core/service/claim.h"
 #include "core/service/component.h"
 
 struct udp_listener {
@@ -56,6 +57,13 @@ static struct udp_listener *
 udp_listener_of(struct adit_listener *l)
 {
 	return adit_container_of(l, struct udp_listener, base);
+}
+
+static int
+udp_listener_init(struct adit_listener *l, struct adit_err *e)
+{
+	(void)e;
+	return claim_address(l->component, l->addr, LISTEN_UDP, "addr");
 }
 
 static int
@@ -140,6 +148,7 @@ const struct adit_listener_ops listener_udp = {
 	.start = udp_listener_start,
 	.stop = udp_listener_stop,
 	.close = udp_listener_close,
+	.init = udp_listener_init,
 	.local = udp_listener_local,
 	.network = "udp",
 };

@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <adit/log.h>
 #include <adit/plugin.h>
 
 #include "core/conn/listen.h"
 #include "core/conn/tcp.h"
+#include "core/service/claim.h"
 #include "core/service/component.h"
 
 struct unix_port {
@@ -71,7 +73,7 @@ unix_listener_init(struct adit_listener *l, struct adit_err *e)
 		return adit_err_set(e, ADIT_ECONFIG, "listener unix needs a path for addr");
 	if (u->mode_text && unix_read_mode(u->mode_text, &u->mode) < 0)
 		return unix_check_mode(u->mode_text, e);
-	return 0;
+	return claim_address(l->component, l->addr, LISTEN_UNIX, "addr");
 }
 
 static int
@@ -81,6 +83,19 @@ unix_listener_open(struct adit_listener *l, struct adit_err *e)
 
 	u->sockets = listen_get_unix(l->component->sockets, l->addr, u->mode, e);
 	return u->sockets ? 0 : e->code;
+}
+
+/* A socket that was open before may have had another mode. */
+static void
+unix_listener_settle(struct adit_listener *l)
+{
+	struct unix_listener *u = unix_listener_of(l);
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (listen_set_mode(u->sockets, u->mode, &e) < 0)
+		adit_log(adit_component_log(l->component), ADIT_LOG_WARN,
+			 ADIT_FIELDS(ADIT_STR("service", adit_component_name(l->component))),
+			 "mode: %s", e.text);
 }
 
 static void
@@ -138,4 +153,5 @@ const struct adit_listener_ops listener_unix = {
 	.close = unix_listener_close,
 	.init = unix_listener_init,
 	.network = "unix",
+	.settle = unix_listener_settle,
 };

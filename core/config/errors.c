@@ -86,14 +86,43 @@ print_argument(FILE *f, const struct tree_source *source)
 static void
 print_position(FILE *f, const struct tree_pos *pos)
 {
-	if (!pos->source)
-		return;
 	if (!pos->source->argument) {
-		fprintf(f, "%s:%u:%u: ", pos->source->name, pos->line, pos->column);
+		fprintf(f, "%s:%u:%u", pos->source->name, pos->line, pos->column);
 		return;
 	}
 	print_argument(f, pos->source);
-	fprintf(f, ":%u: ", pos->column);
+	fprintf(f, ":%u", pos->column);
+}
+
+/* Of an argument the column says it all. */
+static bool
+path_is_shown(const struct tree_pos *pos, const struct tree_path *path)
+{
+	return path && !(pos->source && pos->source->argument);
+}
+
+char *
+config_where(struct tree_pos pos, const struct tree_path *path)
+{
+	char *text = NULL, words[512];
+	bool shown = path_is_shown(&pos, path);
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	if (shown) {
+		tree_path_format(path, words, sizeof(words));
+		print_clean(f, words);
+	}
+	if (shown && pos.source)
+		fputs(", ", f);
+	if (pos.source)
+		print_position(f, &pos);
+	if (fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 static const char *
@@ -180,15 +209,17 @@ __attribute__((format(printf, 2, 0)))
 static char *
 render(const struct config_problem *p, const char *fmt, va_list ap)
 {
-	bool named = p->path && !(p->pos.source && p->pos.source->argument);
 	char *text = NULL, *message, path[512];
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
 	if (!f)
 		return NULL;
-	print_position(f, &p->pos);
-	if (named) {
+	if (p->pos.source) {
+		print_position(f, &p->pos);
+		fputs(": ", f);
+	}
+	if (path_is_shown(&p->pos, p->path)) {
 		tree_path_format(p->path, path, sizeof(path));
 		print_clean(f, path);
 		fputs(": ", f);

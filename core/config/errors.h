@@ -51,6 +51,12 @@ void config_errors_free(struct config_errors *errs);
 void config_errors_add(struct config_errors *errs, const struct config_problem *p, const char *fmt,
 		       ...) __attribute__((format(printf, 3, 4)));
 
+/*
+ * Where that is, for the text of a finding elsewhere: "services[0].addr, web.yaml:3:9", or
+ * "-L \"tcp://:80\":7", where an argument needs no path. To be freed; NULL: out of memory.
+ */
+char *config_where(struct tree_pos pos, const struct tree_path *path);
+
 /* How many forbid to start, and how many of these also forbid to print. */
 size_t config_errors_count(const struct config_errors *errs);
 size_t config_errors_hard(const struct config_errors *errs);

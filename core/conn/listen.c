@@ -33,6 +33,7 @@ struct listen_set {
 	unsigned		 refs;
 	struct adit_addr	 local;
 	struct unix_file	 file;		/* of LISTEN_UNIX */
+	bool			 shared;	/* was found again; the main thread's */
 	unsigned		 n;
 	int			 fds[];
 };
@@ -195,8 +196,10 @@ set_find(const struct listen_book *b, const char *owner, const char *addr, unsig
 
 	LIST_FOREACH(s, &b->sets, entry)
 		if (!((s->flags ^ flags) & SOCKET_KIND) && strcmp(s->addr, addr) == 0 &&
-		    !owner == !s->owner && (!owner || strcmp(s->owner, owner) == 0))
+		    !owner == !s->owner && (!owner || strcmp(s->owner, owner) == 0)) {
+			s->shared = true;
 			return s;
+		}
 	return NULL;
 }
 
@@ -285,7 +288,7 @@ listen_get_unix(struct listen_book *b, const char *path, unsigned mode, struct a
 	struct listen_set *s = set_find(b, NULL, path, LISTEN_UNIX);
 
 	if (s) {
-		if (unix_set_mode(path, &s->file, mode, e) < 0) {
+		if (unix_check(path, &s->file, e) < 0) {
 			adit_err_context(e, "listen unix");
 			return NULL;
 		}
@@ -314,6 +317,18 @@ listen_put(struct listen_book *b, struct listen_set *s)
 		return;
 	LIST_REMOVE(s, entry);
 	set_free(s);
+}
+
+int
+listen_set_mode(struct listen_set *s, unsigned mode, struct adit_err *e)
+{
+	return unix_set_mode(s->addr, &s->file, mode, e);
+}
+
+bool
+listen_is_shared(const struct listen_set *s)
+{
+	return s->shared;
 }
 
 const struct adit_addr *

@@ -39,11 +39,17 @@ struct listen_set *listen_get_for(struct listen_book *b, const char *owner, cons
 void listen_put(struct listen_book *b, struct listen_set *s);
 
 /*
- * The set of a Unix socket at path (see unix_listen), whose file goes with it. One that is open
- * gets that mode. Counted. NULL with e.
+ * The set of a Unix socket at path (see unix_listen), whose file goes with it; mode: of the file,
+ * if there is none yet. Counted. NULL with e.
  */
 struct listen_set *listen_get_unix(struct listen_book *b, const char *path, unsigned mode,
 				   struct adit_err *e);
+
+/* Gives the file of a Unix socket another mode. 0, or a failure with e filled. */
+int listen_set_mode(struct listen_set *s, unsigned mode, struct adit_err *e);
+
+/* Whether somebody got it before, whom a change of its sockets would concern too. */
+bool listen_is_shared(const struct listen_set *s);
 
 /* Where it listens really (the port that the kernel chose). */
 const struct adit_addr *listen_addr(const struct listen_set *s);

@@ -81,10 +81,18 @@ default_mode(void)
 }
 
 int
+unix_check(const char *path, const struct unix_file *file, struct adit_err *e)
+{
+	return is_file(path, file) ? 0 : adit_err_set(e, -ENOENT, "%s was replaced", path);
+}
+
+int
 unix_set_mode(const char *path, const struct unix_file *file, mode_t mode, struct adit_err *e)
 {
-	if (!is_file(path, file))
-		return adit_err_set(e, -ENOENT, "%s was replaced", path);
+	int err = unix_check(path, file, e);
+
+	if (err)
+		return err;
 	if (chmod(path, mode ? mode : default_mode()) < 0)
 		return adit_err_set(e, -errno, "%s: %s", path, adit_strerror(-errno));
 	return 0;

@@ -24,6 +24,9 @@ struct unix_file {
 int unix_listen(const char *path, mode_t mode, int backlog, struct unix_file *file,
 		struct adit_err *e);
 
+/* Whether the file at path is still that one: 0, or a failure with e filled. */
+int unix_check(const char *path, const struct unix_file *file, struct adit_err *e);
+
 /* Sets the file's mode, if it is still that one. 0, or a failure with e filled. */
 int unix_set_mode(const char *path, const struct unix_file *file, mode_t mode, struct adit_err *e);
 

@@ -11,6 +11,7 @@
 #include <adit/plugin.h>
 
 struct auth_set;	/* core/service/auth.h */
+struct claims;		/* core/service/claim.h */
 struct service;
 struct listen_book;
 struct worker_group;
@@ -37,6 +38,7 @@ struct adit_component {
 							 * reload may replace it */
 	struct service			*service;	/* of listeners and handlers */
 	struct activities		*activities;	/* the service's; NULL: not counted */
+	struct claims			*claims;	/* the service's; NULL: nobody asks */
 	struct listen_book		*sockets;	/* the process's; NULL: there are none */
 	const char			*protocol;	/* of what stands behind it; NULL: none */
 	void				(*destroy)(struct adit_component *p);

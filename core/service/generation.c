@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/service/auth.h"
+#include "core/service/claim.h"
 #include "core/service/generation.h"
 #include "core/runtime/worker.h"
 #include "core/service/ingress.h"
@@ -134,6 +135,26 @@ generation_make_services(struct generation *g, const struct generation *old,
 	}
 }
 
+static void
+generation_check_claims(const struct generation *g, struct config_errors *errs)
+{
+	struct claimant *v = calloc(g->config->services.n + 1, sizeof(*v));
+	const struct place top = { .errs = errs };
+	size_t n = 0;
+
+	if (!v) {
+		place_say(&top, -ENOMEM, "out of memory");
+		return;
+	}
+	for (; n < g->config->services.n && g->services[n]; n++)
+		v[n] = (struct claimant){
+			.claims = service_claims(g->services[n]),
+			.node = g->config->services.v[n].node,
+		};
+	claims_check(v, n, errs);
+	free(v);
+}
+
 static struct generation *
 generation_alloc(struct config *config)
 {
@@ -188,8 +209,10 @@ generation_new(struct config *config, const struct generation *old,
 		place_say(&top, ADIT_ECONFIG, "services: there are none, nothing would be started");
 	generation_make_chains(g, old, &mine, errs);
 	generation_make_ingresses(g, old, &mine, errs);
-	if (generation_is_complete(g))		/* services name them */
+	if (generation_is_complete(g)) {	/* services name them */
 		generation_make_services(g, old, &mine, errs);
+		generation_check_claims(g, errs);
+	}
 	if (config_errors_count(errs) == before)
 		return g;
 	generation_free(g, old);
@@ -222,9 +245,12 @@ generation_commit(struct generation *g, struct worker_group *workers)
 	for (size_t i = 0; i < g->config->ingresses.n; i++)
 		if (g->tables[i])
 			g->tables[i] = ingress_replace(g->ingresses[i], g->tables[i]);
-	for (size_t i = 0; i < g->config->services.n; i++)
+	for (size_t i = 0; i < g->config->services.n; i++) {
 		if (g->taken[i])
 			service_swap_auth(g->services[i], &g->auths[i]);
+		else
+			service_settle(g->services[i]);
+	}
 	workers_call(workers, worker_turned, NULL);
 	generation_drop_auths(g);
 	for (size_t i = 0; i < g->config->ingresses.n; i++) {

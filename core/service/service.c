@@ -10,6 +10,7 @@
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/service/auth.h"
+#include "core/service/claim.h"
 #include "core/service/component.h"
 #include "core/service/forwarder.h"
 #include "core/service/instance.h"
@@ -36,6 +37,7 @@ struct service {
 	struct adit_ingress		**ingresses;	/* referenced, in the configuration's order,
 							 * ended by NULL */
 	struct forwarder		 forwarder;
+	struct claims			 claims;
 	bool				 opened_listener, opened_handler;
 };
 
@@ -51,6 +53,7 @@ service_free(struct service *s)
 	chain_put(s->listener_chain);
 	chain_put(s->handler_chain);
 	forwarder_fini(&s->forwarder);
+	claims_fini(&s->claims);
 	for (size_t i = 0; s->ingresses && s->ingresses[i]; i++)
 		adit_component_put(s->ingresses[i]->component);
 	free(s->ingresses);
@@ -77,17 +80,19 @@ place_init(struct service *s, struct adit_component *p, const struct service_wor
 	component_init(p, s->conf->name, world->log, place_destroyed);
 	p->service = s;
 	p->activities = &s->activities;
+	p->claims = &s->claims;
 	p->sockets = world->sockets;
 }
 
-/* Where s stands in its configuration; list and path are the caller's. */
-static struct place
-service_place(const struct service *s, struct config_errors *errs, struct tree_path *list,
-	      struct tree_path *path)
+/* The service of that place in config; of a reload's, which may have moved it, not its own. */
+static const struct place *
+service_place(struct place_step *s, const struct config *config, size_t index,
+	      struct config_errors *errs)
 {
-	*list = (struct tree_path){ .key = config_list_name(CONFIG_SERVICES) };
-	*path = (struct tree_path){ .up = list, .index = s->index };
-	return (struct place){ .node = s->conf->node, .path = path, .errs = errs };
+	const struct place top = { .errs = errs };
+
+	return place_step_item(s, &top, config_list_name(CONFIG_SERVICES), index,
+			       config->services.v[index].node);
 }
 
 /* The chain of that name, referenced; NULL if there is none to look for. */
@@ -99,22 +104,6 @@ world_chain(const struct service_world *world, const char *name)
 	return i < 0 ? NULL : chain_get(world->chains[i]);
 }
 
-/* A place in the configuration below another one, or what is left of it where nothing is said. */
-struct below {
-	struct tree_path	path;
-	struct place		at;
-};
-
-static const struct place *
-place_below(struct below *b, const struct place *up, const char *key, const struct adit_tree *node)
-{
-	b->path = (struct tree_path){ .up = up->path, .key = key };
-	b->at = (struct place){
-		.node = node ? node : up->node, .path = &b->path, .errs = up->errs,
-	};
-	return &b->at;
-}
-
 static void
 service_refuse_metadata(const struct service_conf *c, const struct place *at)
 {
@@ -124,11 +113,11 @@ service_refuse_metadata(const struct service_conf *c, const struct place *at)
 	};
 	static const char *const proxy_protocol[] = { "proxyProtocol", NULL };
 	static const char *const ignore_chain[] = { "ignoreChain", NULL };
-	struct below metadata;
+	struct place_step metadata;
 
 	if (!c->metadata)
 		return;
-	place_below(&metadata, at, "metadata", c->metadata);
+	place_step(&metadata, at, "metadata", c->metadata);
 	place_unavailable(&metadata.at, unavailable);
 	if (c->proxy_protocol > 0)
 		place_unavailable(&metadata.at, proxy_protocol);
@@ -153,7 +142,7 @@ service_refuse_handler(const struct service_world *world, const struct component
 	static const char *const auth[] = { "auth", "auther", "authers", NULL };
 	static const char *const retries[] = { "retries", NULL };
 	static const char *const metadata[] = { "skipauth", NULL };
-	struct below below;
+	struct place_step below;
 
 	place_unavailable(at, unavailable);
 	if (c->retries > 0)
@@ -161,7 +150,7 @@ service_refuse_handler(const struct service_world *world, const struct component
 	if (!handler_authenticates(world, c))
 		place_unavailable(at, auth);
 	if (c->metadata)
-		place_unavailable(place_below(&below, at, "metadata", c->metadata), metadata);
+		place_unavailable(place_step(&below, at, "metadata", c->metadata), metadata);
 }
 
 static void
@@ -176,32 +165,30 @@ service_refuse_unsupported(const struct service_world *world, const struct servi
 	static const char *const listener[] = {
 		"chainGroup", "auth", "auther", "authers", NULL,
 	};
-	struct below below;
+	struct place_step below;
 
 	place_unavailable(at, unavailable);
 	service_refuse_metadata(c, at);
 	if (c->handler->node)
 		service_refuse_handler(world, c->handler,
-				       place_below(&below, at, "handler", c->handler->node));
+				       place_step(&below, at, "handler", c->handler->node));
 	if (c->listener->node)
-		place_unavailable(place_below(&below, at, "listener", c->listener->node), listener);
+		place_unavailable(place_step(&below, at, "listener", c->listener->node), listener);
 }
 
 int
 service_read_auth(const struct config *config, size_t index, struct service_auth *out,
 		  struct config_errors *errs)
 {
-	const struct tree_path list = { .key = config_list_name(CONFIG_SERVICES) };
-	const struct tree_path path = { .up = &list, .index = index };
 	const struct service_conf *c = &config->services.v[index];
-	const struct place at = { .node = c->node, .path = &path, .errs = errs };
-	struct below below;
+	struct place_step step, below;
+	const struct place *at = service_place(&step, config, index, errs);
 	int err, err2;
 
 	err = auth_set_new(config, c->handler,
-			   place_below(&below, &at, "handler", c->handler->node), &out->handler);
+			   place_step(&below, at, "handler", c->handler->node), &out->handler);
 	err2 = auth_set_new(config, c->listener,
-			    place_below(&below, &at, "listener", c->listener->node),
+			    place_step(&below, at, "listener", c->listener->node),
 			    &out->listener);
 	return err ? err : err2;
 }
@@ -216,17 +203,17 @@ service_swap_auth(struct service *s, struct service_auth *auth)
 static void
 service_make_places(struct service *s, const struct service_world *world, const struct place *at)
 {
-	struct below below_handler, below_listener;
+	struct place_step handler_step, listener_step;
 	const struct service_conf *c = s->conf;
 	const struct instance_source handler = {
 		.registry = world->registry, .conf = c->handler,
 		.default_tls = world->config->tls,
-		.at = *place_below(&below_handler, at, "handler", c->handler->node),
+		.at = *place_step(&handler_step, at, "handler", c->handler->node),
 	};
 	const struct instance_source listener = {
 		.registry = world->registry, .conf = c->listener, .addr = c->addr,
 		.default_tls = world->config->tls,
-		.at = *place_below(&below_listener, at, "listener", c->listener->node),
+		.at = *place_step(&listener_step, at, "listener", c->listener->node),
 	};
 
 	if (component_configure(&s->handler_place, &handler) == 0 &&
@@ -256,7 +243,7 @@ service_make(struct service *s, const struct service_world *world, const struct 
 {
 	const struct service_conf *c = s->conf;
 	struct service_auth auth;
-	struct below below;
+	struct place_step below;
 
 	service_refuse_unsupported(world, c, at);
 	s->listener_chain = world_chain(world, c->listener->chain);
@@ -267,7 +254,7 @@ service_make(struct service *s, const struct service_world *world, const struct 
 	}
 	if (c->forwarder)
 		forwarder_init(&s->forwarder, c->forwarder,
-			       place_below(&below, at, "forwarder", c->forwarder->node));
+			       place_step(&below, at, "forwarder", c->forwarder->node));
 	service_read_auth(world->config, s->index, &auth, at->errs);
 	service_swap_auth(s, &auth);
 	service_make_places(s, world, at);
@@ -297,7 +284,7 @@ service_open_listener(struct service *s, const struct place *at)
 {
 	struct adit_listener *l = s->listener.base;
 	struct adit_err e = ADIT_ERR_INIT;
-	struct below below;
+	struct place_step below;
 	int err = l->ops->open(l, &e);
 
 	s->opened_listener = err == 0;
@@ -306,7 +293,7 @@ service_open_listener(struct service *s, const struct place *at)
 	if (!e.code)
 		adit_err_set(&e, err, "listen %s/%s: %s", s->conf->addr, listener_network(l),
 			     adit_strerror(err));
-	return place_refuse(place_below(&below, at, "addr", tree_get(s->conf->node, "addr")), &e);
+	return place_refuse(place_step(&below, at, "addr", tree_get(s->conf->node, "addr")), &e);
 }
 
 static int
@@ -315,7 +302,7 @@ service_open_handler(struct service *s, const struct place *at)
 	struct adit_handler *h = s->handler.base;
 	const struct adit_tree *metadata = s->conf->handler->metadata;
 	struct adit_err e = ADIT_ERR_INIT;
-	struct below handler, below;
+	struct place_step handler, below;
 	int err = h->ops->open ? h->ops->open(h, &e) : 0;
 
 	/* What a half-opened one holds is let go by close. */
@@ -324,16 +311,16 @@ service_open_handler(struct service *s, const struct place *at)
 		return 0;
 	if (!e.code)
 		adit_err_set(&e, err, "handler %s: %s", s->conf->handler->type, adit_strerror(err));
-	place_below(&handler, at, "handler", s->conf->handler->node);
-	return place_refuse(place_below(&below, &handler.at, "metadata", metadata), &e);
+	place_step(&handler, at, "handler", s->conf->handler->node);
+	return place_refuse(place_step(&below, &handler.at, "metadata", metadata), &e);
 }
 
 int
 service_open(struct service *s, struct config_errors *errs)
 {
-	struct tree_path list, path;
-	const struct place at = service_place(s, errs, &list, &path);
-	int err = service_open_handler(s, &at), err2 = service_open_listener(s, &at);
+	struct place_step step;
+	const struct place *at = service_place(&step, s->config, s->index, errs);
+	int err = service_open_handler(s, at), err2 = service_open_listener(s, at);
 
 	return err ? err : err2;
 }
@@ -342,12 +329,11 @@ struct service *
 service_new(const struct service_world *world, size_t index, struct config_errors *errs)
 {
 	struct service *s = calloc(1, sizeof(*s));
-	struct tree_path list, path;
-	struct place at;
+	struct place_step step;
 
 	if (!s) {
-		at = (struct place){ .errs = errs };
-		place_say(&at, -ENOMEM, "out of memory");
+		place_say(service_place(&step, world->config, index, errs), -ENOMEM,
+			  "out of memory");
 		return NULL;
 	}
 	s->index = index;
@@ -356,8 +342,7 @@ service_new(const struct service_world *world, size_t index, struct config_error
 	atomic_init(&s->refs, 2);
 	place_init(s, &s->listener_place, world);
 	place_init(s, &s->handler_place, world);
-	at = service_place(s, errs, &list, &path);
-	service_make(s, world, &at);
+	service_make(s, world, service_place(&step, s->config, index, errs));
 	return s;
 }
 
@@ -369,6 +354,12 @@ service_put(struct service *s)
 	service_close(s);
 	adit_component_put(&s->listener_place);
 	adit_component_put(&s->handler_place);
+}
+
+const struct claims *
+service_claims(const struct service *s)
+{
+	return &s->claims;
 }
 
 struct config *
@@ -464,8 +455,7 @@ int
 service_start(struct service *s, struct worker_group *workers, struct config_errors *errs)
 {
 	struct service_call call = { .service = s, .failed = ATOMIC_FLAG_INIT };
-	struct tree_path list, path;
-	const struct place at = service_place(s, errs, &list, &path);
+	struct place_step step;
 
 	workers_call(workers, service_start_on, &call);
 	if (!call.e.code) {
@@ -473,7 +463,16 @@ service_start(struct service *s, struct worker_group *workers, struct config_err
 		return 0;
 	}
 	service_kill(s, workers);
-	return place_refuse(&at, &call.e);
+	return place_refuse(service_place(&step, s->config, s->index, errs), &call.e);
+}
+
+void
+service_settle(struct service *s)
+{
+	struct adit_listener *l = s->listener.base;
+
+	if (l->ops->settle)
+		l->ops->settle(l);
 }
 
 void

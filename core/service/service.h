@@ -13,6 +13,7 @@
 #include "core/service/registry.h"
 #include "core/service/route.h"
 
+struct claims;		/* core/service/claim.h */
 struct listen_book;
 struct service;
 struct worker_group;
@@ -35,6 +36,9 @@ struct service_world {
  */
 struct service *service_new(const struct service_world *world, size_t index,
 			    struct config_errors *errs);
+
+/* The addresses that it claims; s's. Main thread. */
+const struct claims *service_claims(const struct service *s);
 
 /*
  * Opens its sockets, of which world has a book. 0, or a failure that errs says: it may be put, or
@@ -67,6 +71,9 @@ const struct service_conf *service_conf_of(const struct service *s);
  * Main thread.
  */
 int service_start(struct service *s, struct worker_group *workers, struct config_errors *errs);
+
+/* Its configuration is in force, for good. After service_start. Main thread. */
+void service_settle(struct service *s);
 
 /*
  * Accepts no more, and what goes on is asked to end when it can. Main thread; may be called again

@@ -240,6 +240,12 @@ struct adit_listener_ops {
 	const struct adit_addr *(*local)(const struct adit_listener *l);
 	/* "tcp" or "udp", for the log; NULL: "tcp". */
 	const char *network;
+	/*
+	 * The configuration that it is part of is in force now, and cannot be refused any more:
+	 * only from here on may it change what it took over from the one before (a socket). Main
+	 * thread.
+	 */
+	void	(*settle)(struct adit_listener *l);
 };
 
 struct adit_listener {				/* first member of every instance */

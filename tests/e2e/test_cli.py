@@ -307,6 +307,43 @@ def test_port_in_use_is_fatal(world: World):
     assert fatal[0].fields["line"] == url
 
 
+@pytest.mark.parametrize("check", [("check",), ("-C",)])
+def test_one_address_twice_is_refused_with_both_places(world: World, check):
+    path = world.write("twice.yaml", """\
+services:
+- name: one
+  addr: 127.0.0.1:4430
+  handler: {type: tunnel, metadata: {entrypoint: "127.0.0.1:8080"}}
+  listener: {type: quic}
+- name: two
+  addr: 127.0.0.1:8080
+  handler: {type: tunnel}
+  listener: {type: tls}
+- name: three
+  addr: 127.0.0.1:4430
+  handler: {type: tunnel}
+  listener: {type: quic}
+- name: four
+  addr: 127.0.0.1:4430
+  handler: {type: tunnel}
+""")
+    daemon = world.run(*check, str(path))
+    said = re.findall(r"twice\.yaml:(\d+:\d+): (\S+) (\S+) (\S+) is taken by (\S+) \S+twice\.yaml:(\d+:\d+)",
+                      daemon.log.text())
+    assert daemon.status == 2
+    assert said == [
+        ("7:9", "services[1].addr:", "tcp", "127.0.0.1:8080", "services[0].handler.metadata.entrypoint,", "4:50"),
+        ("11:9", "services[2].addr:", "udp", "127.0.0.1:4430", "services[0].addr,", "3:9"),
+    ]
+
+
+def test_one_address_twice_in_arguments_is_refused_with_both_places(world: World):
+    daemon = world.run("-L", "tunnel+tls://127.0.0.1:4430", "-L", "tunnel://:4430?entrypoint=127.0.0.1:4430")
+    assert daemon.status == 2
+    assert ('-L "tunnel://:4430?entrypoint=127.0.0.1:4430":27: tcp 127.0.0.1:4430 is taken by '
+            '-L "tunnel+tls://127.0.0.1:4430":14\n') in daemon.log.text()
+
+
 def test_all_ports_in_use_are_told(world: World):
     """Those of the entry points too, each with its place in the file."""
     one, two = (at(world.serve(lambda conn: None).address) for _ in range(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 from typing import Mapping
 
 import pytest
@@ -148,6 +149,54 @@ def test_port_that_is_taken_changes_nothing(world: World):
     mark = reload(world, server.daemon, server_config("tcp", rules, more=forward("fine", world.site("beta").address)))
     server.daemon.log.wait("^config reloaded", since=mark)
     assert visitor.get(server.daemon.listening("fine"), "any").text == "beta\n"
+
+
+def test_mode_of_a_unix_socket_changes_with_the_whole(world: World):
+    """Nothing of a configuration that is refused is taken, the mode of a file that stays neither."""
+    def config(mode: str, more: str = "") -> str:
+        return f"""\
+services:
+- name: main
+  addr: {path}
+  handler: {{type: tunnel}}
+  listener: {{type: unix, metadata: {{mode: "{mode}"}}}}
+{more}"""
+
+    def mode() -> int:
+        return path.stat().st_mode & 0o777
+
+    path, taken = world.folder / "s", world.site("alpha").address
+    daemon = world.start(config=config("0600"), name="server")
+    daemon.log.wait("^listening on")
+    mark = reload(world, daemon, config("0666", f"- {{name: other, addr: \"{at(taken)}\", handler: {{type: tunnel}}}}"))
+    daemon.log.wait("^config not reloaded", since=mark)
+    assert mode() == 0o600
+    mark = reload(world, daemon, config("0666"))
+    daemon.log.wait("^config reloaded", since=mark)
+    assert mode() == 0o666
+
+
+def test_addresses_change_hands(world: World):
+    """Two services that swap their ports in one reload: no clash, and each has the other's socket."""
+    def config(a: Address, b: Address) -> str:
+        return f"""\
+services:
+{forward("a", alpha).replace("127.0.0.1:0", at(a))}
+{forward("b", beta).replace("127.0.0.1:0", at(b))}"""
+
+    def unused(host: str) -> Address:
+        """Nobody else binds to these hosts: what the kernel gave stays unused."""
+        with socket.create_server((host, 0)) as s:
+            return s.getsockname()
+
+    alpha, beta = world.site("alpha").address, world.site("beta").address
+    one, two = unused("127.81.0.1"), unused("127.81.0.2")
+    daemon = world.start(config=config(one, two), name="server")
+    daemon.listening("b")
+    assert (visitor.get(one, "any").text, visitor.get(two, "any").text) == ("alpha\n", "beta\n")
+    mark = reload(world, daemon, config(two, one))
+    daemon.log.wait("^config reloaded", since=mark)
+    assert (visitor.get(one, "any").text, visitor.get(two, "any").text) == ("beta\n", "alpha\n")
 
 
 def test_log_that_cannot_be_opened_changes_nothing(world: World):

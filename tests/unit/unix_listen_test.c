@@ -202,8 +202,13 @@ a_book_keeps_the_socket_for_who_asks_again(void **state)
 	assert_non_null(one);
 	assert_int_equal(listen_count(one), 3);
 	assert_int_equal(listen_addr(one)->family, AF_UNIX);
+	assert_false(listen_is_shared(one));
 	two = listen_get_unix(b, p->path, 0660, &e);
 	assert_ptr_equal(one, two);
+	assert_true(listen_is_shared(one));
+	/* Who asks may still be refused for another reason. */
+	assert_int_equal(mode_of(p->path), 0600);
+	assert_int_equal(listen_set_mode(two, 0660, &e), 0);
 	assert_int_equal(mode_of(p->path), 0660);
 	listen_put(b, one);
 	assert_int_equal(connects(p->path), 0);
