@@ -18,23 +18,28 @@ is_token_char(char c)
 	return c && strchr("!#$%&'*+-.^_`|~", c);
 }
 
-/* An empty line in front of a request is to be ignored (RFC 9112, 2.2). */
-static size_t
-skip_empty_line(const char *text, size_t len)
+size_t
+sniff_empty_lines(const void *buf, size_t len)
 {
-	return len >= 2 && text[0] == '\r' && text[1] == '\n' ? 2 : 0;
+	const char *text = buf;
+	size_t n = 0;
+
+	while (n + 2 <= len && text[n] == '\r' && text[n + 1] == '\n')
+		n += 2;
+	return n;
 }
 
 static enum sniff_protocol
 sniff_method(const char *text, size_t len)
 {
-	size_t n = 0;
+	size_t n = sniff_empty_lines(text, len);
 
-	if (len == 1 && *text == '\r')
-		return SNIFF_MORE;
-	n = skip_empty_line(text, len);
+	if (n > SNIFF_EMPTY_MAX)
+		return SNIFF_UNKNOWN;
 	text += n;
 	len -= n;
+	if (len == 1 && *text == '\r')
+		return n < SNIFF_EMPTY_MAX ? SNIFF_MORE : SNIFF_UNKNOWN;
 	for (n = 0; n < len && n <= SNIFF_METHOD_MAX; n++) {
 		if (text[n] == ' ' && n)
 			return SNIFF_HTTP1;
@@ -97,7 +102,7 @@ sniff_http_host(const void *buf, size_t len, struct hostname *out)
 	size_t line_len, value_len;
 	bool request_line = true;
 
-	for (line = text + skip_empty_line(text, total);; line = end + 1) {
+	for (line = text + sniff_empty_lines(text, total);; line = end + 1) {
 		end = memchr(line, '\n', total - (size_t)(line - text));
 		if (!end)
 			return unfinished(len);

@@ -13,6 +13,7 @@
 enum {
 	SNIFF_MAX = 16384,		/* bytes after which a head without a Host is given up */
 	SNIFF_METHOD_MAX = 32,		/* longest method taken for one */
+	SNIFF_EMPTY_MAX = 1024,		/* bytes of empty lines in front of it */
 };
 
 enum sniff_protocol {
@@ -25,8 +26,11 @@ enum sniff_protocol {
 	SNIFF_UNKNOWN,
 };
 
-/* Classifies the first len bytes. At most SNIFF_METHOD_MAX + 3 are needed. */
+/* Classifies the first len bytes. At most SNIFF_EMPTY_MAX + SNIFF_METHOD_MAX + 1 are needed. */
 enum sniff_protocol sniff_protocol(const void *buf, size_t len);
+
+/* How many of the len bytes are empty lines in front of a request (RFC 9112, 2.2), each a CRLF. */
+size_t sniff_empty_lines(const void *buf, size_t len);
 
 enum sniff_host {
 	SNIFF_HOST_MORE,		/* not there yet */

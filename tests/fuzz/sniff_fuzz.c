@@ -51,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	enum sniff_protocol protocol = sniff_protocol(data, len);
 	enum sniff_host host = sniff_http_host(data, len, &h);
 
-	assert(protocol != SNIFF_MORE || len < SNIFF_METHOD_MAX + 3);
+	assert(protocol != SNIFF_MORE || len <= SNIFF_EMPTY_MAX + SNIFF_METHOD_MAX);
 	assert(host != SNIFF_HOST_MORE || len < SNIFF_MAX);
 	if (host == SNIFF_HOST_FOUND)
 		check_host(&h);

@@ -30,7 +30,10 @@ protocols_are_told_apart(void **state)
 		{ "\x05\x01\x00", SNIFF_UNKNOWN, 1 },
 		{ " GET /", SNIFF_UNKNOWN, 1 },
 		{ "\rGET", SNIFF_UNKNOWN, 2 },
-		{ "\r\n\r\n", SNIFF_UNKNOWN, 3 },
+		{ "\r\n\r\n\r\nGET / HTTP/1.1\r\n", SNIFF_HTTP1, 10 },
+		{ "\r\n\r\n\rGET", SNIFF_UNKNOWN, 6 },
+		{ "\r\n\n", SNIFF_UNKNOWN, 3 },
+		{ "\r\n\1\1", SNIFF_UNKNOWN, 3 },
 		{ "PING\r\n", SNIFF_UNKNOWN, 5 },
 		{ "{\"a\"", SNIFF_UNKNOWN, 1 },
 		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", SNIFF_UNKNOWN, 33 },
@@ -81,6 +84,7 @@ the_host_is_found(void **state)
 	check_host("GET / HTTP/1.1\r\nHost: Www.Example.com:8080\r\n", SNIFF_HOST_FOUND,
 		"www.example.com");
 	check_host("\r\nGET / HTTP/1.1\r\nA: b\r\nhOST:\t a.b \t\r\n\r\n", SNIFF_HOST_FOUND, "a.b");
+	check_host("\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: c\r\n", SNIFF_HOST_FOUND, "c");
 	check_host("GET / HTTP/1.1\nHost:[::1]\n", SNIFF_HOST_FOUND, "::1");
 	check_host("GET / HTTP/1.1\r\nHost: first\r\nHost: second\r\n\r\n", SNIFF_HOST_FOUND,
 		"first");
@@ -115,6 +119,24 @@ a_head_without_end_is_given_up(void **state)
 	free(head);
 }
 
+static void
+empty_lines_without_end_are_given_up(void **state)
+{
+	char text[SNIFF_EMPTY_MAX + 8];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = i % 2 ? '\n' : '\r';
+	for (size_t n = 0; n <= SNIFF_EMPTY_MAX; n++) {
+		assert_int_equal(sniff_empty_lines(text, n), n & ~(size_t)1);
+		assert_int_equal(sniff_protocol(text, n), SNIFF_MORE);
+	}
+	assert_int_equal(sniff_protocol(text, SNIFF_EMPTY_MAX + 1), SNIFF_UNKNOWN);
+	assert_int_equal(sniff_protocol(text, sizeof(text)), SNIFF_UNKNOWN);
+	memcpy(text + SNIFF_EMPTY_MAX, "GET /", 5);
+	assert_int_equal(sniff_protocol(text, SNIFF_EMPTY_MAX + 4), SNIFF_HTTP1);
+}
+
 int
 main(void)
 {
@@ -122,6 +144,7 @@ main(void)
 		cmocka_unit_test(protocols_are_told_apart),
 		cmocka_unit_test(the_host_is_found),
 		cmocka_unit_test(a_head_without_end_is_given_up),
+		cmocka_unit_test(empty_lines_without_end_are_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
