@@ -1,7 +1,6 @@
 #include "core/http/h1.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/http/fields.h"
@@ -14,15 +13,11 @@
 static void
 server_answer(struct h1 *h, int status, const char *why)
 {
-	char text[512];
-	int n = snprintf(text, sizeof(text),
-			 "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-			 "Content-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
-			 status, http_status_text(status), strlen(why) + 1, why);
+	char text[HTTP_LAST_WORDS];
 
 	/* Behind a response that was cut no other may stand; here none was begun. */
-	if (n > 0 && (size_t)n < sizeof(text) && h->lower)
-		queue_add(&h->out, text, (size_t)n);
+	if (h->lower)
+		queue_add(&h->out, text, http_last_words(status, why, text));
 	adit_mux_fail(&h->base, &(struct adit_reason){
 		.err = -EBADMSG, .code = (uint64_t)status, .text = why,
 	});
@@ -41,7 +36,7 @@ static void
 server_ended(struct h1 *h)
 {
 	if (h1_parser_begun(&h->parser))
-		h1_abort(h, ADIT_ETRUNCATED, "connection ended within a head");
+		server_answer(h, 400, "connection ended within a head");
 	else
 		h1_finish(h, -ESHUTDOWN, NULL);
 }

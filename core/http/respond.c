@@ -125,6 +125,17 @@ http_refuse(struct adit_exchange *x, int status, unsigned retry_after)
 	adit_fields_free(extra);
 }
 
+size_t
+http_last_words(int status, const char *why, char out[HTTP_LAST_WORDS])
+{
+	int n = snprintf(out, HTTP_LAST_WORDS,
+			 "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+			 "Content-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
+			 status, http_status_text(status), strlen(why) + 1, why);
+
+	return n > 0 && n < HTTP_LAST_WORDS ? (size_t)n : 0;
+}
+
 /* Those that are safe come first. */
 static const char *const idempotent[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE" };
 

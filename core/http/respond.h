@@ -25,6 +25,13 @@ void http_refuse(struct adit_exchange *x, int status, unsigned retry_after);
 /* The same with extra's fields, which may be NULL. */
 void http_refuse_with(struct adit_exchange *x, int status, const struct adit_fields *extra);
 
+/*
+ * Writes the whole of the last response on a connection of HTTP/1, for bytes that are no request:
+ * status, why as its text. Returns its length.
+ */
+#define HTTP_LAST_WORDS 512
+size_t http_last_words(int status, const char *why, char out[HTTP_LAST_WORDS]);
+
 /* The reason phrase of a status (RFC 9110, 15), or "Unknown". */
 const char *http_status_text(int status);
 

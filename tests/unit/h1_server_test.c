@@ -453,6 +453,21 @@ an_end_between_requests_is_polite(void **state)
 }
 
 static void
+an_end_within_a_head_is_answered(void **state)
+{
+	struct side *s = server(state);
+
+	side_send(s, "GET / HTTP/1.1\r\nHos");
+	adit_conn_shutdown(s->wire);
+	side_settle(s);
+	assert_int_equal(s->accepted, 0);
+	assert_int_equal(s->mux_err, -EBADMSG);
+	assert_int_equal(strncmp(s->got.s, "HTTP/1.1 400 Bad Request\r\n", 26), 0);
+	assert_true(s->wire_ended);
+	side_free(s);
+}
+
+static void
 a_reset_while_the_answer_is_awaited_is_seen(void **state)
 {
 	struct side *s = server(state);
@@ -720,6 +735,7 @@ main(void)
 		TEST(a_malformed_body_fails_the_exchange),
 		TEST(an_early_end_fails_the_exchange),
 		TEST(an_end_between_requests_is_polite),
+		TEST(an_end_within_a_head_is_answered),
 		TEST(a_reset_while_the_answer_is_awaited_is_seen),
 		TEST(aborting_in_the_middle_is_seen),
 		TEST(an_upgrade_makes_it_raw),
