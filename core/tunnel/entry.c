@@ -8,8 +8,10 @@
 #include "core/conn/ending.h"
 #include "core/conn/listen.h"
 #include "core/conn/tcp.h"
+#include "core/http/respond.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
+#include "core/tunnel/relay_conn.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/proxy.h"
@@ -30,6 +32,7 @@ struct newcomer {
 	struct adit_activity	 activity;
 	struct entry_shared	*shared;
 	struct adit_conn	*conn;
+	struct adit_timer	*limit;	/* no deadline of conn, which could not be answered then */
 	uint8_t			*buf;
 	size_t			 len, cap;
 	bool			 proxy_done;
@@ -68,37 +71,68 @@ entry_route(const struct entry_shared *s, struct adit_worker *w, const char *hos
 static void
 newcomer_free(struct newcomer *n)
 {
+	adit_timer_free(n->limit);
 	adit_activity_end(&n->activity);
 	entry_shared_put(n->shared);
 	free(n->buf);
 	free(n);
 }
 
+/* status: of HTTP, that he was answered with; 0: he was not. */
 static void
-newcomer_log_end(const struct newcomer *n, int why, const char *by, const char *how)
+newcomer_log_end(const struct newcomer *n, int why, const char *by, const char *how, int status)
 {
 	struct ending end = ending_of(n->shared->conf.component, n->conn);
 
 	end.kind = "entrypoint";
 	end.host = *n->host ? n->host : NULL;
+	end.requests = status ? 1 : 0;
+	end.status = status;
 	end.by = by;
 	end.how = how;
 	ending_log(&end, ADIT_LOG_INFO, "%s%s%s", n->host, *n->host ? ": " : "",
 		   adit_strerror(why));
 }
 
-/* Ends it without having sent a byte, but for the alert that TLS has for the case (0: none). */
 static void
-newcomer_refuse(struct newcomer *n, int why, unsigned alert)
+newcomer_alert(struct newcomer *n, enum tls_alert alert)
 {
 	uint8_t record[CLIENTHELLO_ALERT_LEN];
 
-	if (alert) {
-		clienthello_alert((enum tls_alert)alert, record);
-		adit_conn_write(n->conn, record, sizeof(record));
-	}
-	newcomer_log_end(n, why, NULL, "refused");
-	adit_conn_close(n->conn, alert ? 0 : why);
+	clienthello_alert(alert, record);
+	adit_conn_write(n->conn, record, sizeof(record));
+}
+
+static void
+newcomer_refuse_tls(struct newcomer *n, int why, enum tls_alert alert)
+{
+	newcomer_alert(n, alert);
+	newcomer_log_end(n, why, NULL, "refused", 0);
+	adit_conn_close(n->conn, 0);
+	newcomer_free(n);
+}
+
+/* Between servers that share tunnels only; a stranger would get past password and privacy here. */
+static void
+newcomer_refuse_relay(struct newcomer *n)
+{
+	static const struct relay_msg forbidden = { .code = RELAY_FORBIDDEN };
+
+	relay_send(n->conn, &forbidden);
+	newcomer_log_end(n, ADIT_EFORBIDDEN, NULL, "refused", 0);
+	adit_conn_close(n->conn, 0);
+	newcomer_free(n);
+}
+
+/* In HTTP's words also where nothing can be told: there is no better guess at such a port. */
+static void
+newcomer_refuse_http(struct newcomer *n, int why, int status, const char *text)
+{
+	char answer[HTTP_LAST_WORDS];
+
+	adit_conn_write(n->conn, answer, http_last_words(status, text, answer));
+	newcomer_log_end(n, why, NULL, why == -ETIMEDOUT ? ending_how(why) : "refused", status);
+	adit_conn_close(n->conn, 0);
 	newcomer_free(n);
 }
 
@@ -108,18 +142,49 @@ newcomer_stop(struct adit_activity *a, int why)
 	struct newcomer *n = adit_container_of(a, struct newcomer, activity);
 
 	/* Nobody has been asked for anything yet: a draining service need not wait for it. */
-	newcomer_log_end(n, why ? why : ADIT_EDRAINING, NULL, "stopped");
+	newcomer_log_end(n, why ? why : ADIT_EDRAINING, NULL, "stopped", 0);
 	adit_conn_close(n->conn, why);
 	newcomer_free(n);
 }
 
-/* It went, or it was too slow: often without a word, as health checks and port scans are. */
 static void
 newcomer_lose(struct newcomer *n, int err)
 {
-	newcomer_log_end(n, err, ending_by(err, "visitor"), ending_how(err));
-	adit_conn_close(n->conn, err);
+	bool quietly = err == -ESHUTDOWN || err == -ETIMEDOUT;
+
+	newcomer_log_end(n, err, ending_by(err, "visitor"), ending_how(err), 0);
+	adit_conn_close(n->conn, quietly ? 0 : err);
 	newcomer_free(n);
+}
+
+/*
+ * No more will come, or came in time: often of nothing at all, as of health checks and port scans,
+ * or of browsers that connect in advance. These are let go without a word.
+ */
+static void
+newcomer_give_up(struct newcomer *n, int err)
+{
+	bool late = err == -ETIMEDOUT;
+
+	if (sniff_empty_lines(n->buf, n->len) == n->len) {
+		newcomer_lose(n, err);
+	} else if (sniff_protocol(n->buf, n->len) != SNIFF_TLS) {
+		newcomer_refuse_http(n, err, late ? 408 : 400,
+				     late ? "request took too long" :
+					    "connection ended within a head");
+	} else {
+		if (late) {	/* RFC 8446, 6.1: given up for no failure of the protocol's */
+			newcomer_alert(n, TLS_ALERT_USER_CANCELED);
+			newcomer_alert(n, TLS_ALERT_CLOSE_NOTIFY);
+		}
+		newcomer_lose(n, err);
+	}
+}
+
+static void
+newcomer_late(void *arg)
+{
+	newcomer_give_up(arg, -ETIMEDOUT);
 }
 
 /* ---- to the worker of the session that is to serve it, where nothing has to cross threads ---- */
@@ -184,7 +249,6 @@ newcomer_leave(struct newcomer *n, visit_begin *begin)
 	int err = adit_conn_unread(c, n->buf, n->len);
 
 	strcpy(a.start.host, n->host);
-	adit_conn_deadline(c, 0);
 	adit_conn_want(c, 0);
 	newcomer_free(n);
 	if (err < 0)
@@ -209,16 +273,16 @@ newcomer_look_tls(struct newcomer *n)
 	case CLIENTHELLO_FOUND:
 		break;
 	case CLIENTHELLO_NO_NAME:
-		newcomer_refuse(n, ADIT_ENOROUTE, TLS_ALERT_UNRECOGNIZED_NAME);
+		newcomer_refuse_tls(n, ADIT_ENOROUTE, TLS_ALERT_UNRECOGNIZED_NAME);
 		return true;
 	case CLIENTHELLO_NOT_TLS:
 	case CLIENTHELLO_MALFORMED:
-		newcomer_refuse(n, -EBADMSG, TLS_ALERT_DECODE_ERROR);
+		newcomer_refuse_tls(n, -EBADMSG, TLS_ALERT_DECODE_ERROR);
 		return true;
 	}
 	strcpy(n->host, hello.name);
 	if (entry_route(n->shared, adit_conn_worker(n->conn), n->host, tunnel) < 0)
-		newcomer_refuse(n, ADIT_ENOROUTE, TLS_ALERT_UNRECOGNIZED_NAME);
+		newcomer_refuse_tls(n, ADIT_ENOROUTE, TLS_ALERT_UNRECOGNIZED_NAME);
 	else
 		newcomer_leave(n, visit_tls);
 	return true;
@@ -284,15 +348,13 @@ newcomer_look(struct newcomer *n)
 	case SNIFF_HTTP2:
 		return newcomer_look_http(n);
 	case SNIFF_RELAY:
-		/* Between servers that share tunnels only; a stranger would get past password and
-		 * privacy here. */
-		newcomer_refuse(n, ADIT_EFORBIDDEN, 0);
+		newcomer_refuse_relay(n);
 		return true;
 	case SNIFF_SSH:
 	case SNIFF_UNKNOWN:
 		break;
 	}
-	newcomer_refuse(n, -EBADMSG, 0);
+	newcomer_refuse_http(n, -EBADMSG, 400, "neither HTTP nor TLS");
 	return true;
 }
 
@@ -332,7 +394,12 @@ newcomer_event(void *owner, struct adit_conn *c, unsigned events)
 	}
 	if (err == -EAGAIN)
 		return;
-	newcomer_lose(n, err);
+	if (err == -ESHUTDOWN)
+		newcomer_give_up(n, err);
+	else if (err == -EMSGSIZE)
+		newcomer_refuse_http(n, err, 400, "neither HTTP nor TLS");
+	else
+		newcomer_lose(n, err);
 }
 
 /* ---- the port ----------------------------------------------------------------------------- */
@@ -359,17 +426,20 @@ entry_accepted(void *arg, int fd)
 	if (!c)
 		return;
 	n = calloc(1, sizeof(*n));
-	if (!n) {
+	if (n)
+		n->limit = adit_timer_new(port->worker, newcomer_late, n);
+	if (!n || !n->limit) {
+		free(n);
 		adit_conn_close(c, -ENOMEM);
 		return;
 	}
+	adit_timer_set(n->limit, ADIT_MS(SNIFF_LIMIT_MS));
 	n->shared = entry_shared_get(port->shared);
 	n->conn = c;
 	n->activity.stop = newcomer_stop;
 	adit_activity_begin(&n->activity, port->shared->conf.component, port->worker);
 	adit_conn_set_component(c, port->shared->conf.component);
 	adit_conn_own(c, newcomer_event, n);
-	adit_conn_deadline(c, SNIFF_LIMIT_MS);
 	adit_conn_want(c, ADIT_READ);
 }
 

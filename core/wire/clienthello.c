@@ -16,6 +16,7 @@ enum {
 	EXTENSION_ALPN = 16,
 	EXTENSION_VERSIONS = 43,
 	NAME_TYPE_HOST = 0,
+	ALERT_WARNING = 1,
 	ALERT_FATAL = 2,
 };
 
@@ -295,8 +296,9 @@ clienthello_offers(const struct clienthello *h, const char *protocol)
 void
 clienthello_alert(enum tls_alert alert, uint8_t out[CLIENTHELLO_ALERT_LEN])
 {
+	bool closes = alert == TLS_ALERT_CLOSE_NOTIFY || alert == TLS_ALERT_USER_CANCELED;
 	const uint8_t record[CLIENTHELLO_ALERT_LEN] = {
-		RECORD_ALERT, 3, 3, 0, 2, ALERT_FATAL, (uint8_t)alert,
+		RECORD_ALERT, 3, 3, 0, 2, closes ? ALERT_WARNING : ALERT_FATAL, (uint8_t)alert,
 	};
 
 	memcpy(out, record, sizeof(record));

@@ -31,9 +31,11 @@ enum clienthello_result {
 	CLIENTHELLO_FOUND,		/* complete, name is filled */
 };
 
-enum tls_alert {			/* RFC 8446, 6.2 */
+enum tls_alert {			/* RFC 8446, 6.1 and 6.2 */
+	TLS_ALERT_CLOSE_NOTIFY = 0,
 	TLS_ALERT_DECODE_ERROR = 50,
 	TLS_ALERT_INTERNAL_ERROR = 80,
+	TLS_ALERT_USER_CANCELED = 90,
 	TLS_ALERT_UNRECOGNIZED_NAME = 112,
 };
 
@@ -54,7 +56,7 @@ enum clienthello_result clienthello_parse(const void *buf, size_t len, struct cl
 /* Whether the client offers protocol. */
 bool clienthello_offers(const struct clienthello *h, const char *protocol);
 
-/* Writes the record of a fatal alert, sent instead of a ServerHello. */
+/* Writes the record of an alert, sent instead of a ServerHello: fatal if it is one of 6.2's. */
 void clienthello_alert(enum tls_alert alert, uint8_t out[CLIENTHELLO_ALERT_LEN]);
 
 #endif

@@ -118,15 +118,20 @@ def test_an_endless_head_is_431(world: World):
     assert server.get("app.local").status == 200
 
 
-def test_what_is_neither_http_nor_tls_is_closed(world: World):
+@pytest.mark.short
+@pytest.mark.parametrize("sent, expected", [
+    (b"\x00\x01\x02\x03 not a protocol\r\n\r\n", b"HTTP/1.1 400 "),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 400 "),
+    (b"\xff" * 100000, b"HTTP/1.1 400 "),
+    (b"\r\n" * 20000, b"HTTP/1.1 400 "),
+    (b"\x01\x01\x00\x00", b"\x01\x03\x00\x00"),      # the relay's status 3: forbidden
+], ids=["zeros", "ssh", "a flood", "empty lines", "relay"])
+def test_what_is_neither_http_nor_tls_is_told_so(world: World, sent, expected):
+    """And then ended, not reset, whatever was still on its way."""
     server = publish(world, "tcp", world.site())
     with visitor.connect(server.entry) as sock:
-        sock.sendall(b"\x00\x01\x02\x03 not a protocol\r\n\r\n")
-        try:
-            answer = visitor.read_to_end(sock)
-        except ConnectionError:
-            answer = b""
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+        sock.sendall(sent)
+        assert visitor.read_to_end(sock).startswith(expected)
     assert server.get("app.local").status == 200
 
 

@@ -3,6 +3,8 @@ nobody else notices them."""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import socket
 import time
 
@@ -31,14 +33,61 @@ def ended(sock: socket.socket, within: float) -> float:
     return time.monotonic() - begin
 
 
-@pytest.mark.parametrize("sent", [b"", b"G", b"GET / HTTP/1.1\r\nHost: app", b"\x16\x03\x01\x02\x00\x01"],
-                         ids=["nothing", "a letter", "half a head", "half a ClientHello"])
-def test_visitor_that_does_not_go_on(world: World, sent):
+# What a visitor begins with; what he is told when no more comes in time, and when his end comes instead.
+TOO_SLOW, TOO_SHORT = b"HTTP/1.1 408 Request Timeout\r\n", b"HTTP/1.1 400 Bad Request\r\n"
+CANCELED = b"\x15\x03\x03\x00\x02\x01\x5a" b"\x15\x03\x03\x00\x02\x01\x00"     # user_canceled, close_notify
+BEGINNINGS = {
+    "nothing": (b"", b"", b""),
+    "empty lines": (b"\r\n\r\n", b"", b""),
+    "a letter": (b"G", TOO_SLOW, TOO_SHORT),
+    "half a head": (b"GET / HTTP/1.1\r\nHost: app", TOO_SLOW, TOO_SHORT),
+    "a head without its end": (b"GET / HTTP/1.1\r\nHost: app.local\r\nA:", TOO_SLOW, TOO_SHORT),
+    "half a ClientHello": (b"\x16\x03\x01\x02\x00\x01", CANCELED, b""),
+}
+
+
+def told(sock: socket.socket) -> bytes:
+    """All that comes, up to an end that is no reset: a reset may take what was said from who has not read it."""
+    sock.settimeout(3 * DEFAULT)
+    return visitor.read_to_end(sock)
+
+
+def test_visitors_that_do_not_go_on(world: World):
+    server = publish(world, "tcp", world.site("alpha"))
+    with contextlib.ExitStack() as stack:
+        slow = {name: stack.enter_context(visitor.connect(server.entry)) for name in BEGINNINGS}
+        begin = time.monotonic()
+        for name, sock in slow.items():
+            sock.sendall(BEGINNINGS[name][0])
+        for name, sock in slow.items():
+            answer, expected = told(sock), BEGINNINGS[name][1]
+            assert answer.startswith(expected) and bool(answer) == bool(expected), f"{name}: {answer!r}"
+        assert time.monotonic() - begin > 4, "each had his time"
+    assert server.get("app.local").text == "alpha\n"
+
+
+@pytest.mark.short
+def test_visitors_that_end_before_they_said_what_they_want(world: World):
+    server = publish(world, "tcp", world.site("alpha"))
+    for name, (sent, _, expected) in BEGINNINGS.items():
+        with visitor.connect(server.entry) as sock:
+            sock.sendall(sent)
+            sock.shutdown(socket.SHUT_WR)
+            answer = told(sock)
+            assert answer.startswith(expected) and bool(answer) == bool(expected), f"{name}: {answer!r}"
+    assert server.get("app.local").text == "alpha\n"
+
+
+@pytest.mark.short
+def test_empty_lines_before_a_request_do_not_count(world: World):
+    """RFC 9112, 2.2. Also between two requests."""
     server = publish(world, "tcp", world.site("alpha"))
     with visitor.connect(server.entry) as sock:
-        sock.sendall(sent)
-        ended(sock, DEFAULT)
-    assert server.get("app.local").text == "alpha\n"
+        for lines in (1, 20):
+            sock.sendall(b"\r\n" * lines + b"GET / HTTP/1.1\r\nHost: app.local\r\n\r\n")
+            answer = http.client.HTTPResponse(sock)
+            answer.begin()
+            assert (answer.status, answer.read()) == (200, b"alpha\n")
 
 
 def test_upload_that_stops_is_the_visitors_fault(world: World):

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,7 +29,7 @@
 
 #define A "4d21094e-b74c-4916-86c1-d9fa36ea677b"
 #define B "6a9f1d3c-0e5b-4a7d-9c28-1f3b5d7e9012"
-#define LIMIT 10000
+#define LIMIT 30000
 
 struct world {
 	struct loop		*loop;
@@ -186,16 +187,33 @@ gets(struct world *t, int fd, void *buf, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+/* The end, and no reset, which could take what was said before from him. */
 static void
-expect_closed(struct world *t, int fd)
+expect_end(struct world *t, int fd)
 {
 	char c;
-	ssize_t n = gets(t, fd, &c, 1);
 
-	assert_true(n == 0 || n == -ECONNRESET);
+	assert_int_equal(gets(t, fd, &c, 1), 0);
 	assert_int_equal(t->opens, 0);
 	assert_null(t->http);
 	close(fd);
+}
+
+static void
+expect_status(struct world *t, int fd, int status)
+{
+	char buf[1024] = "", line[32];
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = gets(t, fd, buf + len, sizeof(buf) - 1 - len)) > 0)
+		len += (size_t)n;
+	assert_int_equal(n, 0);
+	snprintf(line, sizeof(line), "HTTP/1.1 %d ", status);
+	assert_memory_equal(buf, line, strlen(line));
+	assert_non_null(strstr(buf, "\r\nConnection: close\r\n"));
+	assert_non_null(strstr(buf, "\r\n\r\n"));
+	expect_end(t, fd);
 }
 
 static void
@@ -395,6 +413,7 @@ http_goes_on_with_all_its_bytes(void **state)
 		"GET / HTTP/1.0\r\n\r\n",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+		"\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
 	};
 	struct world *t = *state;
 
@@ -422,41 +441,117 @@ garbage(void **state)
 		{ "\0\0\0\0", 4 },
 		{ "\xff\xfe\xfd", 3 },
 		{ "SSH-2.0-x\r\n", 11 },
-		{ "\1\2\0\0", 4 },	/* relay: not for visitors */
-		{ "\1\1\0\x1a\2\0\7\1", 8 },
+		{ "\r\n\r\n\0", 5 },
+		{ "\nGET / HTTP/1.1\r\n", 17 },
 		{ "\5\1\0", 3 },
 	};
 	struct world *t = *state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		expect_closed(t, visitor(t, rows[i].bytes, rows[i].len));
+		expect_status(t, visitor(t, rows[i].bytes, rows[i].len), 400);
+}
+
+/* Much of it is not read by then: the answer must arrive all the same. */
+static void
+a_flood_of_garbage(void **state)
+{
+	static const uint8_t flood[50000] = { 0xff };
+	struct world *t = *state;
+
+	expect_status(t, visitor(t, flood, sizeof(flood)), 400);
+}
+
+static void
+empty_lines_that_never_end(void **state)
+{
+	struct world *t = *state;
+	char flood[20000];
+
+	for (size_t i = 0; i < sizeof(flood); i++)
+		flood[i] = i % 2 ? '\n' : '\r';
+	expect_status(t, visitor(t, flood, sizeof(flood)), 400);
+}
+
+/* A gost that was told the wrong port hears why; that it knows a tunnel's id is no password. */
+static void
+relay_is_not_for_visitors(void **state)
+{
+	static const char visit[] = "\1\1\0\x1a\2\0\7\1";
+	struct world *t = *state;
+	char buf[8];
+
+	for (size_t len = 1; len < sizeof(visit); len++) {
+		int fd = visitor(t, visit, len);
+
+		assert_int_equal(gets(t, fd, buf, sizeof(buf)), 4);
+		assert_memory_equal(buf, "\1\3\0\0", 4);	/* status 3: forbidden */
+		expect_end(t, fd);
+	}
+}
+
+static int
+visitor_gone(struct world *t, const void *bytes, size_t len)
+{
+	int fd = visitor(t, bytes, len);
+
+	shutdown(fd, SHUT_WR);
+	return fd;
 }
 
 static void
 gone_before_it_said_what_it_wants(void **state)
 {
+	static const char *const heads[] = {
+		"G", "GET / HTTP/1.1\r\nHost: a.exam", "\r\nGET /", "PRI * HTTP/2.0\r\n",
+	};
 	struct world *t = *state;
 	uint8_t hello[512];
 	size_t len = hello_for("a.example", hello);
 
-	for (size_t cut = 0; cut < len; cut += 7) {
-		int fd = visitor(t, hello, cut);
+	for (size_t cut = 0; cut < len; cut += 7)
+		expect_end(t, visitor_gone(t, hello, cut));
+	expect_end(t, visitor_gone(t, "\r\n\r\n", 4));
+	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++)
+		expect_status(t, visitor_gone(t, heads[i], strlen(heads[i])), 400);
+}
 
-		shutdown(fd, SHUT_WR);
-		expect_closed(t, fd);
+/* Neither an error of the protocol's nor a word that TLS does not know: RFC 8446, 6.1. */
+static void
+expect_canceled(struct world *t, int fd)
+{
+	static const uint8_t words[] = { 0x15, 3, 3, 0, 2, 1, 90, 0x15, 3, 3, 0, 2, 1, 0 };
+	uint8_t buf[32];
+	size_t len = 0;
+
+	while (len < sizeof(words)) {
+		ssize_t n = gets(t, fd, buf + len, sizeof(buf) - len);
+
+		assert_true(n > 0);
+		len += (size_t)n;
 	}
+	assert_int_equal(len, sizeof(words));
+	assert_memory_equal(buf, words, sizeof(words));
+	expect_end(t, fd);
 }
 
 static void
-silence(void **state)
+slow_to_say_what_it_wants(void **state)
 {
 	struct world *t = *state;
 	uint64_t start = adit_now();
-	int mute = visitor(t, "", 0), slow = visitor(t, "G", 1);
+	uint8_t hello[512];
+	size_t len = hello_for("a.example", hello);
+	int mute = visitor(t, "", 0), empty = visitor(t, "\r\n", 2);
+	int letter = visitor(t, "G", 1), head = visitor(t, "GET / HTTP/1.1\r\nHost: a.", 24);
+	int type = visitor(t, hello, 1), half = visitor(t, hello, len / 2);
 
-	expect_closed(t, mute);
-	expect_closed(t, slow);
-	assert_in_range(adit_now() - start, ADIT_MS(4900), ADIT_MS(9000));
+	expect_end(t, mute);
+	assert_in_range(adit_now() - start, ADIT_MS(4900), ADIT_MS(LIMIT));
+	expect_end(t, empty);
+	expect_status(t, letter, 408);
+	expect_status(t, head, 408);
+	expect_canceled(t, type);
+	expect_canceled(t, half);
 }
 
 static void
@@ -556,7 +651,7 @@ a_proxy_header_is_believed_only_if_configured(void **state)
 
 	/* A head of which no more comes. */
 	shutdown(fd, SHUT_WR);
-	expect_closed(t, fd);
+	expect_status(t, fd, 400);
 	fd = visitor(t, proxy_line, sizeof(proxy_line) - 1);
 	assert_int_equal(send(fd, "\r\n", 2, 0), 2);
 	assert_true(loop_until(t->loop, has_http, t, LIMIT));
@@ -752,8 +847,11 @@ main(void)
 		TEST(a_far_side_that_does_not_answer),
 		TEST(http_goes_on_with_all_its_bytes),
 		TEST(garbage),
+		TEST(a_flood_of_garbage),
+		TEST(empty_lines_that_never_end),
+		TEST(relay_is_not_for_visitors),
 		TEST(gone_before_it_said_what_it_wants),
-		TEST(silence),
+		TEST(slow_to_say_what_it_wants),
 		TEST(more_than_a_hello_may_have),
 		TEST(a_proxy_header_says_who_it_is),
 		TEST(a_proxy_header_in_one_piece_with_the_rest),
