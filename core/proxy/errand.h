@@ -27,8 +27,8 @@ struct errand_conf {
 	const struct errand_ops		*ops;
 	void				*arg;		/* lives until over, or as long as near */
 	struct adit_handler		*handler;	/* whose chain is dialed through */
-	const struct adit_target	*to;		/* borrowed for the call; NULL: a node of the
-							 * handler's forwarder */
+	const struct adit_target	*to;		/* borrowed for the call; NULL: a node of
+							 * the handler's forwarder */
 	uint64_t			 idle;		/* as adit_pump_opts */
 };
 

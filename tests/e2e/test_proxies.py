@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -34,6 +35,26 @@ def connected(proxy: Address, target: str, head: str = "", early: bytes = b"") -
     while not answer.endswith(b"\r\n\r\n"):
         answer += sock.recv(1)
     return sock, answer
+
+
+def exactly(sock: socket.socket, n: int) -> bytes:
+    """The next n bytes, or what came before the end."""
+    got = b""
+    while len(got) < n:
+        block = sock.recv(n - len(got))
+        if not block:
+            break
+        got += block
+    return got
+
+
+def rest(sock: socket.socket) -> bytes:
+    """All that comes until the end, which may be a reset."""
+    got = b""
+    with contextlib.suppress(ConnectionResetError):
+        while block := sock.recv(1 << 16):
+            got += block
+    return got
 
 
 # ---- http -----------------------------------------------------------------------------
@@ -154,7 +175,7 @@ def test_http_proxy_passes_an_upgrade(world: World):
             head += sock.recv(1)
         assert head.startswith(b"HTTP/1.1 101 ")
         sock.sendall(b"hello")
-        assert sock.recv(5, socket.MSG_WAITALL) == b"hello"
+        assert exactly(sock, 5) == b"hello"
 
 
 def test_http_connector_says_what_the_proxy_said(world: World):
@@ -163,3 +184,73 @@ def test_http_connector_says_what_the_proxy_said(world: World):
     near = world.start("-L", f"http://{HERE}", "-F", f"http://user:wrong@{at(proxy)}")
     assert visitor.get(near.listening(), "x", f"http://{at(site.address)}/").status == 502
     near.log.wait("unauthorized")
+
+
+# ---- socks ----------------------------------------------------------------------------
+
+
+@pytest.mark.peers
+@pytest.mark.short
+@pytest.mark.parametrize("kind, user", [("socks5", "user:pass@"), ("socks5", ""), ("socks4a", ""), ("socks4", "")])
+def test_socks_proxy_serves_curl(world: World, kind: str, user: str, pair):
+    """Through one proxy and through two."""
+    site = world.site("inside")
+    far = world.start("-L", f"{kind}://{user}{HERE}", program=world.pair.server).listening()
+    near = world.start("-L", f"socks5://{HERE}", "-F", f"{kind}://{user}{at(far)}",
+                       program=world.pair.client).listening()
+    url = f"http://{at(site.address)}/"
+    asked = "socks5h" if kind == "socks5" else kind
+    assert curl("-x", f"{asked}://{user}{at(far)}", url) == ("inside\n", "200 000", 0)
+    assert curl("-x", f"socks5h://{at(near)}", url) == ("inside\n", "200 000", 0)
+    if kind != "socks4":
+        assert curl("-x", f"socks5h://{at(near)}", f"http://localhost:{site.address[1]}/")[0] == "inside\n"
+
+
+def test_socks_proxy_says_why_not(world: World):
+    dead, site = world.dead_port(), world.site("inside")
+    proxy = world.start("-L", f"socks5://{HERE}").listening()
+    locked = world.start("-L", f"socks5://user:pass@{HERE}").listening()
+    old = world.start("-L", f"socks4://user:pass@{HERE}").listening()
+    url = f"http://{at(site.address)}/"
+    assert curl("-x", f"socks5h://{at(proxy)}", f"http://{at(dead.address)}/")[2] == 97
+    assert curl("-x", f"socks5h://user:wrong@{at(locked)}", url)[2] == 97
+    assert curl("-x", f"socks5h://{at(locked)}", url)[2] == 97
+    assert curl("-x", f"socks4a://{at(old)}", url)[2] == 97, "SOCKS 4 has no password"
+    for port, code in ((dead.address[1], 5), (0, 5)):
+        with visitor.connect(proxy) as sock:
+            sock.sendall(b"\5\1\0" + b"\5\1\0\1\x7f\0\0\1" + port.to_bytes(2, "big"))
+            assert visitor.read_to_end(sock)[:5] == b"\5\0\5" + bytes([code]) + b"\0"
+    for request, code in ((b"\5\1\0\3\4a\nb \0\x50", 8), (b"\5\x55\0\1\x7f\0\0\1\0\x50", 7)):
+        with visitor.connect(proxy) as sock:
+            sock.sendall(b"\5\1\0" + request)
+            assert visitor.read_to_end(sock)[:4] == b"\5\0\5" + bytes([code])
+    for nonsense in (b"\4\1", b"\5\1\0\6\1\0", b"GET / HTTP/1.1\r\n"):
+        with visitor.connect(proxy) as sock:
+            sock.sendall(nonsense)
+            sock.shutdown(socket.SHUT_WR)
+            assert rest(sock) in (b"", b"\5\0")
+
+
+def test_socks_request_in_pieces_with_bytes_behind(world: World):
+    """Each byte alone; and what comes with the request is the target's."""
+    target = world.serve(servers.echo)
+    proxy = world.start("-L", f"socks5://user:pass@{HERE}").listening()
+    whole = (b"\5\2\0\2", b"\1\4user\4pass", b"\5\1\0\1\x7f\0\0\1" + target.address[1].to_bytes(2, "big"))
+    with visitor.connect(proxy) as sock:
+        for message, answer in zip(whole, (2, 2, 10)):
+            for i in range(len(message)):
+                sock.sendall(message[i:i + 1])
+            assert len(exactly(sock, answer)) == answer
+        sock.sendall(b"hello")
+        assert exactly(sock, 5) == b"hello"
+    with visitor.connect(proxy) as sock:
+        sock.sendall(b"".join(whole) + b"early")
+        assert exactly(sock, 14 + 5)[14:] == b"early"
+
+
+def test_slow_request_has_a_limit(world: World):
+    for url in (f"socks5://{HERE}?readTimeout=1s", f"http://{HERE}?readTimeout=1s"):
+        proxy = world.start("-L", url).listening()
+        with visitor.connect(proxy) as sock:
+            sock.sendall(b"\5" if "socks" in url else b"GET /")
+            assert b"200" not in rest(sock)
