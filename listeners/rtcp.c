@@ -4,6 +4,7 @@
  * bind again, for ever, with jittered pauses.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,12 @@
 /* A session that ends sooner was none: a server may take a bind that it cannot serve, each time. */
 #define SETTLED ADIT_SECONDS(1)
 
+/*
+ * A server that drains is left within that time, by each session at a moment of its own: clients
+ * that were told at once do not come back at once.
+ */
+#define MOVE_NS ADIT_MS(50)
+
 /* Sessions of one bind, if its connector wants several: each on another worker, while there are. */
 #define SESSIONS_MAX 16u
 
@@ -40,6 +47,7 @@ struct rtcp_listener {
 	enum adit_network	 network;
 	unsigned		 worker;	/* of the first session */
 	struct adit_client	 client;
+	atomic_bool		 bound;		/* a session was open */
 	uint64_t		 ttl, largest;	/* of rudp's options, here and below: not used */
 	int64_t			 queue, backlog;
 	struct rtcp_part	 parts[SESSIONS_MAX];
@@ -148,7 +156,8 @@ rtcp_end(struct rtcp_bind *b, int why)
 
 	if (b->mux && b->opened)
 		ending_log(&end, ADIT_LOG_INFO, "session ended");
-	b->listener->parts[b->index].bind = NULL;
+	if (b->listener->parts[b->index].bind == b)
+		b->listener->parts[b->index].bind = NULL;
 	adit_mux_close(b->mux, &(struct adit_reason){ .err = why });
 	adit_timer_free(b->retry);
 	adit_activity_end(&b->activity);
@@ -162,6 +171,21 @@ part_worker(const struct rtcp_listener *l, unsigned index, const struct adit_wor
 }
 
 static void rtcp_wake_siblings(struct rtcp_bind *b);
+static int rtcp_begin(struct rtcp_listener *l, unsigned index, struct adit_worker *w,
+		      uint64_t after);
+
+/*
+ * The server has said that it drains. Another session takes this one's place, which goes on for
+ * those who have come by it, and while the other is not there for those who come.
+ */
+static void
+rtcp_move(struct rtcp_bind *b)
+{
+	uint64_t after = adit_random_below(MOVE_NS);
+
+	if (rtcp_begin(b->listener, b->index, b->worker, after) == 0)
+		b->draining = true;
+}
 
 /*
  * The session is open. The first one says how many are wanted, each time anew: the server may be
@@ -171,6 +195,7 @@ static bool
 rtcp_opened(struct rtcp_bind *b, struct adit_mux *m)
 {
 	b->opened = adit_now();
+	atomic_store_explicit(&b->listener->bound, true, memory_order_relaxed);
 	b->siblings = adit_mux_siblings(m);
 	if (b->index == 0)
 		rtcp_wake_siblings(b);
@@ -190,6 +215,8 @@ rtcp_event(void *owner, struct adit_mux *m, unsigned events)
 	while ((c = adit_mux_accept(m)))
 		adit_accept(&b->listener->base, c);
 	if (!why->err) {
+		if (adit_mux_peer_drains(m) && !b->draining)
+			rtcp_move(b);
 		if (!(events & ADIT_OPEN) || rtcp_opened(b, m))
 			adit_mux_want(m, ADIT_READ);
 		return;
@@ -262,9 +289,9 @@ rtcp_open(struct adit_listener *l, struct adit_err *e)
 	return 0;			/* nothing to bind here */
 }
 
-/* Begins a part, on its worker. 0 or -ENOMEM. */
+/* Begins a part, on its worker, after so many ns. 0 or -ENOMEM. */
 static int
-rtcp_begin(struct rtcp_listener *l, unsigned index, struct adit_worker *w)
+rtcp_begin(struct rtcp_listener *l, unsigned index, struct adit_worker *w, uint64_t after)
 {
 	struct rtcp_bind *b = calloc(1, sizeof(*b));
 
@@ -282,7 +309,10 @@ rtcp_begin(struct rtcp_listener *l, unsigned index, struct adit_worker *w)
 	b->activity.stop = rtcp_stop_activity;
 	adit_activity_begin(&b->activity, l->base.component, w);
 	l->parts[index].bind = b;
-	rtcp_bind_now(b);
+	if (after)
+		adit_timer_set(b->retry, after);
+	else
+		rtcp_bind_now(b);
 	return 0;
 }
 
@@ -303,7 +333,7 @@ wake_arrive(struct adit_message *m, struct adit_worker *w)
 	struct rtcp_part *part = &wake->listener->parts[wake->index];
 
 	if (!part->bind && !part->stopped)
-		rtcp_begin(wake->listener, wake->index, w);
+		rtcp_begin(wake->listener, wake->index, w, 0);
 	wake_discard(m);
 }
 
@@ -332,7 +362,7 @@ rtcp_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
 {
 	struct rtcp_listener *r = rtcp_of(l);
 
-	if (adit_worker_index(w) == part_worker(r, 0, w) && rtcp_begin(r, 0, w) < 0)
+	if (adit_worker_index(w) == part_worker(r, 0, w) && rtcp_begin(r, 0, w, 0) < 0)
 		return adit_err_set(e, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -355,6 +385,15 @@ static void
 rtcp_close(struct adit_listener *l)
 {
 	(void)l;
+}
+
+static bool
+rtcp_ready(const struct adit_listener *l)
+{
+	const struct rtcp_listener *r =
+		(const void *)((const char *)l - offsetof(struct rtcp_listener, base));
+
+	return atomic_load_explicit(&r->bound, memory_order_relaxed);
 }
 
 /*
@@ -394,6 +433,7 @@ static const struct adit_opt rudp_opts[] = {
 		.close = rtcp_close, \
 		.init = rtcp_init, \
 		.network = (net), \
+		.ready = rtcp_ready, \
 	}
 
 RTCP_LISTENER(listener_rtcp, "rtcp", NULL, "tcp",

@@ -53,6 +53,12 @@ struct h1_conf {
 struct adit_mux *h1_server(struct adit_conn *lower, const struct h1_conf *conf);
 struct adit_mux *h1_client(struct adit_conn *lower, const struct h1_conf *conf);
 
+/*
+ * The next response says "Connection: close". Unlike a drain it ends no connection without a word,
+ * whose client may be sending its next request just then.
+ */
+void h1_server_last(struct adit_mux *m);
+
 /* Whether the client's connection is open and waits for a next request. */
 bool h1_client_idle(const struct adit_mux *m);
 

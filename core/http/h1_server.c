@@ -176,7 +176,7 @@ server_send_head(struct h1 *h, const struct adit_fields *f, unsigned flags)
 	struct h1_message m = {
 		.asked = h->asked, .peer_version = h->version,
 		.end = flags & ADIT_HEAD_END,
-		.keep = h->keep && !adit_mux_draining(&h->base),
+		.keep = h->keep && !h->last && !adit_mux_draining(&h->base),
 	};
 
 	if (status / 100 == 1 && status != 101)
@@ -254,6 +254,12 @@ static const struct adit_mux_ops server_ops = {
 	.free = h1_mux_free,
 	.cut = h1_mux_cut,
 };
+
+void
+h1_server_last(struct adit_mux *m)
+{
+	h1_of(m)->last = true;
+}
 
 struct adit_mux *
 h1_server(struct adit_conn *lower, const struct h1_conf *conf)

@@ -78,6 +78,7 @@ struct h1 {
 	enum h1_framing		 rx_framing, tx_framing;
 	bool			 opened;
 	bool			 keep;		/* another exchange may follow */
+	bool			 last;		/* see h1_server_last */
 	bool			 waiting;	/* a body read found nothing: lower is to tell */
 	bool			 blocked;	/* a write found no room: lower is to tell */
 	bool			 kick;		/* look at in again in the next turn */

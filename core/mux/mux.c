@@ -34,6 +34,7 @@ struct adit_mux_core {
 	void			(*on_use)(void *arg);
 	void			*on_use_arg;
 	uint64_t		 draining;	/* since when; 0: not */
+	bool			 peer_drains;
 	uint64_t		 heard, id;
 	uint64_t		 born;		/* adit_now() */
 	struct adit_traffic	 traffic;
@@ -219,6 +220,19 @@ bool
 adit_mux_draining(const struct adit_mux *m)
 {
 	return m->core->draining;
+}
+
+bool
+adit_mux_peer_drains(const struct adit_mux *m)
+{
+	return m->core->peer_drains;
+}
+
+void
+adit_mux_say_peer_drains(struct adit_mux *m)
+{
+	m->core->peer_drains = true;
+	adit_mux_ready(m, ADIT_READ);
 }
 
 bool

@@ -218,7 +218,7 @@ receive_nop(struct smux *m, uint32_t id)
 	uint32_t probe = id & ~PROBE_ANSWER;
 
 	if (id == (PROBE_DRAIN | PROBE_ANSWER)) {
-		m->drain_heard |= adit_mux_draining(&m->base);
+		m->drain_heard |= m->drain_said;
 		return 0;
 	}
 	if (!probe || m->closing || (answer && probe > m->probe))
@@ -229,7 +229,7 @@ receive_nop(struct smux *m, uint32_t id)
 	}
 	if (id == PROBE_DRAIN) {
 		m->peer_drains = true;
-		adit_mux_ready(&m->base, ADIT_READ);
+		adit_mux_say_peer_drains(&m->base);
 	}
 	return answer ? 0 : smux_send_raw(m, SMUX_NOP, id | PROBE_ANSWER);
 }
@@ -667,7 +667,10 @@ smux_drain(struct adit_mux *base)
 {
 	struct smux *m = smux_of(base);
 
-	if (m->open && m->adit && smux_send_raw(m, SMUX_NOP, PROBE_DRAIN) == 0)
+	if (m->drain_said || !m->open || !m->adit)
+		return;
+	m->drain_said = true;
+	if (smux_send_raw(m, SMUX_NOP, PROBE_DRAIN) == 0)
 		smux_want(m);
 }
 
@@ -761,6 +764,12 @@ bool
 smux_peer_drains(const struct adit_mux *m)
 {
 	return smux_of_const(m)->peer_drains;
+}
+
+void
+smux_say_drain(struct adit_mux *m)
+{
+	smux_drain(m);
 }
 
 void

@@ -81,6 +81,12 @@ bool smux_is_paused(const struct adit_mux *m);
  */
 bool smux_peer_drains(const struct adit_mux *m);
 
+/*
+ * Asks the same of the peer, once, while our side goes on to open streams. Nothing where the peer
+ * is no adit.
+ */
+void smux_say_drain(struct adit_mux *m);
+
 /* Changes conf.half_close; for writes from now on. */
 void smux_set_half_close(struct adit_mux *m, bool on);
 

@@ -93,6 +93,7 @@ struct smux {
 	bool			 closing;	/* its owner has gone; the rest is being sent */
 	bool			 adit;		/* the peer is one */
 	bool			 peer_drains;	/* it asked for no more streams */
+	bool			 drain_said;	/* we did */
 	bool			 drain_heard;	/* it has answered that we did */
 	bool			 paused;	/* lower is not read */
 	bool			 blocked;	/* lower took less than it was given */

@@ -77,6 +77,13 @@ adit_component_protocol(const struct adit_component *p)
 	return p->protocol;
 }
 
+bool
+adit_component_has_grace(const struct adit_component *p)
+{
+	return p && p->activities &&
+	       adit_now() < atomic_load_explicit(&p->activities->grace, memory_order_relaxed);
+}
+
 /* ---- activities ----------------------------------------------------------------- */
 
 void

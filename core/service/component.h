@@ -19,6 +19,7 @@ struct worker_group;
 /* The activities of one service. */
 struct activities {
 	atomic_uint		 n;			/* on all workers */
+	_Atomic uint64_t	 grace;		/* adit_component_has_grace until then */
 	struct adit_activity	*first[ADIT_WORKERS_MAX];	/* each worker's own */
 };
 

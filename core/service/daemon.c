@@ -26,15 +26,33 @@
 #define DRAIN_STEP_NS ADIT_MS(20)
 #define KILL_NS ADIT_SECONDS(2)
 
+/*
+ * What a service that was replaced waits for: first that the other one is ready, then that its
+ * clients have moved there.
+ */
+#define READY_NS ADIT_SECONDS(3)
+#define GRACE_NS ADIT_SECONDS(3)
+
+/* What was made of a configuration that is not the present one, while services of it drain. */
+struct retired {
+	struct generation	*generation;
+	unsigned		 draining;
+	TAILQ_ENTRY(retired)	 entry;
+};
+
 /* A service that a reload removed, or all of them at the stop. */
 struct draining {
 	struct service		*service;
-	uint64_t		 deadline;
-	bool			 killed;
+	struct retired		*of;		/* or NULL */
+	struct service		*next;		/* which replaces it and may not be ready yet; or
+						 * NULL */
+	uint64_t		 deadline;	/* of next; then, once asked to end, of its own */
+	bool			 asked, killed;
 	LIST_ENTRY(draining)	 entry;
 };
 
 LIST_HEAD(draining_list, draining);
+TAILQ_HEAD(retired_list, retired);
 
 struct daemon {
 	const struct daemon_conf	*conf;
@@ -46,6 +64,7 @@ struct daemon {
 	struct listen_book		*sockets;
 	struct generation		*now;
 	struct draining_list		 draining;
+	struct retired_list		 retired;	/* the oldest first */
 	bool				 stopping;
 };
 
@@ -72,21 +91,95 @@ timer_start(struct event *timer, uint64_t ns)
 /* ---- draining -------------------------------------------------------------------------- */
 
 static void
-daemon_drain(struct daemon *d, struct service *s)
+chains_stop_on(struct adit_worker *w, void *arg)
+{
+	struct generation *g = arg;
+
+	for (size_t i = 0; i < g->config->chains.n; i++)
+		if (g->chains[i])
+			chain_stop(g->chains[i], w);
+}
+
+/* Frees g; chains that keep (or NULL) has not give up their sessions before. */
+static void
+daemon_drop(struct daemon *d, struct generation *g, const struct generation *keep)
+{
+	generation_forget_chains(g, keep);
+	workers_call(d->workers, chains_stop_on, g);
+	generation_free(g, keep);
+}
+
+/*
+ * Drops the generations whose services have ended; the oldest first, since one's services may go
+ * through chains that the next one has from it.
+ */
+static void
+daemon_drop_retired(struct daemon *d)
+{
+	struct retired *r;
+
+	while ((r = TAILQ_FIRST(&d->retired)) && !r->draining) {
+		TAILQ_REMOVE(&d->retired, r, entry);
+		daemon_drop(d, r->generation, NULL);
+		free(r);
+	}
+}
+
+static void
+draining_ask(struct daemon *d, struct draining *one)
+{
+	one->asked = true;
+	one->deadline = adit_now() + d->conf->drain;
+	service_stop(one->service, d->workers);
+	service_close(one->service);
+}
+
+/* next: the service that replaces s, or NULL. of: s's generation, if that is to outlive s. */
+static void
+daemon_drain(struct daemon *d, struct service *s, struct service *next, struct retired *of)
 {
 	struct draining *one = calloc(1, sizeof(*one));
 
-	service_stop(s, d->workers);
-	service_close(s);
 	if (!one) {			/* no memory to wait with */
+		service_stop(s, d->workers);
+		service_close(s);
 		service_kill(s, d->workers);
 		service_put(s);
 		return;
 	}
 	one->service = s;
-	one->deadline = adit_now() + d->conf->drain;
+	one->of = of;
+	if (of)
+		of->draining++;
 	LIST_INSERT_HEAD(&d->draining, one, entry);
+	if (next && !service_is_ready(next)) {
+		one->next = next;
+		one->deadline = adit_now() + READY_NS;
+	} else {
+		service_set_grace(s, next ? GRACE_NS : 0);
+		draining_ask(d, one);
+	}
 	timer_start(&d->drain_timer, 0);
+}
+
+static void
+draining_free(struct draining *one)
+{
+	LIST_REMOVE(one, entry);
+	if (one->of)
+		one->of->draining--;
+	service_put(one->service);
+	free(one);
+}
+
+/* Not asked to end yet: the service that replaces it has to be ready first. */
+static void
+draining_wait(struct daemon *d, struct draining *one, uint64_t now)
+{
+	if (one->next && !service_is_ready(one->next) && now < one->deadline)
+		return;
+	service_set_grace(one->service, one->next ? GRACE_NS : 0);
+	draining_ask(d, one);
 }
 
 /* Whether it is done with. */
@@ -95,6 +188,10 @@ draining_step(struct daemon *d, struct draining *one)
 {
 	uint64_t now = adit_now();
 
+	if (!one->asked) {
+		draining_wait(d, one, now);
+		return false;
+	}
 	if (!service_active(one->service))
 		return true;
 	if (now < one->deadline) {
@@ -124,12 +221,10 @@ daemon_drain_step(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	for (one = LIST_FIRST(&d->draining); one; one = next) {
 		next = LIST_NEXT(one, entry);
-		if (!draining_step(d, one))
-			continue;
-		LIST_REMOVE(one, entry);
-		service_put(one->service);
-		free(one);
+		if (draining_step(d, one))
+			draining_free(one);
 	}
+	daemon_drop_retired(d);
 	if (!LIST_EMPTY(&d->draining))
 		timer_start(&d->drain_timer, DRAIN_STEP_NS);
 	else if (d->stopping)
@@ -172,42 +267,56 @@ daemon_start_new(struct daemon *d, struct generation *next, struct config_errors
 	return 0;
 }
 
-static void
-chains_stop_on(struct adit_worker *w, void *arg)
+/* The service of that name, or NULL. */
+static struct service *
+generation_service(const struct generation *g, const char *name)
 {
-	struct generation *g = arg;
+	ptrdiff_t i = g ? config_index_find(g->config, CONFIG_SERVICES, name) : -1;
 
-	for (size_t i = 0; i < g->config->chains.n; i++)
-		if (g->chains[i])
-			chain_stop(g->chains[i], w);
+	return i < 0 ? NULL : g->services[i];
 }
 
-/* Frees g; chains that keep (or NULL) has not give up their sessions before. */
+/* Nobody waits any more for what goes itself: at most for what comes in its place. */
 static void
-daemon_drop(struct daemon *d, struct generation *g, const struct generation *keep)
+daemon_forget_next(struct daemon *d, const struct service *s, struct service *next)
 {
-	generation_forget_chains(g, keep);
-	workers_call(d->workers, chains_stop_on, g);
-	generation_free(g, keep);
+	struct draining *one;
+
+	LIST_FOREACH(one, &d->draining, entry)
+		if (one->next == s)
+			one->next = next;
 }
 
 /*
- * Lets old go: services that next has not are drained, chains that it has not give up their
- * sessions.
+ * Lets old go: services that next has not are drained. Chains that it has not keep their sessions
+ * until those are through.
  */
 static void
 daemon_retire(struct daemon *d, struct generation *old, const struct generation *next)
 {
+	struct retired *r;
+
 	if (!old)
 		return;
+	r = calloc(1, sizeof(*r));
+	generation_forget_chains(old, next);
 	for (size_t i = 0; i < old->config->services.n; i++) {
-		struct service *s = old->services[i];
+		struct service *s = old->services[i], *other;
 
 		old->services[i] = NULL;
-		if (!generation_has(next, s))
-			daemon_drain(d, s);
+		if (generation_has(next, s))
+			continue;
+		other = generation_service(next, service_conf_of(s)->name);
+		daemon_forget_next(d, s, other);
+		daemon_drain(d, s, other, r);
 	}
-	daemon_drop(d, old, next);
+	if (!r) {			/* no memory to wait with */
+		daemon_drop(d, old, next);
+		return;
+	}
+	r->generation = old;
+	TAILQ_INSERT_TAIL(&d->retired, r, entry);
+	daemon_drop_retired(d);
 }
 
 /* 0, ADIT_ECONFIG where config is wrong, or what kept it from being opened or started. */
@@ -336,8 +445,12 @@ daemon_stop(struct daemon *d)
 	}
 	d->stopping = true;
 	adit_log(d->log, ADIT_LOG_INFO, NULL, "stopping");
+	LIST_FOREACH(one, &d->draining, entry) {	/* what replaces them goes too */
+		one->next = NULL;
+		service_set_grace(one->service, 0);
+	}
 	for (size_t i = 0; d->now && i < d->now->config->services.n; i++) {
-		daemon_drain(d, d->now->services[i]);
+		daemon_drain(d, d->now->services[i], NULL, NULL);
 		d->now->services[i] = NULL;
 	}
 	timer_start(&d->drain_timer, 0);
@@ -463,11 +576,10 @@ daemon_fini(struct daemon *d)
 	if (d->now)
 		daemon_retire(d, d->now, NULL);
 	while ((one = LIST_FIRST(&d->draining))) {
-		LIST_REMOVE(one, entry);
 		service_kill(one->service, d->workers);
-		service_put(one->service);
-		free(one);
+		draining_free(one);
 	}
+	daemon_drop_retired(d);
 	workers_stop(d->workers);
 	listen_book_free(d->sockets);
 	for (size_t i = 0; i < sizeof(d->signals) / sizeof(*d->signals); i++)
@@ -514,6 +626,7 @@ daemon_run(const struct daemon_conf *conf, struct config *config)
 	int err = -ENOMEM, status = 1;
 
 	LIST_INIT(&d.draining);
+	TAILQ_INIT(&d.retired);
 	if (errs)
 		err = daemon_start(&d, config, errs);
 	config_put(config);

@@ -475,6 +475,21 @@ service_settle(struct service *s)
 		l->ops->settle(l);
 }
 
+bool
+service_is_ready(const struct service *s)
+{
+	const struct adit_listener *l = s->listener.base;
+
+	return !l->ops->ready || l->ops->ready(l);
+}
+
+void
+service_set_grace(struct service *s, uint64_t ns)
+{
+	atomic_store_explicit(&s->activities.grace, ns ? adit_now() + ns : 0,
+			      memory_order_relaxed);
+}
+
 void
 service_stop(struct service *s, struct worker_group *workers)
 {
@@ -583,14 +598,14 @@ arrival_event(void *owner, struct adit_conn *c, unsigned events)
 
 /*
  * While draining nobody new is let in; but a stream of a session is a visitor whom we promised to
- * serve.
+ * serve, and who came to a service that was replaced has nowhere else to go.
  */
 static void
 arrival_stop(struct adit_activity *activity, int why)
 {
 	struct arrival *a = adit_container_of(activity, struct arrival, activity);
 
-	if (a->asked && !why)
+	if (!why && (a->asked || adit_component_has_grace(activity->component)))
 		return;
 	arrival_log_end(a, ADIT_EDRAINING, adit_strerror(ADIT_EDRAINING));
 	adit_conn_close(a->conn, why ? why : ADIT_EDRAINING);

@@ -75,6 +75,15 @@ int service_start(struct service *s, struct worker_group *workers, struct config
 /* Its configuration is in force, for good. After service_start. Main thread. */
 void service_settle(struct service *s);
 
+/* Whether it accepts, where that takes more than its start (a bind far away). Any thread. */
+bool service_is_ready(const struct service *s);
+
+/*
+ * For how many ns from now on adit_component_has_grace is true: before service_stop of one that
+ * another replaces. 0: it ends. Any thread.
+ */
+void service_set_grace(struct service *s, uint64_t ns);
+
 /*
  * Accepts no more, and what goes on is asked to end when it can. Main thread; may be called again
  * and again.

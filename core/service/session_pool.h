@@ -25,7 +25,7 @@ void session_pool_free(struct session_pool *p);
 struct adit_conn *session_pool_dial(struct session_pool *p, const struct adit_dial *req,
 				    struct adit_err *e);
 
-/* Lets go of that worker's sessions: their streams end, and no more are made. On w. */
+/* As a dialer's stop: that worker's sessions end, and no more are made. On w. */
 void session_pool_stop(struct session_pool *p, struct adit_worker *w);
 
 #endif

@@ -120,6 +120,13 @@ bound_leave(struct bound *b)
 	b->drain = NULL;
 }
 
+bool
+bound_stays(struct bound *b)
+{
+	return b->number && adit_component_has_grace(b->activity.component) &&
+	       !tunnels_say_leaving(tunnels_of(b->worker), b->number);
+}
+
 static void
 bound_drop_kept(void *arg)
 {

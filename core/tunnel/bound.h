@@ -78,6 +78,12 @@ void bound_doubt(struct bound *b);
 void bound_leave(struct bound *b);
 
 /*
+ * Whether it has to stay though its service drains: that was replaced a moment ago, its client was
+ * told, and the tunnel's visitors have nobody else yet.
+ */
+bool bound_stays(struct bound *b);
+
+/*
  * No new visitors, and the streams that only wait for some are let go: again and again, as requests
  * end.
  */

@@ -141,6 +141,8 @@ newcomer_stop(struct adit_activity *a, int why)
 {
 	struct newcomer *n = adit_container_of(a, struct newcomer, activity);
 
+	if (!why && adit_component_has_grace(a->component))
+		return;
 	/* Nobody has been asked for anything yet: a draining service need not wait for it. */
 	newcomer_log_end(n, why ? why : ADIT_EDRAINING, NULL, "stopped", 0);
 	adit_conn_close(n->conn, why);

@@ -144,6 +144,8 @@ later_event(void *owner, struct adit_mux *lower, unsigned events)
 		if (ready_put(&l->ready, c))
 			adit_mux_ready(&l->base, ADIT_READ);
 	adit_mux_hear(&l->base, adit_mux_heard(lower));
+	if (adit_mux_peer_drains(lower) && !adit_mux_peer_drains(&l->base))
+		adit_mux_say_peer_drains(&l->base);
 	if (why->err) {
 		adit_mux_want(lower, 0);
 		adit_mux_fail(&l->base, why);

@@ -77,6 +77,7 @@ bind_message(void *arg, const struct native_msg *m)
 			bind_answered(b, m);
 	} else if (m->type == NATIVE_DRAIN && session) {
 		adit_mux_drain(session);	/* nothing new in it: the next bind makes another */
+		adit_mux_say_peer_drains(&b->base);
 	}
 }
 

@@ -56,6 +56,8 @@ native_ask_stop(struct adit_activity *a, int why)
 {
 	struct native_ask *r = adit_container_of(a, struct native_ask, base.activity);
 
+	if (!why && adit_component_has_grace(a->component))
+		return;
 	native_refuse(r->base.conn, why ? why : ADIT_EDRAINING, NULL);
 	native_ask_free(r);
 }

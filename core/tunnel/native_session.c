@@ -121,17 +121,20 @@ session_message(void *arg, const struct native_msg *m)
 }
 
 /*
- * The client is told; what is open goes on, and with the last visitor the bind ends. It does not
- * have to wait for the client's word: only we open streams.
+ * The client is told; what is open goes on, and with the last visitor the bind ends, but not before
+ * the client had a chance to come to who replaces us. It does not have to wait for the client's
+ * word: only we open streams.
  */
 static void
 session_stop(struct adit_activity *a, int why)
 {
 	struct native_session *s = adit_container_of(a, struct native_session, bound.activity);
 
+	native_control_drain(&s->control);
+	if (!why && bound_stays(&s->bound))
+		return;
 	if (s->bound.number)
 		bound_drain(&s->bound);
-	native_control_drain(&s->control);
 	if (why || !s->visitors.n)
 		session_end(s, &(struct adit_reason){ .err = why });
 }

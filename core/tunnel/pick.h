@@ -18,7 +18,7 @@
 
 #define TUNNEL_ATTEMPTS 3u
 
-/* A session as all workers see it. Immutable, but for the last three, which its worker sets. */
+/* A session as all workers see it. Immutable, but for the last four, which its worker sets. */
 struct tunnel_member {
 	uint64_t		number;
 	unsigned		worker;		/* its index */
@@ -30,6 +30,7 @@ struct tunnel_member {
 	_Atomic uint64_t	doubted;	/* adit_now() when it ceased to be usable last */
 	_Atomic uint64_t	heard;	/* as adit_mux_heard; UINT64_MAX: unknown;
 					 * MUX_FAILED: over, and about to leave */
+	atomic_bool		leaving;	/* once another has come (tunnels_say_leaving) */
 };
 
 /* What was tried for one open and is not to be tried again. Zero it before use. */

@@ -76,6 +76,8 @@ bind_session_event(void *owner, struct adit_mux *session, unsigned events)
 	adit_mux_hear(&b->base, adit_mux_heard(session));
 	while ((c = adit_mux_accept(session)))
 		heads_add(&b->heads, relay_conn(c, NULL, HEAD_MS, relay_stream_head, NULL));
+	if (adit_mux_peer_drains(session) && !adit_mux_peer_drains(&b->base))
+		adit_mux_say_peer_drains(&b->base);
 	if (reason->err) {
 		adit_mux_want(session, 0);
 		adit_mux_fail(&b->base, reason);

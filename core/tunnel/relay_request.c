@@ -57,6 +57,8 @@ relay_ask_stop(struct adit_activity *a, int why)
 {
 	struct relay_ask *r = adit_container_of(a, struct relay_ask, base.activity);
 
+	if (!why && adit_component_has_grace(a->component))
+		return;
 	relay_ask_lose(r, why ? why : ADIT_EDRAINING, adit_strerror(ADIT_EDRAINING));
 }
 

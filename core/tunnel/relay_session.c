@@ -133,6 +133,10 @@ session_stop(struct adit_activity *a, int why)
 {
 	struct relay_session *s = adit_container_of(a, struct relay_session, bound.activity);
 
+	if (!why && smux_peer_is_adit(s->mux) && bound_stays(&s->bound)) {
+		smux_say_drain(s->mux);
+		return;
+	}
 	if (s->bound.number)
 		bound_drain(&s->bound);
 	adit_mux_drain(s->mux);

@@ -531,6 +531,26 @@ tunnels_follow(struct tunnel_worker *part, uint64_t number, struct adit_mux *m)
 	mux_follow(m, &s->follower);
 }
 
+bool
+tunnels_say_leaving(struct tunnel_worker *part, uint64_t number)
+{
+	struct tunnel_session *s = tunnels_session(part, number);
+	const struct tunnel_member *const *members;
+	unsigned n;
+
+	if (!s)
+		return true;
+	/* Others who go are perhaps about to say so, too. */
+	if (!atomic_exchange_explicit(&s->entry->member.leaving, true, memory_order_relaxed))
+		return false;
+	members = tunnels_find(part, s->entry->name, &n);
+	for (unsigned i = 0; i < n; i++)
+		if (members[i]->network == s->entry->member.network &&
+		    !atomic_load_explicit(&members[i]->leaving, memory_order_relaxed))
+			return true;
+	return false;
+}
+
 void
 adit_tunnel_set_usable(struct adit_worker *w, uint64_t number, bool usable)
 {

@@ -53,6 +53,12 @@ const struct tunnel_member *const *tunnels_find(const struct tunnel_worker *t, c
  */
 void tunnels_follow(struct tunnel_worker *t, uint64_t number, struct adit_mux *m);
 
+/*
+ * The session goes as soon as there is another one. Returns whether there is: one of its network
+ * that does not go itself; not yet when asked for the first time. Same worker.
+ */
+bool tunnels_say_leaving(struct tunnel_worker *t, uint64_t number);
+
 /* The session of this worker with that number, or NULL. */
 struct tunnel_session *tunnels_session(const struct tunnel_worker *t, uint64_t number);
 

@@ -466,6 +466,10 @@ visit_stop(struct adit_activity *a, int why)
 {
 	struct http_visit *v = adit_container_of(a, struct http_visit, activity);
 
+	if (!why && adit_component_has_grace(a->component)) {
+		h1_server_last(v->front);
+		return;
+	}
 	adit_mux_drain(v->front);
 	if (!why && v->request)
 		return;

@@ -119,6 +119,12 @@ void adit_mux_drain(struct adit_mux *m);
 bool adit_mux_draining(const struct adit_mux *m);	/* adit_mux_drain was called */
 
 /*
+ * Whether the peer has said that it drains: what is open goes on, and who needs a session makes
+ * another one now. Becomes true with an ADIT_READ.
+ */
+bool adit_mux_peer_drains(const struct adit_mux *m);
+
+/*
  * Whether m, which drains, can be closed without a loss: nothing is open, and what the peer may
  * have opened before it heard of the drain has come (at the latest after 3 s). To be asked again
  * from time to time: it is no event.
@@ -169,6 +175,7 @@ void adit_mux_unready(struct adit_mux *m, unsigned events);	/* nothing to accept
 /* Latches the end (err < 0; the first stays; text is copied) and wakes the owner. */
 void adit_mux_fail(struct adit_mux *m, const struct adit_reason *why);
 
+void adit_mux_say_peer_drains(struct adit_mux *m);	/* adit_mux_peer_drains; wakes the owner */
 void adit_mux_hear(struct adit_mux *m, uint64_t now);	/* the peer is alive: adit_mux_heard */
 void adit_mux_count(struct adit_mux *m, int change);	/* of adit_mux_streams */
 void adit_mux_moved(struct adit_mux *m, uint64_t in, uint64_t out);	/* of adit_mux_traffic */

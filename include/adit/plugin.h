@@ -116,6 +116,13 @@ struct adit_activity {
 void adit_activity_begin(struct adit_activity *a, struct adit_component *p, struct adit_worker *w);
 void adit_activity_end(struct adit_activity *a);
 
+/*
+ * Whether p's service drains because another one of its name has just taken its place: who is told
+ * finds that one, so for these seconds nobody need be sent away who is not through, or was not told
+ * yet. Any thread.
+ */
+bool adit_component_has_grace(const struct adit_component *p);
+
 /* ---- where to ------------------------------------------------------------------ */
 
 enum adit_network { ADIT_TCP, ADIT_UDP, ADIT_UNIX };
@@ -246,6 +253,11 @@ struct adit_listener_ops {
 	 * thread.
 	 */
 	void	(*settle)(struct adit_listener *l);
+	/*
+	 * Whether it accepts by now, where that takes more than start: what it replaces at a reload
+	 * goes on until then, for some seconds. NULL: yes. Any thread.
+	 */
+	bool	(*ready)(const struct adit_listener *l);
 };
 
 struct adit_listener {				/* first member of every instance */
@@ -336,7 +348,10 @@ struct adit_dialer_ops {
 	/* optional, as for listeners */
 	int	(*init)(struct adit_dialer *d, struct adit_err *e);
 	void	(*fini)(struct adit_dialer *d);
-	/* What it keeps on that worker (sessions) is let go, for good; its conns go on. */
+	/*
+	 * What it keeps on that worker (sessions) is let go, for good: no service dials by it any
+	 * more. Conns that are streams of such a session end with it.
+	 */
 	void	(*stop)(struct adit_dialer *d, struct adit_worker *w);
 };
 
