@@ -27,16 +27,21 @@ struct quic_listener {
 	struct quic_params	 params;
 	struct tls_source	*tls;		/* owned */
 	uint8_t			 secret[SECRET_LEN];
-	struct listen_set	*sockets;
-	struct quic_group	*group;		/* made with the first endpoint's start */
+	struct listen_set	*sockets;	/* as long as sessions come in by them */
+	struct quic_group	*group;		/* of all listeners of these sockets; referenced */
 	struct quic_port	*ports[ADIT_WORKERS_MAX];	/* each worker's own */
 };
 
-/* One worker's endpoint. */
+/*
+ * A listener on one worker. Its endpoint is that of all listeners of these sockets: after a reload
+ * the next one takes what comes in, while what came in before stays with this one.
+ */
 struct quic_port {
+	struct adit_activity	 activity;	/* once stopped, while handshakes are under way */
 	struct quic_listener	*listener;
 	struct adit_component	*component;	/* referenced: the endpoint may outlive it */
 	struct quic_endpoint	*endpoint;
+	struct quic_server	*server;	/* until nothing more can come to it */
 	unsigned		 sessions;
 	bool			 stopped;
 };
@@ -64,16 +69,35 @@ quic_of(struct adit_listener *l)
 
 /* ---- sessions ---------------------------------------------------------------------------- */
 
-/* The endpoint goes when it accepts no more and its last session has ended. */
+/* It goes when it gets nothing more and its last session has ended, the endpoint with the last. */
 static void
 port_settle(struct quic_port *p)
 {
-	if (!p->stopped || p->sessions)
+	if (!p->stopped || p->sessions || p->server)
 		return;
-	quic_group_leave(p->listener->group, p->endpoint);
-	quic_endpoint_close(p->endpoint, NULL);
+	if (quic_group_leave(p->listener->group, p->endpoint))
+		quic_endpoint_close(p->endpoint, NULL);
 	adit_component_put(p->component);
 	free(p);
+}
+
+static void
+port_over(void *arg)
+{
+	struct quic_port *p = arg;
+
+	p->server = NULL;
+	adit_activity_end(&p->activity);
+	port_settle(p);
+}
+
+static void
+port_stop(struct adit_activity *a, int why)
+{
+	struct quic_port *p = adit_container_of(a, struct quic_port, activity);
+
+	if (why && quic_server_stop(p->server, true))
+		port_over(p);
 }
 
 /* Of what came no further than its handshake this is the only line. */
@@ -143,6 +167,8 @@ session_stop(struct adit_activity *a, int why)
 {
 	struct quic_session *s = adit_container_of(a, struct quic_session, activity);
 
+	if (!why && adit_mux_streams(s->mux) && adit_component_has_grace(s->port->component))
+		return;
 	adit_mux_drain(s->mux);
 	if (why || !adit_mux_streams(s->mux))
 		session_end(s, why);
@@ -208,60 +234,100 @@ quic_fini(struct adit_listener *l)
 
 	tls_source_free(q->tls);
 	quic_group_put(q->group);
+	if (q->sockets)
+		listen_put(l->component->sockets, q->sockets);
 	explicit_bzero(q->secret, sizeof(q->secret));
+}
+
+static void
+group_gone(void *group)
+{
+	quic_group_put(group);
 }
 
 static int
 quic_open(struct adit_listener *l, struct adit_err *e)
 {
 	struct quic_listener *q = quic_of(l);
+	void **group;
 
 	q->sockets = listen_get_for(l->component->sockets, adit_component_name(l->component),
 				    l->addr, LISTEN_UDP, e);
 	if (!q->sockets)
 		return e->code;
-	q->group = quic_group_new(listen_count(q->sockets), 0);
-	return q->group ? 0 : adit_err_set(e, -ENOMEM, "out of memory");
+	group = listen_slot(q->sockets, group_gone);
+	if (!*group)
+		*group = quic_group_new(listen_count(q->sockets), 0);
+	if (!*group)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	q->group = quic_group_get(*group);
+	return 0;
+}
+
+/* The endpoint of that worker's socket, for the first who listens there. */
+static struct quic_endpoint *
+quic_endpoint(struct quic_listener *q, struct adit_worker *w, struct adit_err *e)
+{
+	const struct udp_conf udp = { .reuseport = true };
+	const struct udp_steer steer = {
+		.offset = QUIC_WORKER_BYTE, .offset_if_set = QUIC_WORKER_BYTE_LONG,
+		.sockets = adit_worker_count(w),
+	};
+	const struct quic_conf conf = {
+		.forward = quic_group_forward, .forward_arg = q->group,
+		.trouble = quic_group_trouble,
+	};
+	int fd = fcntl(listen_fd(q->sockets, adit_worker_index(w)), F_DUPFD_CLOEXEC, 0);
+	struct adit_packet_conn *packet;
+
+	if (fd < 0) {
+		adit_err_set(e, -EMFILE, "%s", adit_strerror(-EMFILE));
+		return NULL;
+	}
+	packet = udp_adopt(w, fd, &udp, e);
+	if (packet && adit_worker_index(w) == 0)
+		udp_steer_by_byte(packet, &steer);
+	return packet ? quic_endpoint_new(packet, &conf, e) : NULL;
 }
 
 static int
 quic_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
 {
 	struct quic_listener *q = quic_of(l);
-	const struct udp_conf udp = { .reuseport = true };
-	const struct udp_steer steer = {
-		.offset = QUIC_WORKER_BYTE, .offset_if_set = QUIC_WORKER_BYTE_LONG,
-		.sockets = adit_worker_count(w),
-	};
 	struct quic_port *port = calloc(1, sizeof(*port));
-	struct quic_conf conf = {
+	const struct quic_conf conf = {
 		.secret = q->secret, .secret_len = sizeof(q->secret),
-		.accept = port_accepted, .failed = port_failed, .arg = port, .params = q->params,
-		.forward = quic_group_forward, .forward_arg = q->group,
-		.trouble = quic_group_trouble,
+		.accept = port_accepted, .failed = port_failed, .over = port_over, .arg = port,
+		.params = q->params,
 	};
-	struct adit_packet_conn *packet;
-	int fd;
 
 	if (!port)
 		return adit_err_set(e, -ENOMEM, "out of memory");
-	fd = fcntl(listen_fd(q->sockets, adit_worker_index(w)), F_DUPFD_CLOEXEC, 0);
-	packet = fd < 0 ? NULL : udp_adopt(w, fd, &udp, e);
-	if (packet && adit_worker_index(w) == 0)
-		udp_steer_by_byte(packet, &steer);
-	port->endpoint = packet ? quic_endpoint_new(packet, &conf, e) : NULL;
+	port->endpoint = quic_group_endpoint(q->group, w);
+	if (!port->endpoint)
+		port->endpoint = quic_endpoint(q, w, e);
 	if (!port->endpoint) {
 		free(port);
-		return e->code ? e->code : adit_err_set(e, -EMFILE, "%s", adit_strerror(-EMFILE));
+		return e->code;
 	}
+	quic_group_join(q->group, port->endpoint);
 	port->listener = q;
 	port->component = l->component;
 	adit_component_get(l->component);
-	quic_group_join(q->group, port->endpoint);
+	port->server = quic_endpoint_serve(port->endpoint, &conf, e);
+	if (!port->server) {
+		port->stopped = true;
+		port_settle(port);
+		return e->code;
+	}
 	q->ports[adit_worker_index(w)] = port;
 	return 0;
 }
 
+/*
+ * Who takes over lets the handshakes that are under way come to their end. Else nobody waits for
+ * them: they may be nobody's.
+ */
 static void
 quic_stop(struct adit_listener *l, struct adit_worker *w)
 {
@@ -271,18 +337,20 @@ quic_stop(struct adit_listener *l, struct adit_worker *w)
 	if (!port)
 		return;
 	q->ports[adit_worker_index(w)] = NULL;
-	quic_endpoint_drain(port->endpoint);
 	port->stopped = true;
-	port_settle(port);
+	if (quic_server_stop(port->server, !adit_component_has_grace(l->component))) {
+		port_over(port);
+		return;
+	}
+	port->activity.stop = port_stop;
+	adit_activity_begin(&port->activity, port->component, w);
 }
 
+/* What came in by the sockets goes on by them: they go with the listener. */
 static void
 quic_close(struct adit_listener *l)
 {
-	struct quic_listener *q = quic_of(l);
-
-	listen_put(l->component->sockets, q->sockets);
-	q->sockets = NULL;
+	(void)l;
 }
 
 static const struct adit_addr *

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,11 +35,14 @@ struct listen_set {
 	struct adit_addr	 local;
 	struct unix_file	 file;		/* of LISTEN_UNIX */
 	bool			 shared;	/* was found again; the main thread's */
+	void			*slot;		/* of those who use it: see listen_slot */
+	void			(*slot_fini)(void *shared);
 	unsigned		 n;
 	int			 fds[];
 };
 
 struct listen_book {
+	pthread_mutex_t			 lock;		/* of the sets' list and references */
 	unsigned			 workers;
 	LIST_HEAD(, listen_set)		 sets;
 };
@@ -48,8 +52,10 @@ listen_book_new(unsigned workers)
 {
 	struct listen_book *b = calloc(1, sizeof(*b));
 
-	if (b)
-		b->workers = workers;
+	if (!b)
+		return NULL;
+	b->workers = workers;
+	pthread_mutex_init(&b->lock, NULL);
 	return b;
 }
 
@@ -61,6 +67,8 @@ set_free(struct listen_set *s)
 	for (unsigned i = 0; i < s->n; i++)
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
+	if (s->slot_fini)
+		s->slot_fini(s->slot);
 	free(s->addr);
 	free(s->owner);
 	free(s);
@@ -77,6 +85,7 @@ listen_book_free(struct listen_book *b)
 		LIST_REMOVE(s, entry);
 		set_free(s);
 	}
+	pthread_mutex_destroy(&b->lock);
 	free(b);
 }
 
@@ -186,21 +195,34 @@ set_resolve(struct listen_set *s, const char *host, uint16_t port, struct adit_e
 }
 
 /*
- * owner NULL: anybody's, of a port that was asked for; else that owner's, of a port of the kernel's
- * choice.
+ * Counted. owner NULL: anybody's, of a port that was asked for; else that owner's, of a port of the
+ * kernel's choice.
  */
 static struct listen_set *
-set_find(const struct listen_book *b, const char *owner, const char *addr, unsigned flags)
+set_find(struct listen_book *b, const char *owner, const char *addr, unsigned flags)
 {
 	struct listen_set *s;
 
+	pthread_mutex_lock(&b->lock);
 	LIST_FOREACH(s, &b->sets, entry)
 		if (!((s->flags ^ flags) & SOCKET_KIND) && strcmp(s->addr, addr) == 0 &&
-		    !owner == !s->owner && (!owner || strcmp(s->owner, owner) == 0)) {
-			s->shared = true;
-			return s;
-		}
-	return NULL;
+		    !owner == !s->owner && (!owner || strcmp(s->owner, owner) == 0))
+			break;
+	if (s) {
+		s->refs++;
+		s->shared = true;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return s;
+}
+
+static struct listen_set *
+set_enlist(struct listen_book *b, struct listen_set *s)
+{
+	pthread_mutex_lock(&b->lock);
+	LIST_INSERT_HEAD(&b->sets, s, entry);
+	pthread_mutex_unlock(&b->lock);
+	return s;
 }
 
 static struct listen_set *
@@ -242,10 +264,8 @@ listen_get_for(struct listen_book *b, const char *owner, const char *addr, unsig
 		owner = NULL;
 	if (port || owner)	/* else each asks for a port of its own */
 		s = set_find(b, owner, addr, flags);
-	if (s) {
-		s->refs++;
+	if (s)
 		return s;
-	}
 	s = set_new(owner, addr, flags, b->workers);
 	if (!s) {
 		adit_err_set(e, -ENOMEM, "out of memory");
@@ -256,14 +276,29 @@ listen_get_for(struct listen_book *b, const char *owner, const char *addr, unsig
 		set_free(s);
 		return NULL;
 	}
-	LIST_INSERT_HEAD(&b->sets, s, entry);
-	return s;
+	return set_enlist(b, s);
 }
 
 struct listen_set *
 listen_get(struct listen_book *b, const char *addr, unsigned flags, struct adit_err *e)
 {
 	return listen_get_for(b, NULL, addr, flags, e);
+}
+
+void
+listen_put(struct listen_book *b, struct listen_set *s)
+{
+	bool last;
+
+	if (!s)
+		return;
+	pthread_mutex_lock(&b->lock);
+	last = --s->refs == 0;
+	if (last)
+		LIST_REMOVE(s, entry);
+	pthread_mutex_unlock(&b->lock);
+	if (last)
+		set_free(s);
 }
 
 /* One socket: all workers wait for it, and the first that comes accepts. */
@@ -290,9 +325,9 @@ listen_get_unix(struct listen_book *b, const char *path, unsigned mode, struct a
 	if (s) {
 		if (unix_check(path, &s->file, e) < 0) {
 			adit_err_context(e, "listen unix");
+			listen_put(b, s);
 			return NULL;
 		}
-		s->refs++;
 		return s;
 	}
 	s = set_new(NULL, path, LISTEN_UNIX, b->workers);
@@ -305,18 +340,14 @@ listen_get_unix(struct listen_book *b, const char *path, unsigned mode, struct a
 		set_free(s);
 		return NULL;
 	}
-	LIST_INSERT_HEAD(&b->sets, s, entry);
-	return s;
+	return set_enlist(b, s);
 }
 
-void
-listen_put(struct listen_book *b, struct listen_set *s)
+void **
+listen_slot(struct listen_set *s, void (*fini)(void *shared))
 {
-	(void)b;
-	if (!s || --s->refs)
-		return;
-	LIST_REMOVE(s, entry);
-	set_free(s);
+	s->slot_fini = fini;
+	return &s->slot;
 }
 
 int

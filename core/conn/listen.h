@@ -1,7 +1,7 @@
 /*
  * Listening sockets that outlive a reload. A set is one address with a SO_REUSEPORT socket for each
  * worker; it is found again by that address, so a service that was configured anew takes over the
- * sockets, and with them the connections that wait in them. Main thread, but for listen_accept.
+ * sockets, and with them the connections that wait in them. Main thread, but for acceptors.
  */
 #ifndef ADIT_CORE_LISTEN_H
 #define ADIT_CORE_LISTEN_H
@@ -36,7 +36,13 @@ struct listen_set *listen_get(struct listen_book *b, const char *addr, unsigned 
  */
 struct listen_set *listen_get_for(struct listen_book *b, const char *owner, const char *addr,
 				  unsigned flags, struct adit_err *e);
-void listen_put(struct listen_book *b, struct listen_set *s);
+void listen_put(struct listen_book *b, struct listen_set *s);	/* any thread */
+
+/*
+ * What those who share the set have beside its sockets: a place for it, NULL at first. fini(*slot)
+ * is run with the set's end. Main thread.
+ */
+void **listen_slot(struct listen_set *s, void (*fini)(void *shared));
 
 /*
  * The set of a Unix socket at path (see unix_listen), whose file goes with it; mode: of the file,

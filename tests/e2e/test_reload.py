@@ -12,6 +12,7 @@ import pytest
 from harness import visitor
 from harness.daemon import Address, Daemon
 from harness.load import Load
+from harness.site import Site
 from harness.waiting import until
 from harness.world import REGISTERED, TRANSPORTS, Tunnel, World, at, reachable, tunnel_id
 
@@ -245,6 +246,52 @@ def test_many_reloads_under_load(world: World):
     assert client.log.count(REGISTERED) == 1
 
 
+class Crowd:
+    """Visitors of all kinds, from now on; what they got is alpha's page, each time, and a download goes on."""
+
+    def __init__(self, world: World, entry: Address, site: Site) -> None:
+        self.loads = [Load(entry, "app.local", 2, keep=keep) for keep in (False, True)]
+        self.site = site
+        self.visitor = world.keep(visitor.Visitor(entry))
+        self.download = self.visitor.start("app.local", "/gate")
+        assert self.download.read(6) == b"first\n"
+
+    def goes_on(self, requests: int = 30) -> None:
+        """Waits until each kind of visitor has asked so many times more."""
+        for load in self.loads:
+            wanted = load.count("alpha\n") + requests
+            until(lambda: load.count("alpha\n") >= wanted or len(load.outcomes) > 1, "visitors are served")
+
+    def end(self) -> None:
+        self.site.gate.set()
+        assert self.download.read() == b"last\n"
+        for load in self.loads:
+            assert set(load.stop()) == {"alpha\n"}, load.outcomes
+
+
+@pytest.mark.short
+@pytest.mark.threads
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_changed_service_costs_no_request(world: World, transport):
+    """Three in a row: each time another service takes over the ports, and the client moves there."""
+    def config(seconds: int) -> str:
+        return server_config(transport, rules).replace(
+            "ingress: rules\n", f"ingress: rules\n      readTimeout: {seconds}s\n")
+    rules, site = {"app.local": tunnel_id()}, world.site("alpha")
+    daemon = world.start("-drain", "60s", config=config(10), name="server")
+    server = Tunnel(daemon, daemon.listening("main"), daemon.entrypoint("main"))
+    client = world.client(transport, server.clients, rules["app.local"], site.address)
+    crowd = Crowd(world, server.entry, site)
+    for number in range(3):
+        crowd.goes_on()
+        mark = reload(world, daemon, config(11 + number))
+        daemon.log.wait("^config reloaded", since=mark)
+    before = client.log.count(REGISTERED)
+    until(lambda: client.log.count(REGISTERED) > before or before > 2, "the client has moved")
+    crowd.goes_on()
+    crowd.end()
+
+
 def test_client_reloads_too(world: World):
     """A client whose target changes serves the new one; a client with a bad file stays as it was."""
     def config(target: Address) -> str:
@@ -278,7 +325,7 @@ chains:
         world.write("client.yaml", text)
         client.send(signal.SIGHUP)
         client.log.wait(lambda e: e.level == "error" or e.msg.startswith("config reloaded"), since=mark)
-        assert reachable(server, "app.local").text == expected
+        until(lambda: reachable(server, "app.local").text == expected, "the target is the new one")
 
 
 def test_a_password_file_is_read_again(world: World):

@@ -39,8 +39,8 @@ quic_session_make_id(struct quic_session *s, ngtcp2_cid *cid, uint8_t *token)
 
 	cid->datalen = QUIC_CID_LEN;
 	quic_cid_make(cid->data, adit_worker_index(ep->worker), ep->conf.generation);
-	if (ngtcp2_crypto_generate_stateless_reset_token(token, ep->reset_key,
-	                                                 sizeof(ep->reset_key), cid))
+	if (ngtcp2_crypto_generate_stateless_reset_token(token, ep->keys.reset,
+	                                                 sizeof(ep->keys.reset), cid))
 		return -EIO;
 	return quic_session_add_id(s, cid->data, cid->datalen);
 }

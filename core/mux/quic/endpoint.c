@@ -166,7 +166,8 @@ endpoint_announce(struct quic_endpoint *ep)
 		s->fresh = false;
 		s->announced = true;
 		ep->stats.accepted++;
-		ep->conf.accept(ep->conf.arg, &s->base);
+		s->taker->conf.accept(s->taker->conf.arg, &s->base);
+		quic_server_settle(s);
 	}
 }
 
@@ -178,6 +179,8 @@ endpoint_turn(struct io *io, unsigned events)
 	(void)events;
 	io->ready = 0;
 	endpoint_announce(ep);
+	if (!io->closed)
+		quic_servers_reap(ep);
 	if (!io->closed)
 		endpoint_flush(ep);
 }
@@ -426,8 +429,8 @@ endpoint_free(struct io *io)
 	quic_cids_fini(&ep->cids);
 	free(ep->rx);
 	free(ep->tx.buf);
-	gnutls_memset(ep->reset_key, 0, sizeof(ep->reset_key));
-	gnutls_memset(ep->token_key, 0, sizeof(ep->token_key));
+	quic_servers_free(ep);
+	gnutls_memset(&ep->keys, 0, sizeof(ep->keys));
 	free(ep);
 }
 
@@ -451,12 +454,12 @@ endpoint_defaults(struct quic_conf *c)
 static int
 endpoint_init(struct quic_endpoint *ep, const struct quic_conf *conf, struct adit_err *e)
 {
-	int err = quic_keys(ep, conf->secret, conf->secret_len);
+	int err = quic_keys_derive(&ep->keys, NULL, 0);
 
 	if (err < 0)
-		return adit_err_set(e, err, "the secret for resets and tokens: at least 16 bytes");
-	if (conf->accept && !conf->params.n_alpn)
-		return adit_err_set(e, -EINVAL, "a QUIC listener needs an application protocol");
+		return adit_err_set(e, err, "no random bytes");
+	if (conf->accept && !quic_endpoint_serve(ep, conf, e))
+		return e->code;
 	ep->rx = malloc((size_t)QUIC_RECV_BATCH * RECV_SIZE);
 	ep->tx.buf = malloc(QUIC_SEND_BUFFER);
 	ep->linger = adit_timer_new(ep->worker, endpoint_linger_out, ep);
@@ -480,6 +483,7 @@ quic_endpoint_new(struct adit_packet_conn *packet, const struct quic_conf *conf,
 	ep->conf = *conf;
 	endpoint_defaults(&ep->conf);
 	io_init(&ep->io, ep->worker, endpoint_turn, endpoint_free);
+	TAILQ_INIT(&ep->servers);
 	TAILQ_INIT(&ep->sessions);
 	TAILQ_INIT(&ep->dirty);
 	TAILQ_INIT(&ep->fresh);
@@ -499,12 +503,6 @@ quic_endpoint_new(struct adit_packet_conn *packet, const struct quic_conf *conf,
 	adit_packet_own(packet, endpoint_on_packets, ep);
 	adit_packet_want(packet, ADIT_READ);
 	return ep;
-}
-
-void
-quic_endpoint_drain(struct quic_endpoint *ep)
-{
-	ep->draining = true;
 }
 
 void

@@ -8,7 +8,8 @@
 
 struct member {
 	_Atomic(struct adit_worker *)	 worker;	/* NULL: nobody is there */
-	struct quic_endpoint		*ep;		/* of that worker, and touched by it only */
+	struct quic_endpoint		*ep;		/* touched by that worker only, as is: */
+	unsigned			 users;
 	atomic_uint			 under_way;
 };
 
@@ -40,6 +41,13 @@ quic_group_new(unsigned workers, unsigned generation)
 	return g;
 }
 
+struct quic_group *
+quic_group_get(struct quic_group *g)
+{
+	atomic_fetch_add(&g->refs, 1);
+	return g;
+}
+
 void
 quic_group_put(struct quic_group *g)
 {
@@ -54,16 +62,26 @@ quic_group_join(struct quic_group *g, struct quic_endpoint *ep)
 	struct member *m = &g->members[adit_worker_index(w)];
 
 	m->ep = ep;
+	m->users++;
 	atomic_store(&m->worker, w);
 }
 
-void
+bool
 quic_group_leave(struct quic_group *g, struct quic_endpoint *ep)
 {
 	struct member *m = &g->members[adit_worker_index(quic_endpoint_worker(ep))];
 
+	if (--m->users)
+		return false;
 	atomic_store(&m->worker, NULL);
 	m->ep = NULL;
+	return true;
+}
+
+struct quic_endpoint *
+quic_group_endpoint(const struct quic_group *g, const struct adit_worker *w)
+{
+	return g->members[adit_worker_index(w)].ep;
 }
 
 static void

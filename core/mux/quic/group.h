@@ -1,6 +1,7 @@
 /*
- * The endpoints of one listener, one per worker: hands each datagram that came to the wrong one to
- * its owner, by mailbox and once, and tells all of them what one was told about a peer.
+ * The endpoints of one set of sockets, one per worker: hands each datagram that came to the wrong
+ * one to its owner, by mailbox and once, and tells all of them what one was told about a peer. Its
+ * users are the listeners of that address: more than one while those before a reload still drain.
  */
 #ifndef ADIT_CORE_QUIC_GROUP_H
 #define ADIT_CORE_QUIC_GROUP_H
@@ -18,9 +19,18 @@ struct quic_group *quic_group_new(unsigned workers, unsigned generation);
  */
 void quic_group_put(struct quic_group *g);
 
-/* The endpoint of the calling worker, which leaves before it is closed. */
+/* Another reference. Any thread. */
+struct quic_group *quic_group_get(struct quic_group *g);
+
+/* The endpoint of w, the calling worker, or NULL. */
+struct quic_endpoint *quic_group_endpoint(const struct quic_group *g, const struct adit_worker *w);
+
+/*
+ * Somebody uses the endpoint of the calling worker: the first makes it known to the others. leave:
+ * whether that was the last, who closes it.
+ */
 void quic_group_join(struct quic_group *g, struct quic_endpoint *ep);
-void quic_group_leave(struct quic_group *g, struct quic_endpoint *ep);
+bool quic_group_leave(struct quic_group *g, struct quic_endpoint *ep);
 
 /*
  * For conf.forward, with the group as forward_arg. At most 256 are under way to a worker; more are

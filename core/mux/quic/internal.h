@@ -2,6 +2,7 @@
  * What the files of the QUIC module share.
  *
  * endpoint.c	one packet_conn: receiving, whose a datagram is, batches out, life
+ * server.c	who takes what comes in
  * stateless.c	what is answered without a session: version negotiation, Retry, resets, refusals
  * session.c	one connection as a mux: life and end	callbacks.c	what ngtcp2 tells it
  * transmit.c	what a session sends in one turn
@@ -100,12 +101,27 @@ struct quic_tx {
 	bool			 blocked;
 };
 
+/* Of stateless resets and of Retry tokens. */
+struct quic_keys {
+	uint8_t			 reset[32], token[32];
+};
+
+struct quic_server {
+	TAILQ_ENTRY(quic_server) entry;		/* in the endpoint's servers */
+	struct quic_endpoint	*ep;
+	struct quic_conf	 conf;		/* accept, failed, over, arg, params */
+	struct quic_keys	 keys;
+	unsigned		 under_way;	/* sessions that it has not got yet */
+	bool			 stopped;
+};
+
 struct quic_endpoint {
 	struct io		 io;		/* its turn: announce, flush */
 	struct adit_worker	*worker;
 	struct adit_packet_conn	*packet;	/* owned */
 	struct quic_conf	 conf;		/* defaults filled in; secret not kept */
-	uint8_t			 reset_key[32], token_key[32];
+	struct quic_keys	 keys;		/* the newest server's */
+	TAILQ_HEAD(, quic_server) servers;	/* the newest first; the stopped ones last */
 	struct quic_cids	 cids;
 	struct quic_sessions	 sessions;	/* those that were dialled first */
 	struct quic_sessions	 dirty, fresh;
@@ -120,7 +136,7 @@ struct quic_endpoint {
 	struct adit_timer	*linger;
 	struct network_watch	 network;
 	struct quic_stats	 stats;
-	bool			 draining;
+	bool			 serves;	/* it was to, once: what comes in gets an answer */
 };
 
 enum quic_state {
@@ -132,6 +148,7 @@ enum quic_state {
 struct quic_session {
 	struct adit_mux		 base;
 	struct quic_endpoint	*ep;		/* NULL once its ids have gone too */
+	struct quic_server	*taker;		/* one that came in: until it has it */
 	enum quic_state		 state;
 	bool			 server;
 	bool			 dirty, fresh;	/* in the endpoint's lists */
@@ -240,8 +257,23 @@ struct quic_datagram {
 int quic_stateless(struct quic_endpoint *ep, const struct quic_datagram *d,
                    const ngtcp2_version_cid *vc, struct quic_initial *out, uint64_t now);
 
-/* Derives the endpoint's keys. 0 or a failure. */
-int quic_keys(struct quic_endpoint *ep, const uint8_t *secret, size_t len);
+/* Derives keys; without a secret they are random. 0 or a failure. */
+int quic_keys_derive(struct quic_keys *keys, const uint8_t *secret, size_t len);
+
+/* ---- server.c ---- */
+
+/* Who gets what comes in now, or NULL: nobody any more. */
+struct quic_server *quic_server_current(const struct quic_endpoint *ep);
+
+/* A session begins to come in, and has been taken, or never will be. */
+void quic_server_expect(struct quic_server *server, struct quic_session *s);
+void quic_server_settle(struct quic_session *s);
+
+/* Lets those go that were stopped and have nothing under way; ep may be closed by it. */
+void quic_servers_reap(struct quic_endpoint *ep);
+
+/* Of an endpoint without sessions. */
+void quic_servers_free(struct quic_endpoint *ep);
 
 /* ---- session.c ---- */
 

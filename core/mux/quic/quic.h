@@ -108,7 +108,7 @@ struct quic_conf {
 
 	/*
 	 * A server's: a session whose handshake is done, now the caller's. NULL: the endpoint only
-	 * dials. params are those of accepted sessions.
+	 * dials, until quic_endpoint_serve. params are those of accepted sessions.
 	 */
 	void			(*accept)(void *arg, struct adit_mux *m);
 	void			*arg;
@@ -119,6 +119,9 @@ struct quic_conf {
 	 * it is not the caller's, and may have come from a forged address.
 	 */
 	void			(*failed)(void *arg, const struct adit_mux *m);
+
+	/* optional, of who was stopped: nothing more will come to it. From the loop. */
+	void			(*over)(void *arg);
 
 	/* optional: a datagram whose connection id names another worker or generation. Copies what
 	 * it keeps. Returns false: not taken, answered here. */
@@ -164,6 +167,27 @@ void quic_endpoint_close(struct quic_endpoint *ep, const struct adit_reason *why
 
 /* No new sessions are accepted; those there are go on. */
 void quic_endpoint_drain(struct quic_endpoint *ep);
+
+/*
+ * Who takes the sessions that come in. An endpoint that outlives a change of the configuration has
+ * several: the newest that was not stopped gets what begins, each what began with it.
+ */
+struct quic_server;
+
+/*
+ * From now on what comes in is conf's: its accept, failed, over, arg, params and secret; the rest
+ * is the endpoint's own. NULL with e filled: it is whose it was. The endpoint's, which may be
+ * closed without stopping it.
+ */
+struct quic_server *quic_endpoint_serve(struct quic_endpoint *ep, const struct quic_conf *conf,
+					struct adit_err *e);
+
+/*
+ * What comes in is again the one's before, or is refused. Handshakes under way come to their end,
+ * or end at once (cut). True: nothing was under way, and s is gone; false: conf.over comes then. To
+ * be called again to cut. Not from conf's callbacks.
+ */
+bool quic_server_stop(struct quic_server *s, bool cut);
 
 const struct adit_addr *quic_endpoint_local(const struct quic_endpoint *ep);
 struct adit_worker *quic_endpoint_worker(const struct quic_endpoint *ep);

@@ -127,8 +127,9 @@ quic_session_end(struct quic_session *s, const struct adit_reason *why, const ng
 	quic_tls_close(s);
 	adit_timer_set(s->timer, linger < LINGER_MAX ? linger : LINGER_MAX);
 	adit_mux_fail(&s->base, &end);
-	if (!s->announced && s->ep->conf.failed)
-		s->ep->conf.failed(s->ep->conf.arg, &s->base);
+	if (s->taker && s->taker->conf.failed)
+		s->taker->conf.failed(s->taker->conf.arg, &s->base);
+	quic_server_settle(s);
 }
 
 /* What the peer said in its CONNECTION_CLOSE. */
@@ -663,6 +664,7 @@ session_discard(struct quic_session *s)
 {
 	s->state = QUIC_ENDED;
 	s->announced = false;
+	quic_server_settle(s);
 	quic_session_uncount(s);
 	ngtcp2_conn_del(s->conn);
 	s->conn = NULL;
@@ -686,13 +688,15 @@ session_began(struct quic_session *s, const ngtcp2_path *path)
 struct quic_session *
 quic_session_accept(struct quic_endpoint *ep, const struct quic_initial *in, uint64_t now)
 {
-	struct quic_session *s = session_new(ep, &ep->conf.params, true, now);
+	struct quic_server *server = quic_server_current(ep);
+	struct quic_session *s = session_new(ep, &server->conf.params, true, now);
 	ngtcp2_transport_params t;
 	ngtcp2_settings set;
 	ngtcp2_cid scid;
 
 	if (!s)
 		return NULL;
+	quic_server_expect(server, s);
 	s->source = in->source;
 	s->counted = true;
 	ep->stats.handshakes++;

@@ -11,7 +11,7 @@
 #define SHORT_PACKET 0x40
 
 int
-quic_keys(struct quic_endpoint *ep, const uint8_t *secret, size_t len)
+quic_keys_derive(struct quic_keys *keys, const uint8_t *secret, size_t len)
 {
 	const gnutls_datum_t reset = { (unsigned char *)(uintptr_t) "adit quic reset", 15 },
 			     token = { (unsigned char *)(uintptr_t) "adit quic token", 15 };
@@ -30,11 +30,11 @@ quic_keys(struct quic_endpoint *ep, const uint8_t *secret, size_t len)
 	err = gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &key, &salt, prk);
 	key = (gnutls_datum_t){ prk, sizeof(prk) };
 	if (!err)
-		err = gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &key, &reset, ep->reset_key,
-					 sizeof(ep->reset_key));
+		err = gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &key, &reset, keys->reset,
+					 sizeof(keys->reset));
 	if (!err)
-		err = gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &key, &token, ep->token_key,
-					 sizeof(ep->token_key));
+		err = gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &key, &token, keys->token,
+					 sizeof(keys->token));
 	gnutls_memset(random, 0, sizeof(random));
 	gnutls_memset(prk, 0, sizeof(prk));
 	return err ? -EIO : 0;
@@ -101,8 +101,8 @@ stateless_reset(struct quic_endpoint *ep, const struct quic_datagram *d,
 		len = 42 + adit_random_below((uint32_t)spread);
 	}
 	ngtcp2_cid_init(&cid, vc->dcid, vc->dcidlen);
-	if (ngtcp2_crypto_generate_stateless_reset_token(token, ep->reset_key,
-	                                                 sizeof(ep->reset_key), &cid))
+	if (ngtcp2_crypto_generate_stateless_reset_token(token, ep->keys.reset,
+	                                                 sizeof(ep->keys.reset), &cid))
 		return;
 	to = quic_tx_room(ep, len);
 	if (!to || gnutls_rnd(GNUTLS_RND_NONCE, random, sizeof(random)) < 0)
@@ -157,7 +157,7 @@ stateless_retry(struct quic_endpoint *ep, const struct quic_path *path, const ng
 		return;
 	quic_cid_make(scid.data, adit_worker_index(ep->worker), ep->conf.generation);
 	n = ngtcp2_crypto_generate_retry_token2(
-		token, ep->token_key, sizeof(ep->token_key), hd->version, path->path.remote.addr,
+		token, ep->keys.token, sizeof(ep->keys.token), hd->version, path->path.remote.addr,
 		path->path.remote.addrlen, &scid, &hd->dcid, stateless_wall());
 	if (n < 0)
 		return;
@@ -191,8 +191,8 @@ stateless_token(struct quic_endpoint *ep, const struct quic_datagram *d, struct 
 	in->odcid = hd->dcid;
 	if (!hd->tokenlen || hd->token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2)
 		return 0;
-	if (ngtcp2_crypto_verify_retry_token2(&in->odcid, hd->token, hd->tokenlen, ep->token_key,
-	                                      sizeof(ep->token_key), hd->version, remote->addr,
+	if (ngtcp2_crypto_verify_retry_token2(&in->odcid, hd->token, hd->tokenlen, ep->keys.token,
+	                                      sizeof(ep->keys.token), hd->version, remote->addr,
 	                                      remote->addrlen, &hd->dcid, RETRY_LIFE,
 	                                      stateless_wall()))
 		return -EINVAL;
@@ -212,7 +212,7 @@ stateless_initial(struct quic_endpoint *ep, const struct quic_datagram *d, struc
 		stateless_refuse(ep, d, &in->hd, NGTCP2_INVALID_TOKEN, now);
 		return 1;
 	}
-	if (ep->draining || st->sessions >= c->sessions_max ||
+	if (!quic_server_current(ep) || st->sessions >= c->sessions_max ||
 	    memory_is_short(worker_memory(ep->worker))) {
 		stateless_refuse(ep, d, &in->hd, NGTCP2_CONNECTION_REFUSED, now);
 		return 1;
@@ -251,7 +251,7 @@ quic_stateless(struct quic_endpoint *ep, const struct quic_datagram *d,
 		stateless_reset(ep, d, vc, now);
 	if (!is_long)
 		return 1;
-	if (!ep->conf.accept || !vc->version)	/* version negotiation is not answered */
+	if (!ep->serves || !vc->version)	/* version negotiation is not answered */
 		ep->stats.dropped++;
 	else if (!stateless_speaks(ep, vc->version))
 		stateless_versions(ep, d, vc, now);

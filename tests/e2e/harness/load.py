@@ -6,7 +6,7 @@ import collections
 import threading
 import time
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Optional
 
 from . import visitor
 from .daemon import Address
@@ -34,11 +34,12 @@ def at_once(n: int, work: Callable[[int], None], limit: float = 120) -> None:
 
 
 class Load:
-    """Visitors that ask for one page again and again until stop(), each time on a new connection."""
+    """Visitors that ask for one page again and again until stop(), each time on a new connection, or (keep)
+    on the same one until they are told that it ends."""
 
-    def __init__(self, entry: Address, host: str, visitors: int = 4) -> None:
+    def __init__(self, entry: Address, host: str, visitors: int = 4, keep: bool = False) -> None:
         self.outcomes: collections.Counter[str] = collections.Counter()
-        self._entry, self._host = entry, host
+        self._entry, self._host, self._keep = entry, host, keep
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._visit, daemon=True) for _ in range(visitors)]
@@ -46,15 +47,23 @@ class Load:
             thread.start()
 
     def _visit(self) -> None:
+        kept: Optional[visitor.Visitor] = None
         while not self._stop.is_set():
             try:
-                answer = visitor.get(self._entry, self._host)
+                kept = kept or visitor.Visitor(self._entry)
+                answer = kept.get(self._host)
                 outcome = answer.text if answer.status == 200 else str(answer.status)
+                goes_on = self._keep and answer.headers.get("Connection") != "close"
             except (OSError, visitor.http.client.HTTPException):
-                outcome = "cut"
+                outcome, goes_on = "cut", False
                 self._stop.wait(0.01)
+            if kept and not goes_on:
+                kept.close()
+                kept = None
             with self._lock:
                 self.outcomes[outcome] += 1
+        if kept:
+            kept.close()
 
     def count(self, outcome: str) -> int:
         with self._lock:
