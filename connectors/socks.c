@@ -8,6 +8,7 @@
 
 #include <adit/plugin.h>
 
+#include "core/conn/framed.h"
 #include "core/conn/opening.h"
 #include "core/proxy/inbox.h"
 #include "core/wire/socks.h"
@@ -48,6 +49,8 @@ struct socks_asking {
 	int			(*begin)(struct socks_asking *a);	/* once lower is open */
 	socks_step		*step;		/* what is awaited; NULL: nothing, it agreed */
 	struct socks_request	 request;
+	struct wire_addr	 to;
+	bool			 datagrams;
 	struct inbox		 in;
 };
 
@@ -205,7 +208,7 @@ socks4_begin(struct socks_asking *a)
 	return len < 0 ? (int)len : inbox_answer(a->lower, out, (size_t)len);
 }
 
-/* ---- the way to an answer ---------------------------------------------------------------------- */
+/* ---- the way to an answer ---------------------------------------------------------------- */
 
 static void
 asking_fail(struct socks_asking *a, int err)
@@ -228,9 +231,14 @@ asking_agreed(struct socks_asking *a)
 	}
 	adit_conn_own(lower, NULL, NULL);
 	adit_conn_want(lower, 0);
-	free(a);
 	adit_conn_deadline(c, 0);
-	opening_set(c, lower);
+	if (a->datagrams)
+		lower = framed_conn_to(lower, &a->to);
+	free(a);
+	if (lower)
+		opening_set(c, lower);
+	else
+		opening_fail(c, -ENOMEM);
 }
 
 static void
@@ -261,7 +269,7 @@ static int
 asking_check(const struct socks_connector *n, bool v4, const struct adit_target *to,
 	     struct wire_addr *addr)
 {
-	if (to->network != ADIT_TCP)
+	if (to->network == ADIT_UNIX || (to->network == ADIT_UDP && v4))
 		return -ENOTSUP;
 	if (wire_addr_parse(to->host, strlen(to->host), addr) < 0)
 		return -EINVAL;
@@ -313,7 +321,12 @@ socks_connect(struct adit_connector *base, struct adit_conn *lower, const struct
 		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	a->request = (struct socks_request){ .code = SOCKS_CONNECT, .addr = addr };
+	a->to = addr;
+	a->datagrams = to->network == ADIT_UDP;
+	if (a->datagrams)	/* of an association, which has no target of its own */
+		a->request.code = SOCKS_UDP_TUNNEL;
+	else
+		a->request = (struct socks_request){ .code = SOCKS_CONNECT, .addr = addr };
 	a->begin = v4 ? socks4_begin : socks5_begin;
 	return a->conn;
 }

@@ -11,9 +11,12 @@ struct socks_handler {
 	struct adit_handler	base;
 	struct socks_conf	socks;
 	bool			notls;
+	char			*public_address;
 };
 
 #define AT(f) offsetof(struct socks_handler, f)
+static const char *const public_aliases[] = { "publicAddr", NULL };
+
 static const struct adit_opt socks_opts[] = {
 	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(socks.read_timeout),
 	  .def = "15s", .help = "limit for a client's request" },
@@ -21,6 +24,11 @@ static const struct adit_opt socks_opts[] = {
 	  .help = "ends a connection that is silent for so long; 0: never" },
 	{ .name = "notls", .type = ADIT_OPT_BOOL, .offset = AT(notls),
 	  .help = "accepted for gost's sake; its TLS inside SOCKS is never used" },
+	{ .name = "udp", .type = ADIT_OPT_BOOL, .offset = AT(socks.udp),
+	  .help = "allow UDP: UDP ASSOCIATE, and gost's UDP in the connection" },
+	{ .name = "socks.publicAddr", .aliases = public_aliases, .type = ADIT_OPT_STRING,
+	  .offset = AT(public_address),
+	  .help = "IP address that clients are told to send UDP to; else the one they came to" },
 	ADIT_OPT_END,
 };
 
@@ -39,9 +47,12 @@ socks_handle(struct adit_handler *h, struct adit_conn *c)
 static int
 socks_init(struct adit_handler *h, struct adit_err *e)
 {
-	struct socks_conf *conf = &socks_of(h)->socks;
+	struct socks_handler *s = socks_of(h);
+	struct socks_conf *conf = &s->socks;
 
-	(void)e;
+	if (s->public_address && adit_addr_parse(s->public_address, 0, &conf->address) < 0)
+		return adit_err_set(e, ADIT_ECONFIG, "socks.publicAddr: not an IP address: %s",
+				    s->public_address);
 	conf->handler = h;
 	conf->v4 = strncmp(h->ops->base.name, "socks4", 6) == 0;
 	conf->v5 = !conf->v4;

@@ -1,12 +1,13 @@
 #include "core/conn/framed.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "core/conn/conn.h"
 #include "core/runtime/queue.h"
 #include "core/wire/dgram.h"
 
-#define FRAME_MAX (DGRAM_HEADER_LEN + DGRAM_MAX)
+#define FRAME_MAX (UDPTUN_HEADER_MAX + DGRAM_MAX)
 #define IN_CAP	  (FRAME_MAX + 16384)	/* the longest, and what one read brings beside it */
 #define OUT_CAP	  (FRAME_MAX + 65536)	/* the longest always fits a queue half full */
 #define FLUSH_AT  32768			/* bytes that are not kept until the turn's end */
@@ -16,6 +17,7 @@ struct framed {
 	struct adit_conn	 base;
 	struct adit_conn	*lower;		/* owned; NULL once closed */
 	struct queue		 in, out;
+	struct wire_addr	*to;		/* owned; NULL: frames are lengths alone */
 	bool			 open;
 };
 
@@ -67,25 +69,43 @@ framed_fill(struct framed *f)
 	return n == -EAGAIN ? -EAGAIN : framed_failure(f, (int)n);
 }
 
+/*
+ * The frame at the front, as far as it is there: its header's length (0: more is needed to tell, or
+ * -EBADMSG) and its payload's.
+ */
+static ssize_t
+framed_head(const struct framed *f, size_t *payload)
+{
+	uint8_t head[UDPTUN_HEADER_MAX];
+	size_t n = queue_copy(&f->in, 0, head, sizeof(head));
+	struct wire_addr from;
+
+	if (f->to)
+		return udptun_decode_header(head, n, payload, &from, NULL);
+	*payload = dgram_need(head, n) - DGRAM_HEADER_LEN;
+	return n < DGRAM_HEADER_LEN ? 0 : DGRAM_HEADER_LEN;
+}
+
 static ssize_t
 framed_read(struct adit_conn *c, void *buf, size_t len)
 {
 	struct framed *f = framed_of(c);
-	uint8_t head[DGRAM_HEADER_LEN];
 	size_t size, n;
 
 	for (;;) {
+		ssize_t head = framed_head(f, &size);
 		int err;
 
-		size = dgram_need(head, queue_copy(&f->in, 0, head, sizeof(head)));
-		if (f->in.len >= size)
+		if (head < 0)
+			return head;
+		if (head && f->in.len >= (size_t)head + size) {
+			queue_drop(&f->in, (size_t)head);
 			break;
+		}
 		err = framed_fill(f);
 		if (err)
 			return err;
 	}
-	size -= sizeof(head);
-	queue_drop(&f->in, sizeof(head));
 	n = queue_take(&f->in, buf, size < len ? size : len);
 	queue_drop(&f->in, size - n);
 	return (ssize_t)n;
@@ -109,17 +129,23 @@ framed_flush(struct framed *f)
 	return 0;
 }
 
-/* Whole, or -EAGAIN. Without memory it is lost, as anywhere on the way. */
+/*
+ * Whole, or -EAGAIN. Without memory it is lost, as anywhere on the way; so is what its framing has
+ * no words for.
+ */
 static int
 framed_queue(struct framed *f, const struct iovec *iov, int n, size_t len)
 {
 	size_t before = f->out.len;
-	uint8_t head[DGRAM_HEADER_LEN];
+	uint8_t head[UDPTUN_HEADER_MAX];
+	ssize_t head_len = f->to ? udptun_encode_header(len, f->to, head) :
+				   dgram_encode_header(len, head);
 
-	dgram_encode_header(len, head);
-	if (queue_room(&f->out) < sizeof(head) + len)
+	if (head_len < 0)
+		return 0;
+	if (queue_room(&f->out) < (size_t)head_len + len)
 		return -EAGAIN;
-	if (queue_add(&f->out, head, sizeof(head)) == sizeof(head) &&
+	if (queue_add(&f->out, head, (size_t)head_len) == (size_t)head_len &&
 	    queue_addv(&f->out, iov, n) == len)
 		return 0;
 	queue_truncate(&f->out, before);
@@ -219,6 +245,7 @@ framed_free(struct adit_conn *c)
 
 	queue_fini(&f->in);
 	queue_fini(&f->out);
+	free(f->to);
 }
 
 static struct adit_mux *
@@ -272,4 +299,22 @@ framed_conn(struct adit_conn *lower)
 	else
 		adit_conn_want(lower, ADIT_OPEN);
 	return &f->base;
+}
+
+struct adit_conn *
+framed_conn_to(struct adit_conn *lower, const struct wire_addr *to)
+{
+	struct adit_conn *c = framed_conn(lower);
+	struct framed *f;
+
+	if (!c)
+		return NULL;
+	f = framed_of(c);
+	f->to = malloc(sizeof(*to));
+	if (!f->to) {
+		adit_conn_close(c, -ENOMEM);
+		return NULL;
+	}
+	*f->to = *to;
+	return c;
 }

@@ -13,10 +13,18 @@
 
 #include <adit/conn.h>
 
+struct wire_addr;
+
 /*
  * An ADIT_CONN_DGRAM conn over lower, which it owns, also on failure (NULL: out of memory; lower
  * NULL is such a failure too). lower may still be opening: it opens with it.
  */
 struct adit_conn *framed_conn(struct adit_conn *lower);
+
+/*
+ * The same in the second framing, udp-tun, with one far side: what is written goes to to, and what
+ * comes is taken from whomever it is. An empty datagram cannot be said there, and is lost.
+ */
+struct adit_conn *framed_conn_to(struct adit_conn *lower, const struct wire_addr *to);
 
 #endif

@@ -7,7 +7,11 @@
 #include "core/conn/ending.h"
 #include "core/proxy/errand.h"
 #include "core/proxy/inbox.h"
+#include "core/proxy/socks_udp.h"
+#include "core/proxy/udptun.h"
 #include "core/wire/socks.h"
+
+#define UDP_TTL_NS ADIT_SECONDS(60)	/* of the flow to a target that says nothing */
 
 struct socks_visit;
 
@@ -210,6 +214,50 @@ socks5_deny(struct socks_visit *v, int err)
 	return -1;
 }
 
+/* The port is the one that he will send from, where he knows it (RFC 1928, 4). */
+static int
+socks5_associate(struct socks_visit *v, const struct socks_request *q)
+{
+	const struct socks_udp_conf conf = {
+		.handler = v->conf->handler, .address = &v->conf->address,
+		.client_port = q->addr.port, .ttl = UDP_TTL_NS,
+	};
+	struct adit_conn *c = v->conn;
+	int err;
+
+	if (!v->conf->udp)
+		return socks5_deny(v, ADIT_EFORBIDDEN);
+	adit_conn_deadline(c, 0);
+	err = socks_udp_serve(c, &conf);
+	if (err)
+		return socks5_deny(v, err);
+	socks_free(v);
+	return -1;
+}
+
+static int
+socks5_tunnel_udp(struct socks_visit *v, const struct socks_request *q)
+{
+	const struct udptun_conf conf = { .handler = v->conf->handler, .ttl = UDP_TTL_NS };
+	const struct wire_addr bound = inbox_addr(adit_conn_local(v->conn));
+	struct adit_conn *c;
+	int err;
+
+	if (q->addr.port)
+		return socks5_deny(v, ADIT_EUNSUPPORTED);
+	if (!v->conf->udp)
+		return socks5_deny(v, ADIT_EFORBIDDEN);
+	err = socks5_reply(v->conn, 0, &bound);
+	if (err) {
+		socks_lose(v, err, NULL);
+		return -1;
+	}
+	c = socks_release(v);
+	if (c)
+		udptun_serve(c, &conf);
+	return -1;
+}
+
 static int
 socks5_serve(struct socks_visit *v, const struct socks_request *q)
 {
@@ -222,6 +270,10 @@ socks5_serve(struct socks_visit *v, const struct socks_request *q)
 			return socks5_deny(v, -EINVAL);
 		socks_connect(v, &to, &socks5_ops);
 		return -1;
+	case SOCKS_UDP_ASSOCIATE:
+		return socks5_associate(v, q);
+	case SOCKS_UDP_TUNNEL:
+		return socks5_tunnel_udp(v, q);
 	default:
 		return socks5_deny(v, ADIT_EUNSUPPORTED);
 	}
@@ -357,7 +409,7 @@ socks4_read_request(struct socks_visit *v)
 	return -1;
 }
 
-/* ---- a client's connection -------------------------------------------------------------------- */
+/* ---- a client's connection ---------------------------------------------------------------- */
 
 static int
 socks_read_version(struct socks_visit *v)

@@ -36,22 +36,33 @@ dgram_encode_header(size_t len, uint8_t out[DGRAM_HEADER_LEN])
 }
 
 ssize_t
-udptun_decode(const void *buf, size_t len, struct dgram *d, const char **why)
+udptun_decode_header(const void *buf, size_t len, size_t *payload, struct wire_addr *addr,
+		     const char **why)
 {
 	struct wire_reader r = { .p = buf, .left = len };
 	int ret;
 
-	d->len = wire_get16(&r);
+	*payload = wire_get16(&r);
 	wire_get8(&r);
 	if (r.bad)
 		return 0;
-	ret = wire_addr_read(&r, &d->addr);
+	ret = wire_addr_read(&r, addr);
 	if (ret == -EAGAIN)
 		return 0;
 	if (ret)
 		return wire_malformed(why, "udp-tun address of unknown type or with a NUL");
-	d->payload = wire_take(&r, d->len);
-	return d->payload ? (ssize_t)(len - r.left) : 0;
+	return (ssize_t)(len - r.left);
+}
+
+ssize_t
+udptun_decode(const void *buf, size_t len, struct dgram *d, const char **why)
+{
+	ssize_t n = udptun_decode_header(buf, len, &d->len, &d->addr, why);
+
+	if (n <= 0 || len - (size_t)n < d->len)
+		return n < 0 ? n : 0;
+	d->payload = (const uint8_t *)buf + n;
+	return n + (ssize_t)d->len;
 }
 
 ssize_t

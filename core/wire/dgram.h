@@ -51,6 +51,14 @@ ssize_t dgram_encode_header(size_t len, uint8_t out[DGRAM_HEADER_LEN]);
 ssize_t udptun_decode(const void *buf, size_t len, struct dgram *d, const char **why);
 
 /*
+ * Decodes the header of the udp-tun frame at the beginning of buf alone: its payload has *payload
+ * bytes. Returns the header's length, 0 if it is not all there yet (UDPTUN_HEADER_MAX bytes always
+ * are enough), or -EBADMSG as above.
+ */
+ssize_t udptun_decode_header(const void *buf, size_t len, size_t *payload, struct wire_addr *addr,
+			     const char **why);
+
+/*
  * Writes the header of a datagram of len bytes to or from addr. Returns its length, -EMSGSIZE if
  * len is 0 or above DGRAM_MAX, -EINVAL if addr has no type.
  */

@@ -102,8 +102,8 @@ ssize_t socks4_decode_request(const void *buf, size_t len, struct socks_request 
 			      const char **why);
 
 /*
- * Returns the length, or -EINVAL: a user of more than 255 bytes, an address that is neither IPv4 nor
- * a name.
+ * Returns the length, or -EINVAL: a user of more than 255 bytes, an address that is neither IPv4
+ * nor a name.
  */
 ssize_t socks4_encode_request(const struct socks_request *r, const char *user,
 			      uint8_t out[SOCKS4_REQUEST_MAX]);

@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from harness import servers, visitor
+from harness import datagrams, servers, visitor
 from harness.daemon import Address
-from harness.waiting import PATIENCE
+from harness.waiting import PATIENCE, until
 from harness.world import World, at
 
 HERE = "127.0.0.1:0"
@@ -254,3 +254,98 @@ def test_slow_request_has_a_limit(world: World):
         with visitor.connect(proxy) as sock:
             sock.sendall(b"\5" if "socks" in url else b"GET /")
             assert b"200" not in rest(sock)
+
+
+# ---- udp by socks ---------------------------------------------------------------------
+
+
+class Association:
+    """A client's UDP ASSOCIATE: the connection, and the socket he sends from."""
+
+    def __init__(self, proxy: Address, port: int = 0) -> None:
+        self.control = visitor.connect(proxy)
+        self.control.sendall(b"\5\1\0\5\3\0\1\0\0\0\0" + port.to_bytes(2, "big"))
+        answer = exactly(self.control, 12)
+        assert answer[:6] == b"\5\0\5\0\0\1", answer
+        self.relay = (socket.inet_ntoa(answer[6:10]), int.from_bytes(answer[10:], "big"))
+        self.sock = datagrams.udp_socket(("127.0.0.1", 0))
+        self.sock.settimeout(0.5)
+
+    def ask(self, target: bytes, asked: bytes, answer: bytes) -> None:
+        """Until the answer comes, as from target."""
+        def attempt() -> bool:
+            self.sock.sendto(b"\0\0\0" + target + asked, self.relay)
+            with contextlib.suppress(socket.timeout):
+                return self.sock.recv(1 << 16) == b"\0\0\0" + target + answer
+            return False
+        until(attempt, f"an answer to {asked[:20]!r}")
+
+    def close(self) -> None:
+        self.control.close()
+        self.sock.close()
+
+
+def wire(address: Address, name: str = "") -> bytes:
+    port = address[1].to_bytes(2, "big")
+    if name:
+        return b"\3" + bytes([len(name)]) + name.encode() + port
+    return b"\1" + socket.inet_aton(address[0]) + port
+
+
+@pytest.mark.peers
+@pytest.mark.short
+@pytest.mark.parametrize("chain", [False, True])
+def test_socks_association(world: World, chain: bool, pair):
+    """Several targets, by address and by name, directly and through another proxy."""
+    one, two = world.keep(datagrams.named("one")), world.keep(datagrams.named("two"))
+    far = world.start("-L", f"socks5://user:pass@{HERE}?udp=true", program=world.pair.server)
+    through = ["-F", f"socks5://user:pass@{at(far.listening())}"] if chain else []
+    proxy = world.start("-L", f"socks5://{HERE}?udp=true", *through).listening()
+    client = world.keep(Association(proxy))
+    client.ask(wire(one.address), b"hello", b"one:hello")
+    client.ask(wire(two.address), b"hello", b"two:hello")
+    client.ask(wire(one.address, "localhost"), b"again", b"one:again")
+    if world.pair.server == "adit":
+        client.ask(wire(one.address), b"x" * 9000, b"one:" + b"x" * 9000)
+
+
+def test_socks_association_is_its_clients(world: World):
+    """Others are not served, fragments are dropped, and with the connection it ends."""
+    echo = world.keep(datagrams.UdpServer())
+    daemon = world.start("-L", f"socks5://{HERE}?udp=true")
+    client = world.keep(Association(daemon.listening()))
+    client.ask(wire(echo.address), b"mine", b"mine")
+    with datagrams.udp_socket(("127.0.0.1", 0)) as stranger:
+        stranger.sendto(b"\0\0\0" + wire(echo.address) + b"stranger", client.relay)
+        client.sock.sendto(b"\0\0\1" + wire(echo.address) + b"fragment", client.relay)
+        client.ask(wire(echo.address), b"last", b"last")
+    assert b"stranger" not in echo.received and b"fragment" not in echo.received
+    client.control.close()
+    daemon.log.wait("^udp association")
+    client.sock.sendto(b"\0\0\0" + wire(echo.address) + b"late", client.relay)
+    assert b"late" not in echo.received
+
+
+def test_socks_udp_is_to_be_allowed(world: World):
+    proxy = world.start("-L", f"socks5://{HERE}").listening()
+    for command in (3, 0xf3):
+        with visitor.connect(proxy) as sock:
+            sock.sendall(b"\5\1\0" + bytes([5, command]) + b"\0\1\0\0\0\0\0\0")
+            assert visitor.read_to_end(sock)[2:4] == b"\5\2"
+
+
+@pytest.mark.peers
+@pytest.mark.short
+def test_udp_port_through_a_socks_proxy(world: World, pair):
+    """gost's UDP in the connection, in both roles; an empty datagram cannot be said, and harms nothing."""
+    echo = world.keep(datagrams.UdpServer())
+    far = world.start("-L", f"socks5://user:pass@{HERE}?udp=true", program=world.pair.server).listening()
+    door = world.start("-L", f"udp://{HERE}/{at(echo.address)}?keepalive=true&ttl=60s",
+                       "-F", f"socks5://user:pass@{at(far)}", program=world.pair.client).listening()
+    with datagrams.UdpVisitor(door) as client:
+        sizes = [1, 1200, 4000] if "gost" in (pair.server, pair.client) else [1, 0, 1200, 9000, datagrams.LONGEST]
+        for size in sizes:
+            if size:
+                client.ask(b"x" * size, b"x" * size)
+            else:
+                client.send(b"")
