@@ -4,15 +4,16 @@ direct routing, several entry points of one server."""
 from __future__ import annotations
 
 import ssl
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping
 
 import pytest
 
 from harness import certs, visitor
 from harness.daemon import Address, Daemon
 from harness.datagrams import UdpServer, UdpVisitor, ask
+from harness.pages import EXAMPLES
 from harness.waiting import until
-from harness.world import TRANSPORTS, Pair, Tunnel, World, at, query_of, tunnel_id
+from harness.world import REGISTERED, TRANSPORTS, Pair, Tunnel, World, at, query_of, tunnel_id
 
 HERE = "127.0.0.1:0"
 PUBLIC, PRIVATE, OTHER, NOWHERE = "srv-3.local", "srv-2.local", "srv-0.local", "srv-9.local"
@@ -208,6 +209,42 @@ ingresses:
     world.client("tcp", server.listening("clients"), tunnel, world.site("web").address)
     found = [[visitor.get(port, h).status for h in (PUBLIC, PRIVATE)] for port in ports_of(server, 3)]
     assert found == [[200, 404], [404, 200], [200, 404]]
+
+
+# ---- the examples ---------------------------------------------------------------------------------
+
+
+def placed(name: str, places: Mapping[str, str]) -> str:
+    text = (EXAMPLES / name).read_text()
+    for shown, real in places.items():
+        assert shown in text, f"{name} does not name {shown}"
+        text = text.replace(shown, real)
+    return text
+
+
+@pytest.mark.short
+def test_private_tunnel_of_the_page(world: World):
+    """By file, and its visitor by command line."""
+    tunnel = "ac74d9dd-3125-442a-a7c1-f9e49e05faca"
+    server = world.start(config=placed("services-server.yaml", {'":8443"': HERE, '":80"': HERE}), name="server")
+    clients = server.listening("clients")
+    world.start(name="client", config=placed("services-web-client.yaml", {
+        "tunnel.example.net:8443": at(clients), "192.168.2.1:80": at(world.site("web").address)})).log.wait(REGISTERED)
+    statuses = [visitor.get(server.entrypoint("clients"), f"srv-{n}.local").status for n in range(5)]
+    assert statuses == [503, 503, 404, 200, 404]
+    for host in ("srv-2.local", "srv-3.local"):
+        assert visitor.get(door(world, clients, tunnel, host).listening(), "any").text == "web\n"
+
+
+def test_external_entry_point_of_the_page(world: World):
+    server = world.start(config=placed("entrypoint-server.yaml", {'":8443"': HERE}), name="server")
+    clients = server.listening("clients")
+    for tunnel, name in (("4d21094e-b74c-4916-86c1-d9fa36ea677b", "com"), ("ac74d9dd-3125-442a-a7c1-f9e49e05faca", "org")):
+        world.client("tcp", clients, tunnel, world.site(name).address)
+    public = "9fd6c586-86f9-49c1-a03a-d4876851695a"
+    for host, name in (("example.com", "com"), ("www.example.com", "com"), ("example.org", "org")):
+        assert visitor.get(door(world, clients, public, host).listening(), "any").text == f"{name}\n"
+    assert is_refused(door(world, clients, public, "admin.example.org").listening())
 
 
 # ---- with a gost ------------------------------------------------------------------------------------
