@@ -343,13 +343,11 @@ flow_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
 	struct flow *flow = flow_of(c);
 	struct flows *f = flow->flows;
-	size_t len = 0;
+	size_t len = iov_total(iov, n);
 	int err;
 
 	if (!f)
 		return -ESHUTDOWN;
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
 	if (len > FLOW_DATAGRAM_MAX) {		/* of a tunnel's 64 KiB: UDP has less */
 		f->stats.too_long++;
 		return (ssize_t)len;

@@ -156,11 +156,9 @@ static ssize_t
 framed_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
 	struct framed *f = framed_of(c);
-	size_t len = 0;
+	size_t len = iov_total(iov, n);
 	int err = 0;
 
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
 	if (len > DGRAM_MAX)
 		return -EMSGSIZE;
 	if (f->out.len >= FLUSH_AT)

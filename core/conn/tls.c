@@ -189,10 +189,8 @@ static ssize_t
 tls_push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int n)
 {
 	struct tls *t = ptr;
-	size_t len = 0;
+	size_t len = iov_total(iov, n);
 
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
 	if (queue_addv(&t->out, iov, n) == len)
 		return (ssize_t)len;
 	t->lower_err = -ENOBUFS;

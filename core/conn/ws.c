@@ -782,16 +782,6 @@ ws_queue_masked(struct ws *w, const struct ws_frame *f, const struct iovec *iov,
 	return done;
 }
 
-static size_t
-iov_total(const struct iovec *iov, int n)
-{
-	size_t len = 0;
-
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
-	return len;
-}
-
 /* The first *len bytes of iov, or as many as fit; returns how many pieces there are. */
 static int
 ws_gather(struct iovec *to, int room, const struct iovec *iov, int n, size_t *len)

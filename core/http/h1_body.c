@@ -296,16 +296,6 @@ tx_body(struct h1 *h, const struct iovec *iov, int n)
 	return took;
 }
 
-static size_t
-sum(const struct iovec *iov, int n)
-{
-	size_t len = 0;
-
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
-	return len;
-}
-
 ssize_t
 h1_body_write(struct h1 *h, const struct iovec *iov, int n)
 {
@@ -320,13 +310,13 @@ h1_body_write(struct h1 *h, const struct iovec *iov, int n)
 	case H1_TX_DONE:
 		/* To HEAD a response may be written as to GET (RFC 9110, 9.3.2). */
 		if (h->asked == H1_ASKED_HEAD)
-			return (ssize_t)sum(iov, n);
+			return (ssize_t)iov_total(iov, n);
 		if (h->tx_framing == H1_LENGTH || h->tx_framing == H1_NO_BODY)
 			return -EMSGSIZE;
 		return -EPIPE;
 	}
 	if (h->tx_broken)	/* until the response is there, which may still come */
-		return h->rx == H1_RX_DONE ? h->tx_broken : (ssize_t)sum(iov, n);
+		return h->rx == H1_RX_DONE ? h->tx_broken : (ssize_t)iov_total(iov, n);
 	took = tx_body(h, iov, n);
 	h1_update(h);
 	return took;

@@ -61,16 +61,6 @@ stream_read(struct adit_conn *c, void *buf, size_t len)
 	return (ssize_t)n;
 }
 
-static size_t
-iov_total(const struct iovec *iov, int n)
-{
-	size_t len = 0;
-
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
-	return len;
-}
-
 static ssize_t
 stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {

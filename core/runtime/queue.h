@@ -51,6 +51,17 @@ void queue_yield(struct queue *q);
 size_t queue_add(struct queue *q, const void *buf, size_t len);
 size_t queue_addv(struct queue *q, const struct iovec *iov, int n);
 
+/* The bytes in iov. */
+static inline size_t
+iov_total(const struct iovec *iov, int n)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
 /* Room left under the cap. */
 size_t queue_room(const struct queue *q);
 

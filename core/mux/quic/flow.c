@@ -139,12 +139,10 @@ flow_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
 	struct quic_flow *f = quic_flow_of(quic_chan_of(c));
 	struct quic_chan *chan = &f->chan;
-	size_t len = 0;
+	size_t len = iov_total(iov, n);
 
 	if (!chan->session)
 		return -EPIPE;
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
 	if (len > DATAGRAM_MAX)
 		return -EMSGSIZE;
 	if (len > flow_fits(f))
