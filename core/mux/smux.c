@@ -577,58 +577,26 @@ smux_accept(struct adit_mux *base)
 
 /* ---- whether the peer answers ---------------------------------------------------------- */
 
-/* Until the peer's kernel has it, a question is on its way as long as anything moves there. */
-static void
-smux_follow(struct smux *m, uint64_t now)
-{
-	struct adit_delivery d;
-
-	if (m->arrived)
-		return;
-	if (adit_conn_delivery(m->lower, &d) < 0) {
-		m->arrived = true;
-		return;
-	}
-	/* Probes go before all else; other questions are somewhere among the data. */
-	if (!m->mark && !(m->adit ? m->raw.len > 0 : smux_pending(m)))
-		m->mark = d.taken;
-	m->arrived = m->mark && d.acked >= m->mark;
-	if (m->arrived || d.acked > m->acked)
-		m->moved = now;
-	m->acked = d.acked;
-}
-
 /* Something has been written that the peer is to answer. */
 static void
 smux_ask(struct smux *m)
 {
-	struct adit_delivery d;
-
-	if (m->asked > adit_mux_heard(&m->base))
-		return;			/* the first question counts */
-	m->asked = adit_now();
-	m->mark = m->moved = 0;
-	m->arrived = adit_conn_delivery(m->lower, &d) < 0 || d.taken == d.acked;
-	m->acked = m->arrived ? 0 : d.acked;
+	mux_question_ask(&m->question, m->lower, adit_mux_heard(&m->base));
 }
 
 static uint64_t
 smux_silence(struct adit_mux *base, uint64_t now)
 {
 	struct smux *m = smux_of(base);
-	uint64_t heard = adit_mux_heard(base), from = heard;
+	uint64_t silence;
+	bool queued;
 
-	if (!m->open || !m->lower || m->paused || m->asked <= heard)
+	if (!m->open || !m->lower || m->paused)
 		return 0;
-	smux_follow(m, now);
-	/* Of the silence before the question not more than the time between two probes counts. */
-	if (from + ADIT_SECONDS(1) < m->asked)
-		from = m->asked - ADIT_SECONDS(1);
-	if (from < m->moved)
-		from = m->moved;
-	if (from < m->resumed_at)
-		from = m->resumed_at;
-	return now > from ? now - from : 0;
+	/* Probes go before all else; other questions are somewhere among the data. */
+	queued = m->adit ? m->raw.len > 0 : smux_pending(m);
+	silence = mux_question_silence(&m->question, m->lower, adit_mux_heard(base), queued, now);
+	return silence < now - m->resumed_at ? silence : now - m->resumed_at;
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include <sys/queue.h>
 
+#include "core/mux/question.h"
 #include "core/mux/smux.h"
 #include "core/mux/window.h"
 #include "core/runtime/idmap.h"
@@ -120,12 +121,7 @@ struct smux {
 	size_t			 n_closed;	/* streams without an owner */
 	size_t			 inflight;	/* sent, not known to be consumed; of all */
 
-	/* whether the peer answers */
-	uint64_t		 asked;		/* when, first since it was heard; 0: never */
-	bool			 arrived;	/* its kernel has the question */
-	uint64_t		 mark;		/* what lower had taken by then; 0: not sent */
-	uint64_t		 acked;		/* of lower, as seen last */
-	uint64_t		 moved;		/* when that grew last, until it arrived */
+	struct mux_question	 question;	/* whether the peer answers */
 
 	/* time */
 	struct adit_timer	*timer;
