@@ -2,6 +2,7 @@
 
 #include "core/conn/tls_layer.h"
 #include "core/conn/ws_layer.h"
+#include "core/mux/h2/h2_session.h"
 #include "core/mux/smux_session.h"
 #include "core/service/registry.h"
 #include "plugins/builtin.h"
@@ -16,7 +17,7 @@ extern const struct adit_connector_ops connector_tunnel, connector_forward, conn
 	connector_http, connector_socks, connector_socks5, connector_socks4, connector_socks4a;
 extern const struct adit_ingress_ops ingress_rules;
 extern const struct adit_stack stack_tls, stack_ws, stack_wss;
-extern const struct adit_stack stack_mtcp, stack_mtls, stack_mws, stack_mwss;
+extern const struct adit_stack stack_mtcp, stack_mtls, stack_mws, stack_mwss, stack_h2, stack_h2c;
 
 static const struct adit_plugin *const builtins[] = {
 	&listener_tcp.base, &listener_unix.base, &listener_udp.base, &listener_quic.base,
@@ -28,11 +29,12 @@ static const struct adit_plugin *const builtins[] = {
 	&connector_tunnel.base, &connector_forward.base, &connector_tcp.base,
 	&connector_http.base, &connector_socks.base, &connector_socks5.base,
 	&connector_socks4.base, &connector_socks4a.base,
-	&layer_tls.base, &layer_ws.base,
-	&session_smux1.base, &session_smux2.base,
+	&layer_tls.base, &layer_tls_h2.base, &layer_ws.base,
+	&session_smux1.base, &session_smux2.base, &session_h2.base, &session_h2c.base,
 	&ingress_rules.base,
 	&stack_tls.base, &stack_ws.base, &stack_wss.base,
 	&stack_mtcp.base, &stack_mtls.base, &stack_mws.base, &stack_mwss.base,
+	&stack_h2.base, &stack_h2c.base,
 };
 
 int

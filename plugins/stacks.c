@@ -89,3 +89,28 @@ const struct adit_stack stack_mwss = {
 	.layers = { "tls", "ws" },
 	.mux = "smux1",
 };
+
+const struct adit_stack stack_h2 = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(stack_h2),
+		.kind = ADIT_STACK,
+		.name = "h2",
+		.help = "HTTP/2 over TLS: each stream is a connection",
+	},
+	.over = "tcp",
+	.layers = { "tls-h2" },
+	.mux = "h2",
+};
+
+const struct adit_stack stack_h2c = {
+	.base = {
+		.abi = ADIT_ABI,
+		.size = sizeof(stack_h2c),
+		.kind = ADIT_STACK,
+		.name = "h2c",
+		.help = "HTTP/2 over TCP: each stream is a connection",
+	},
+	.over = "tcp",
+	.mux = "h2c",
+};

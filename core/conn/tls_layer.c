@@ -1,4 +1,7 @@
-/* The layer "tls": TLS over any stream of a listener or dialer, by the `tls` block of its place. */
+/*
+ * The layers "tls" and "tls-h2": TLS over any stream of a listener or dialer, by the `tls` block of
+ * its place. They differ in the protocols (ALPN) they offer where that block names none.
+ */
 #include "core/conn/tls_layer.h"
 
 #include <stdbool.h>
@@ -29,9 +32,8 @@ layer_of(struct adit_layer *l)
 }
 
 static int
-tls_layer_init(struct adit_layer *l, struct adit_err *e)
+tls_layer_make(struct adit_layer *l, const struct adit_tls_conf *conf, struct adit_err *e)
 {
-	const struct adit_tls_conf *conf = adit_component_tls(l->component);
 	struct adit_log *log = adit_component_log(l->component);
 	struct tls_layer *t = layer_of(l);
 
@@ -43,6 +45,25 @@ tls_layer_init(struct adit_layer *l, struct adit_err *e)
 			 ADIT_FIELDS(ADIT_STR("node", adit_component_name(l->component))),
 			 "the server's certificate is not verified: set tls.secure, or tls.caFile");
 	return 0;
+}
+
+static int
+tls_layer_init(struct adit_layer *l, struct adit_err *e)
+{
+	return tls_layer_make(l, adit_component_tls(l->component), e);
+}
+
+/* A gost's: what answers with http/1.1 is told apart by who speaks HTTP/2 over it. */
+static int
+tls_h2_layer_init(struct adit_layer *l, struct adit_err *e)
+{
+	static char h2[] = "h2", http1[] = "http/1.1";
+	char *protocols[] = { h2, http1 };
+	struct adit_tls_conf conf = *adit_component_tls(l->component);
+
+	if (!conf.alpn.n)
+		conf.alpn = (struct adit_strings){ .v = protocols, .n = 2 };
+	return tls_layer_make(l, &conf, e);
 }
 
 static void
@@ -82,18 +103,23 @@ tls_layer_server(struct adit_layer *l, struct adit_conn *lower, struct adit_err 
 	return tls_layer_limit(t, c);
 }
 
-const struct adit_layer_ops layer_tls = {
-	.base = {
-		.abi = ADIT_ABI,
-		.size = sizeof(layer_tls),
-		.kind = ADIT_LAYER,
-		.name = "tls",
-		.help = "TLS 1.2 and 1.3",
-		.instance = sizeof(struct tls_layer),
-		.opts = tls_layer_opts,
-	},
-	.client = tls_layer_client,
-	.server = tls_layer_server,
-	.init = tls_layer_init,
-	.fini = tls_layer_fini,
-};
+#define TLS_LAYER(call, text, made) { \
+	.base = { \
+		.abi = ADIT_ABI, \
+		.size = sizeof(struct adit_layer_ops), \
+		.kind = ADIT_LAYER, \
+		.name = call, \
+		.help = text, \
+		.instance = sizeof(struct tls_layer), \
+		.opts = tls_layer_opts, \
+	}, \
+	.client = tls_layer_client, \
+	.server = tls_layer_server, \
+	.init = made, \
+	.fini = tls_layer_fini, \
+}
+
+const struct adit_layer_ops layer_tls =
+	TLS_LAYER("tls", "TLS 1.2 and 1.3", tls_layer_init);
+const struct adit_layer_ops layer_tls_h2 =
+	TLS_LAYER("tls-h2", "TLS 1.2 and 1.3, for HTTP/2 (ALPN)", tls_h2_layer_init);

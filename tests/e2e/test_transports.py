@@ -14,7 +14,7 @@ from harness.load import at_once
 from harness.waiting import until
 from harness.world import REGISTERED, World, at, publish, tunnel_id
 
-TRANSPORTS = ("ws", "wss", "mtcp", "mtls", "mws", "mwss")
+TRANSPORTS = ("ws", "wss", "mtcp", "mtls", "mws", "mwss", "h2", "h2c")
 WEBSOCKETS = ("ws", "mwss")
 # Those in which a server has something to say before it is asked for anything.
 SHAKING_HANDS = [t for t in TRANSPORTS if t != "mtcp"]
