@@ -205,7 +205,7 @@ peer_connect(struct quic_peer *p, const struct adit_addr *addr, struct adit_err 
 	if (!p->mux)
 		return e->code;
 	p->liveness = liveness_start(p->mux, &(struct liveness_watch){
-		.dead = peer_dead, .arg = p,
+		.dead = peer_dead, .arg = p, .second = true,
 	});
 	adit_mux_own(p->mux, peer_event, p);
 	adit_mux_want(p->mux, ADIT_OPEN | ADIT_READ);

@@ -2,9 +2,14 @@
 
 #include "core/mux/liveness.h"
 #include "core/mux/mux.h"
+#include "core/runtime/timers.h"
 
-/* A little more often than what counts as fresh, so that a near peer always is. */
-#define PROBE_NS ADIT_MS(900)
+/* More often than what counts as fresh, so that a near peer always is, if it is late too. */
+#define PROBE_NS ADIT_MS(850)
+#define PROBE_SECOND_NS ADIT_MS(1100)	/* of the end that leaves it to the other */
+
+/* Sessions are looked at together, in one turn of the loop: ns, a power of two, 134 ms. */
+#define TOGETHER_NS (UINT64_C(1) << 27)
 #define DOUBT_NS ADIT_MS(1500)
 #define SILENCE_NS ADIT_SECONDS(3)
 
@@ -12,6 +17,7 @@ struct liveness {
 	struct adit_mux		*mux;
 	struct adit_timer	*timer;
 	struct liveness_watch	 watch;
+	uint64_t		 probe;		/* silence after which it is asked */
 	uint64_t		 due;		/* when it was to look next */
 	uint64_t		 since;		/* silence before that does not count */
 	uint64_t		 asked;		/* the last time */
@@ -23,7 +29,14 @@ static void
 liveness_look_at(struct liveness *l, uint64_t now, uint64_t at)
 {
 	l->due = at > now ? at : now;
-	adit_timer_set(l->timer, l->due - now);
+	timer_set_at(l->timer, l->due);
+}
+
+/* A moment later, when others are looked at too. */
+static void
+liveness_look_about(struct liveness *l, uint64_t now, uint64_t at)
+{
+	liveness_look_at(l, now, timer_round(at, TOGETHER_NS));
 }
 
 static uint64_t
@@ -43,7 +56,10 @@ liveness_ask(struct liveness *l, uint64_t now, uint64_t silence)
 	uint64_t left = SILENCE_NS - silence;
 
 	l->asked = now;
-	liveness_look_at(l, now, now + (left < PROBE_NS ? left : PROBE_NS));
+	if (left < PROBE_NS)
+		liveness_look_at(l, now, now + left);
+	else
+		liveness_look_about(l, now, now + PROBE_NS);
 	adit_mux_probe(l->mux);
 	if (silence >= DOUBT_NS && l->watch.doubt)
 		l->watch.doubt(l->watch.arg);
@@ -76,7 +92,7 @@ liveness_rest(struct liveness *l, uint64_t now)
 {
 	l->resting = true;
 	mux_await_use(l->mux, liveness_roused, l);
-	liveness_look_at(l, now, adit_mux_heard(l->mux) + l->watch.rest);
+	liveness_look_about(l, now, adit_mux_heard(l->mux) + l->watch.rest);
 }
 
 /* Its peer is not heard even so: watched closely until it is. */
@@ -98,8 +114,8 @@ liveness_look_closely(struct liveness *l, uint64_t now)
 		l->watch.dead(l->watch.arg);
 	else if (liveness_may_rest(l, now, silence))
 		liveness_rest(l, now);
-	else if (now - heard < PROBE_NS)
-		liveness_look_at(l, now, heard + PROBE_NS);
+	else if (now - heard < l->probe)
+		liveness_look_about(l, now, heard + l->probe);
 	else
 		liveness_ask(l, now, silence);
 }
@@ -132,13 +148,16 @@ liveness_start(struct adit_mux *m, const struct liveness_watch *watch)
 
 	if (!l)
 		return NULL;
-	*l = (struct liveness){ .mux = m, .watch = *watch, .since = now, .used = now };
+	*l = (struct liveness){
+		.mux = m, .watch = *watch, .since = now, .used = now,
+		.probe = watch->second ? PROBE_SECOND_NS : PROBE_NS,
+	};
 	l->timer = adit_timer_new(adit_mux_worker(m), liveness_look, l);
 	if (!l->timer) {
 		free(l);
 		return NULL;
 	}
-	liveness_look_at(l, now, now + PROBE_NS);
+	liveness_look_about(l, now, now + PROBE_NS);
 	return l;
 }
 

@@ -3,9 +3,11 @@
  * not only the answer; what has not arrived there yet owes nothing (adit_mux_silence). A process
  * that was itself held up (stopped, starved) does not take that for its peer's silence.
  *
- * A session that is not heard for a moment (0.9 s) is asked, so that of two ends that both watch
- * one asks and the other is content. One that owes an answer is told of: once it is late, so that
- * others are preferred, and once it was silent for 3 s, which is its end.
+ * A session that is not heard for a moment (0.85 s) is asked, so that of two ends that both watch
+ * one asks and the other is content: best the one with many sessions, which asks those of them
+ * together whose time has come, and then hears the answers together. One that owes an answer is
+ * told of: once it is late, so that others are preferred, and once it was silent for 3 s, which is
+ * its end.
  *
  * A session may rest: where its kernel tells when the peer's process ends, and nobody has used it
  * for rest_after, a sign of life each rest will do, which the protocol's own keep-alive gives; then
@@ -35,6 +37,7 @@ struct liveness_watch {
 	void		*arg;
 	uint64_t	 rest_after;		/* ns without use; 0: it never rests */
 	uint64_t	 rest;			/* ns between two signs of life then */
+	bool		 second;		/* asks a little later than the other end would */
 };
 
 /*

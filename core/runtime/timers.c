@@ -197,17 +197,24 @@ adit_timer_new(struct adit_worker *w, void (*cb)(void *arg), void *arg)
 }
 
 void
-adit_timer_set(struct adit_timer *t, uint64_t ns)
+timer_set_at(struct adit_timer *t, uint64_t at)
 {
 	struct timers *ts = t->timers;
-	uint64_t now = adit_now();
 
-	t->at = ns < UINT64_MAX - now ? now + ns : UINT64_MAX - 1;
+	t->at = at;
 	if (t->place)
 		heap_move(ts, t->place, t);
 	else
 		heap_rise(ts, ++ts->n, t);
 	timers_arm(ts);
+}
+
+void
+adit_timer_set(struct adit_timer *t, uint64_t ns)
+{
+	uint64_t now = adit_now();
+
+	timer_set_at(t, ns < UINT64_MAX - now ? now + ns : UINT64_MAX - 1);
 }
 
 void

@@ -7,7 +7,9 @@
 #define ADIT_CORE_TIMERS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
+struct adit_timer;
 struct event_base;
 struct timers;
 
@@ -16,6 +18,19 @@ struct timers *timers_new(struct event_base *base);
 
 /* All its timers have been freed. NULL is fine. */
 void timers_free(struct timers *ts);
+
+/*
+ * As adit_timer_set, for a moment as adit_now() has it. Timers that are to run out together are set
+ * to the same one, and cost the loop one turn.
+ */
+void timer_set_at(struct adit_timer *t, uint64_t at);
+
+/* at, or the next multiple of step (a power of two) after it: so that many have it in common. */
+static inline uint64_t
+timer_round(uint64_t at, uint64_t step)
+{
+	return at < UINT64_MAX - step ? (at + step - 1) & ~(step - 1) : at;
+}
 
 /* How many run. */
 size_t timers_running(const struct timers *ts);

@@ -12,7 +12,7 @@
 #include "tests/unit/loop.h"
 
 #define LIMIT_MS 60000		/* for a busy machine */
-#define PROBE ADIT_MS(900)
+#define PROBE ADIT_MS(850)
 
 /* A session without a wire: it is heard when the test says so. */
 struct peer {
@@ -134,6 +134,14 @@ was_asked(void *arg)
 }
 
 static bool
+was_asked_twice(void *arg)
+{
+	const struct peer *p = arg;
+
+	return p->probes > 1;
+}
+
+static bool
 was_asked_often(void *arg)
 {
 	const struct peer *p = arg;
@@ -243,6 +251,58 @@ who_rests_and_is_not_heard_is_asked(void **state)
 	peer_end(p, l);
 }
 
+/* Which of those moments that sessions have in common is the first one at which it may be asked. */
+static uint64_t
+moment(void)
+{
+	return (adit_now() + PROBE) >> 27;
+}
+
+/* Two that were heard at different times are asked in one turn. */
+static void
+several_are_asked_together(void **state)
+{
+	struct peer *a, *b;
+	struct liveness *la, *lb;
+	uint64_t first = 0;
+
+	do {
+		if (first) {
+			peer_end(b, lb);
+			peer_end(a, la);
+		}
+		a = peer_new(*state);
+		b = peer_new(*state);
+		first = moment();
+		la = watch(a, 0, 0);
+		pass(*state, ADIT_MS(20));
+		lb = watch(b, 0, 0);
+	} while (moment() != first);
+	for (unsigned n = 1; n <= 2; n++) {
+		assert_true(loop_until(*state, n > 1 ? was_asked_twice : was_asked, a, LIMIT_MS));
+		assert_int_equal(a->probes, n);
+		assert_int_equal(b->probes, n);
+	}
+	peer_end(b, lb);
+	peer_end(a, la);
+}
+
+/* Where both ends watch, one is always the first. */
+static void
+the_second_leaves_it_to_the_other(void **state)
+{
+	struct peer *p = peer_new(*state);
+	uint64_t begun = adit_now();
+	struct liveness *l = liveness_start(&p->base, &(struct liveness_watch){
+		.doubt = peer_doubted, .dead = peer_died, .arg = p, .second = true,
+	});
+
+	adit_mux_hear(&p->base, begun);
+	assert_true(loop_until(*state, was_asked, p, LIMIT_MS));
+	assert_true(adit_now() - begun >= ADIT_MS(1100));
+	peer_end(p, l);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, loop_setup, loop_teardown)
 
 int
@@ -254,6 +314,8 @@ main(void)
 		TEST(without_rest_it_is_asked_for_ever),
 		TEST(who_is_not_used_rests_until_he_is),
 		TEST(who_rests_and_is_not_heard_is_asked),
+		TEST(several_are_asked_together),
+		TEST(the_second_leaves_it_to_the_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

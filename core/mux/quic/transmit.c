@@ -1,6 +1,9 @@
 #include "core/mux/quic/internal.h"
+#include "core/runtime/timers.h"
 
 #define BLOCKED_TRIES 4
+#define ARM_SLACK     ADIT_MS(8)	/* by which a timer may run out too early, for nothing */
+#define PROBE_ALONE   64		/* bytes: a packet with nothing but a PING has less */
 
 void
 quic_chan_unlist(struct quic_chan *c)
@@ -61,8 +64,22 @@ transmit_packet(struct quic_session *s, struct quic_writing *w)
 }
 
 /*
- * The timer runs out when ngtcp2 next wants to be called; it is only set anew when that comes
- * earlier.
+ * The next moment that is a multiple of a thirtieth of the time until then, or less: sessions of
+ * which the same happens at about the same time have it in common.
+ */
+static uint64_t
+transmit_about(uint64_t now, uint64_t at)
+{
+	uint64_t thirtieth = (at - now) / 32;
+
+	if (at - now > ADIT_SECONDS(3600) || !thirtieth)
+		return at;
+	return timer_round(at, UINT64_C(1) << (63 - __builtin_clzll(thirtieth)));
+}
+
+/*
+ * The timer runs out when ngtcp2 next wants to be called; it is set anew when that comes earlier,
+ * or so much later that it would be worth it.
  */
 static void
 transmit_arm(struct quic_session *s, uint64_t now, bool wrote)
@@ -78,10 +95,11 @@ transmit_arm(struct quic_session *s, uint64_t now, bool wrote)
 	}
 	if (due < expiry)
 		expiry = due > now ? due : now;
-	if (expiry >= s->armed)
+	expiry = transmit_about(now, expiry);
+	if (expiry >= s->armed && (s->armed == UINT64_MAX || expiry - s->armed < ARM_SLACK))
 		return;
 	s->armed = expiry;
-	adit_timer_set(s->timer, expiry - now);
+	timer_set_at(s->timer, expiry);
 }
 
 static uint64_t
@@ -131,17 +149,24 @@ transmit_burst(struct quic_session *s, uint64_t now, size_t *sent, int *err)
  * As transmit_burst, with something in it that the peer must acknowledge. A keep-alive that is due
  * is a PING, but ngtcp2 adds it only to a packet that would be empty else: an ACK that was due
  * takes its place. Only what must be acknowledged is in flight.
+ *
+ * One PING alone would be answered when the peer's ACK delay is over, by a timer there and another
+ * turn of the loop here: two are answered at once (RFC 9000, 13.2.2), and leave and arrive as one.
+ * The second is due a nanosecond later: *now is, from then on.
  */
 static bool
-transmit_probe(struct quic_session *s, uint64_t now, size_t *sent, int *err)
+transmit_probe(struct quic_session *s, uint64_t *now, size_t *sent, int *err)
 {
-	uint64_t before = transmit_in_flight(s);
+	uint64_t before = transmit_in_flight(s), after;
 	bool room;
 
 	ngtcp2_conn_set_keep_alive_timeout(s->conn, 1);
-	room = transmit_burst(s, now, sent, err);
+	room = transmit_burst(s, *now, sent, err);
+	after = transmit_in_flight(s);
+	if (room && !*err && after > before && after - before < PROBE_ALONE)
+		room = transmit_burst(s, ++*now, sent, err);
 	ngtcp2_conn_set_keep_alive_timeout(s->conn, s->params.keep_alive);
-	s->probing = transmit_in_flight(s) <= before;
+	s->probing = after <= before;
 	if (s->probing && *sent)
 		quic_dirty(s);
 	return room;
@@ -181,7 +206,7 @@ quic_transmit(struct quic_session *s, uint64_t now)
 	}
 	transmit_retry_blocked(s);
 	if (s->probing && s->state == QUIC_OPEN)
-		room = transmit_probe(s, now, &sent, &err);
+		room = transmit_probe(s, &now, &sent, &err);
 	else
 		room = transmit_burst(s, now, &sent, &err);
 	adit_mux_moved(&s->base, 0, sent);
