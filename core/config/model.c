@@ -248,6 +248,7 @@ config_load(const struct config_args *args, const struct config_kinds *kinds, un
 {
 	struct walk w = { .errs = errs, .kinds = kinds, .config = config_new() };
 	struct config_problem no_memory = { .path = NULL };
+	size_t before = config_errors_hard(errs);
 	const struct adit_tree *root;
 
 	if (!w.config) {
@@ -256,6 +257,7 @@ config_load(const struct config_args *args, const struct config_kinds *kinds, un
 	}
 	w.arena = w.config->index->arena;
 	root = source_load(w.arena, args, kinds, errs);
+	w.partial = config_errors_hard(errs) > before;
 	if (root)
 		build(&w, root);
 	if (root && arena_failed(w.arena))

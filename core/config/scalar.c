@@ -357,7 +357,8 @@ check_bracketed(const char *text, unsigned flags, size_t *at, struct adit_err *e
 	*at = 0;
 	if (n < sizeof(host))
 		memcpy(host, text + 1, n);
-	if (!end || n >= sizeof(host) || inet_pton(AF_INET6, host, &v6) != 1)
+	if (!end || n >= sizeof(host) || inet_pton(AF_INET6, host, &v6) != 1 ||
+	    (text[1 + n] == '%' && text[2 + n] == ']'))
 		return adit_err_set(e, ADIT_ECONFIG, "bad IPv6 address in \"%s\"", text);
 	if (!end[1])
 		return no_port(text, flags, at, e);

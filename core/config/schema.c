@@ -103,6 +103,8 @@ schema_refer(struct walk *w, enum config_list list, const struct adit_tree *name
 		remember(w, (struct schema_ref){ .list = list, .index = (size_t)i });
 		return true;
 	}
+	if (w->partial)
+		return false;
 	nearest_init(&n, tree_text(name));
 	config_index_nearest(w->config, list, &n);
 	schema_error(w, name, path, n.best, "no \"%.60s\" in %s", tree_text(name),

@@ -81,6 +81,8 @@ struct walk {
 	struct config_errors		*errs;
 	const struct config_kinds	*kinds;
 	struct config			*config;
+	bool				 partial;	/* a part could not be read: what seems
+							 * not to be there may be in it */
 	struct schema_ref		*refs;		/* of the top object being walked */
 	size_t				 n_refs, room_refs;
 };

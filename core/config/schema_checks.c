@@ -55,15 +55,22 @@ check_ip(struct walk *w, const struct adit_tree *value, const struct tree_path *
 		schema_error(w, value, path, NULL, "expected an IP address, not \"%.60s\"", text);
 }
 
-/* The caret goes to the bad part, as far as that can be told. */
+/* The caret goes to the bad part, where the text stands as it is: not in a file's quotes. */
 static void
 check_addr(struct walk *w, const struct adit_tree *value, const struct tree_path *path,
 	   unsigned flags)
 {
+	struct tree_pos pos = tree_pos(value);
 	struct adit_err e = ADIT_ERR_INIT;
+	size_t at;
 
-	if (scalar_addr(tree_text(value), flags, NULL, &e) < 0)
-		schema_error(w, value, path, NULL, "%s", e.text);
+	if (scalar_addr(tree_text(value), flags, &at, &e) == 0)
+		return;
+	if (pos.source && pos.source->argument) {
+		pos.column += (unsigned)at;
+		value = tree_scalar(w->arena, pos, tree_text(value), true);
+	}
+	schema_error(w, value, path, NULL, "%s", e.text);
 }
 
 void
@@ -182,7 +189,87 @@ check_server_tls(struct walk *w, const struct component_conf *c, const struct tr
 			     "caFile asks for client certificates and needs certFile and keyFile");
 }
 
+/* ---- what may stand once in a list ----------------------------------------- */
+
+struct unique_item {
+	const char		*text;		/* as it is compared */
+	const struct adit_tree	*node;		/* of the item */
+	size_t			 index;
+};
+
+/* The items of a list that are compared by one key. Begins zero but for the first three. */
+struct unique {
+	const char		*list, *key, *what;
+	struct unique_item	*v;
+	size_t			 n, room;
+};
+
+/* text is copied. */
+static void
+unique_add(struct walk *w, struct unique *all, size_t index, const struct adit_tree *node,
+	   const char *text)
+{
+	if (all->n == all->room) {
+		size_t room = all->room ? all->room * 2 : 8;
+		struct unique_item *v = arena_grow(w->arena, all->v, all->n, room, sizeof(*v));
+
+		if (!v)
+			return;
+		all->v = v;
+		all->room = room;
+	}
+	all->v[all->n] = (struct unique_item){
+		.text = arena_strdup(w->arena, text), .node = node, .index = index,
+	};
+	all->n += all->v[all->n].text != NULL;
+}
+
+static int
+compare_items(const void *a, const void *b)
+{
+	const struct unique_item *x = a, *y = b;
+	int order = strcmp(x->text, y->text);
+
+	if (order)
+		return order;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* path: of the map that has the list. */
+static void
+unique_check(struct walk *w, struct unique *all, const struct tree_path *path)
+{
+	struct tree_path list = { .up = path, .key = all->list };
+
+	if (all->n)
+		qsort(all->v, all->n, sizeof(*all->v), compare_items);
+	for (size_t i = 1; i < all->n; i++) {
+		const struct unique_item *first = &all->v[i - 1], *again = &all->v[i];
+		const struct adit_tree *value = tree_get(again->node, all->key);
+		struct tree_path item = { .up = &list, .index = again->index };
+		struct tree_path at = { .up = &item, .key = all->key };
+
+		if (strcmp(first->text, again->text) == 0)
+			schema_error(w, value, &at, NULL,
+				     "\"%.60s\" is the %s of %s[%zu] too, on line %u",
+				     tree_text(value), all->what, all->list, first->index,
+				     tree_pos(tree_get(first->node, all->key)).line);
+	}
+}
+
 /* ---- components ----------------------------------------------------------- */
+
+/* gost would ask the authers alone. */
+static void
+check_server_auth(struct walk *w, const struct component_conf *c, const struct tree_path *path)
+{
+	struct tree_path at = { .up = path, .key = "auth" };
+
+	if (c->auth && c->authers.n)
+		schema_start_error(w, c->auth->node, &at, NULL,
+				   "\"%s\" is set too, and one of both must do",
+				   tree_get(c->node, "auther") ? "auther" : "authers");
+}
 
 static void
 finish_component(struct walk *w, struct component_conf *c, enum adit_kind kind,
@@ -201,8 +288,10 @@ finish_component(struct walk *w, struct component_conf *c, enum adit_kind kind,
 	if (c->metadata && tree_type(c->metadata) != TREE_MAP)
 		c->metadata = NULL;
 	metadata_check_type(w, kind, place, c->type, path);
-	if (kind == ADIT_HANDLER || kind == ADIT_LISTENER)
-		check_server_tls(w, c, path);
+	if (kind != ADIT_HANDLER && kind != ADIT_LISTENER)
+		return;
+	check_server_tls(w, c, path);
+	check_server_auth(w, c, path);
 }
 
 void
@@ -394,6 +483,18 @@ check_forward_node(struct walk *w, void *base, const struct adit_tree *node,
 
 /* ---- hops ----------------------------------------------------------------- */
 
+/* The log tells nodes by their names. */
+static void
+check_nodes_differ(struct walk *w, const struct hop_conf *h, const struct tree_path *path)
+{
+	struct unique all = { .list = "nodes", .key = "name", .what = "name" };
+
+	for (size_t i = 0; i < h->nodes.n; i++)
+		if (!tree_is_null(tree_get(h->nodes.v[i].node, "name")))
+			unique_add(w, &all, i, h->nodes.v[i].node, h->nodes.v[i].name);
+	unique_check(w, &all, path);
+}
+
 void
 check_top_hop(struct walk *w, void *base, const struct adit_tree *node,
 	      const struct tree_path *path)
@@ -404,6 +505,7 @@ check_top_hop(struct walk *w, void *base, const struct adit_tree *node,
 		schema_error(w, node, path, NULL, "key \"name\" is missing");
 	if (h->metadata && tree_type(h->metadata) != TREE_MAP)
 		h->metadata = NULL;
+	check_nodes_differ(w, h, path);
 	metadata_check_hop(w, h, path);
 }
 
@@ -426,6 +528,7 @@ check_chain_hop(struct walk *w, void *base, const struct adit_tree *node,
 		h->name = arena_printf(w->arena, "hop-%zu", path->index);
 	if (h->metadata && tree_type(h->metadata) != TREE_MAP)
 		h->metadata = NULL;
+	check_nodes_differ(w, h, path);
 	metadata_check_hop(w, h, path);
 	/* direct:// on a command line is a hop without nodes: no hop at all. */
 	if (!is_reference(h) || (pos.source && pos.source->argument))
@@ -498,56 +601,17 @@ check_ingress_rule(struct walk *w, void *base, const struct adit_tree *node,
 			     "expected a UUID, or $ and a UUID, not \"%.60s\"", text);
 }
 
-/* The host of a rule as it is compared, and where it stands. */
-struct rule_host {
-	char	pattern[HOSTNAME_PATTERN_SIZE];
-	size_t	index;
-};
-
-static int
-compare_hosts(const void *a, const void *b)
-{
-	const struct rule_host *x = a, *y = b;
-	int order = strcmp(x->pattern, y->pattern);
-
-	if (order)
-		return order;
-	return x->index < y->index ? -1 : x->index > y->index;
-}
-
 /* Of two rules for one host gost takes the later one without a word: a mistake in one of them. */
 static void
 check_rules_differ(struct walk *w, const struct rule_list *rules, const struct tree_path *path)
 {
-	struct rule_host *hosts = calloc(rules->n + 1, sizeof(*hosts));
-	struct tree_path list = { .up = path, .key = "rules" };
-	size_t n = 0;
+	struct unique all = { .list = "rules", .key = "hostname", .what = "host" };
+	char pattern[HOSTNAME_PATTERN_SIZE];
 
-	if (!hosts) {
-		arena_fail(w->arena);
-		return;
-	}
-	for (size_t i = 0; i < rules->n; i++) {
-		const char *host = rules->v[i].hostname;
-
-		hosts[n].index = i;
-		if (host && hostname_pattern(host, hosts[n].pattern) == 0)
-			n++;
-	}
-	qsort(hosts, n, sizeof(*hosts), compare_hosts);
-	for (size_t i = 1; i < n; i++) {
-		const struct rule_conf *first = &rules->v[hosts[i - 1].index];
-		const struct rule_conf *again = &rules->v[hosts[i].index];
-		struct tree_path item = { .up = &list, .index = hosts[i].index };
-		struct tree_path at = { .up = &item, .key = "hostname" };
-
-		if (strcmp(hosts[i - 1].pattern, hosts[i].pattern) == 0)
-			schema_error(w, tree_get(again->node, "hostname"), &at, NULL,
-				     "\"%.60s\" is the host of rules[%zu] too, on line %u",
-				     again->hostname, hosts[i - 1].index,
-				     tree_pos(tree_get(first->node, "hostname")).line);
-	}
-	free(hosts);
+	for (size_t i = 0; i < rules->n; i++)
+		if (rules->v[i].hostname && hostname_pattern(rules->v[i].hostname, pattern) == 0)
+			unique_add(w, &all, i, rules->v[i].node, pattern);
+	unique_check(w, &all, path);
 }
 
 void
@@ -562,4 +626,21 @@ check_ingress(struct walk *w, void *base, const struct adit_tree *node,
 	if (i->type)
 		metadata_check_type(w, ADIT_INGRESS, node, i->type, path);
 	metadata_check_ingress(w, i, path);
+}
+
+/* ---- authers -------------------------------------------------------------- */
+
+/* Of a user who stands there twice gost takes the later password. */
+void
+check_auther(struct walk *w, void *base, const struct adit_tree *node,
+	     const struct tree_path *path)
+{
+	struct unique all = { .list = "auths", .key = "username", .what = "user" };
+	const struct auther_conf *a = base;
+
+	(void)node;
+	for (size_t i = 0; i < a->auths.n; i++)
+		if (a->auths.v[i].username)
+			unique_add(w, &all, i, a->auths.v[i].node, a->auths.v[i].username);
+	unique_check(w, &all, path);
 }

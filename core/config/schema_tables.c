@@ -562,8 +562,9 @@ static const struct schema auther_rows[] = {
 	END,
 };
 
-static const struct schema_object auther = { .size = sizeof(struct auther_conf),
-  .rows = auther_rows };
+static const struct schema_object auther = {
+	.size = sizeof(struct auther_conf), .rows = auther_rows, .finish = check_auther,
+};
 
 /* ---- objects that are kept as they are ------------------------------------ */
 

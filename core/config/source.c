@@ -238,14 +238,13 @@ merge_file(struct loading *l, const char *path)
 	int fd;
 
 	l->found = true;
-	if (!known_format(l, path))
-		return;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		complain(l, "open %s: %s", path, adit_strerror(-errno));
 		return;
 	}
-	merge_descriptor(l, path, fd);
+	if (known_format(l, path))
+		merge_descriptor(l, path, fd);
 	close(fd);
 }
 
@@ -422,7 +421,6 @@ source_load(struct arena *a, const struct config_args *args, const struct config
 	    struct config_errors *errs)
 {
 	struct loading l = { .arena = a, .args = args, .kinds = kinds, .errs = errs };
-	size_t before = config_errors_hard(errs);
 
 	l.root = tree_map(a, (struct tree_pos){ .source = NULL });
 	for (size_t i = 0; i < args->n_sources; i++)
@@ -431,7 +429,8 @@ source_load(struct arena *a, const struct config_args *args, const struct config
 		search(&l);
 	merge_environment(&l);
 	merge_flags(&l);
-	if (arena_failed(a))
-		complain(&l, "out of memory");
-	return config_errors_hard(errs) == before ? l.root : NULL;
+	if (!arena_failed(a))
+		return l.root;
+	complain(&l, "out of memory");
+	return NULL;
 }

@@ -25,8 +25,8 @@ struct config_args {
 };
 
 /*
- * Reads and merges everything. Returns the root map, or NULL; reasons are in errs. A file that does
- * not parse does not keep the others from being checked for syntax.
+ * Reads and merges everything that can be read: what cannot is in errs, and is left out of the root
+ * map that is returned. NULL: out of memory, which errs says too.
  */
 const struct adit_tree *source_load(struct arena *a, const struct config_args *args,
 				    const struct config_kinds *kinds, struct config_errors *errs);

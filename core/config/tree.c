@@ -329,25 +329,38 @@ compare_keys(const void *a, const void *b)
 	return order ? order : x->i < y->i ? -1 : 1;
 }
 
-ptrdiff_t
-tree_duplicate(struct arena *a, const struct adit_tree *map)
+void
+tree_drop_duplicates(struct arena *a, struct adit_tree *map,
+		     void (*told)(void *arg, const struct adit_tree *key,
+				  const struct adit_tree *first), void *arg)
 {
 	struct numbered *keys;
-	ptrdiff_t found = -1;
+	size_t first = 0, n = 0;
 
 	if (tree_len(map) < 2)
-		return -1;
+		return;
 	keys = calloc(map->n, sizeof(*keys));
 	if (!keys) {
 		arena_fail(a);
-		return -1;
+		return;
 	}
 	for (size_t i = 0; i < map->n; i++)
 		keys[i] = (struct numbered){ .key = tree_text(map->entries[i].key), .i = i };
 	qsort(keys, map->n, sizeof(*keys), compare_keys);
-	for (size_t i = 1; i < map->n && found < 0; i++)
-		if (strcasecmp(keys[i - 1].key, keys[i].key) == 0)
-			found = (ptrdiff_t)keys[i].i;
+	for (size_t i = 1; i < map->n; i++) {
+		struct entry *again = &map->entries[keys[i].i];
+
+		if (strcasecmp(keys[first].key, keys[i].key) != 0) {
+			first = i;
+			continue;
+		}
+		told(arg, again->key, map->entries[keys[first].i].key);
+		map->weight -= again->value->weight;
+		again->value = NULL;
+	}
 	free(keys);
-	return found;
+	for (size_t i = 0; i < map->n; i++)
+		if (map->entries[i].value)
+			map->entries[n++] = map->entries[i];
+	map->n = n;
 }

@@ -100,15 +100,17 @@ struct adit_tree *tree_copy(struct arena *a, const struct adit_tree *map);
 unsigned tree_height(const struct adit_tree *node);
 unsigned tree_weight(const struct adit_tree *node);
 
-/* Of two entries with the same key, the later one's index; -1 when all keys differ. */
-ptrdiff_t tree_duplicate(struct arena *a, const struct adit_tree *map);
+/* Removes each entry whose key an earlier one has; told(arg, key, first) gets both keys before. */
+void tree_drop_duplicates(struct arena *a, struct adit_tree *map,
+			  void (*told)(void *arg, const struct adit_tree *key,
+				       const struct adit_tree *first), void *arg);
 
 /* ---- text to tree and back ------------------------------------------------ */
 
 /*
- * Reads the first YAML document of source. Returns its root (an empty map for an empty document),
- * or NULL with the reasons in errs. Anchors, aliases and << are resolved; JSON is read as the YAML
- * it is.
+ * Reads the YAML document of source. Returns its root (an empty map for an empty document), or NULL
+ * with the reason in errs. Keys that stand twice are told in errs too, and of these the first
+ * counts. Anchors, aliases and << are resolved; JSON is read as the YAML it is.
  */
 const struct adit_tree *tree_read(struct arena *a, const struct tree_source *source,
 				  struct config_errors *errs);

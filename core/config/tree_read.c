@@ -38,18 +38,36 @@ position(const struct reader *r, yaml_mark_t mark)
 	};
 }
 
-__attribute__((format(printf, 3, 4))) static void
-fail(struct reader *r, struct tree_pos pos, const char *fmt, ...)
+__attribute__((format(printf, 3, 0))) static void
+complain(struct reader *r, struct tree_pos pos, const char *fmt, va_list ap)
 {
 	struct config_problem problem = { .pos = pos };
 	char text[200];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	config_errors_add(r->errs, &problem, "%s", text);
+}
+
+__attribute__((format(printf, 3, 4))) static void
+fail(struct reader *r, struct tree_pos pos, const char *fmt, ...)
+{
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	complain(r, pos, fmt, ap);
 	va_end(ap);
-	config_errors_add(r->errs, &problem, "%s", text);
 	r->failed = true;
+}
+
+/* A mistake that does not keep the rest from being read. */
+__attribute__((format(printf, 3, 4))) static void
+mistake(struct reader *r, struct tree_pos pos, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(r, pos, fmt, ap);
+	va_end(ap);
 }
 
 static void
@@ -248,16 +266,10 @@ merge(struct reader *r, struct adit_tree *map, const struct adit_tree *from, str
 }
 
 static void
-check_duplicates(struct reader *r, const struct adit_tree *map)
+told_duplicate(void *arg, const struct adit_tree *key, const struct adit_tree *first)
 {
-	ptrdiff_t later = tree_duplicate(r->arena, map);
-	const struct adit_tree *key;
-
-	if (later < 0)
-		return;
-	key = tree_key(map, (size_t)later);
-	fail(r, tree_pos(key), "key \"%s\" stands here twice, first in line %u", tree_text(key),
-	     tree_pos(tree_key(map, (size_t)tree_find(map, tree_text(key)))).line);
+	mistake(arg, tree_pos(key), "key \"%.100s\" stands here twice, first in line %u",
+		tree_text(key), tree_pos(first).line);
 }
 
 static const struct adit_tree *
@@ -297,7 +309,7 @@ static const struct adit_tree *
 finish_map(struct reader *r, struct adit_tree *map, const struct adit_tree *merged,
 	   struct tree_pos pos)
 {
-	check_duplicates(r, map);
+	tree_drop_duplicates(r->arena, map, told_duplicate, r);
 	if (merged && !r->failed)
 		merge(r, map, merged, pos);
 	if (tree_weight(map) > TREE_MAX_NODES && !r->failed)
@@ -328,7 +340,7 @@ read_map(struct reader *r, const yaml_event_t *start)
 		if (strcmp(tree_text(key), "<<") != 0 || tree_quoted(key)) {
 			tree_add(r->arena, map, key, value);
 		} else if (merged) {
-			fail(r, tree_pos(key), "key \"<<\" stands here twice");
+			mistake(r, tree_pos(key), "key \"<<\" stands here twice");
 		} else {
 			merged = value;
 			merged_at = tree_pos(key);

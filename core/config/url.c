@@ -292,7 +292,7 @@ add_single_limit(struct url_set *set, struct adit_tree *service, enum url_list l
 
 /* A positive decimal number; 0 when there is none. */
 static double
-read_rate(struct url_set *set, const struct adit_tree *value)
+read_rate(struct url_set *set, struct adit_tree *params, const struct adit_tree *value)
 {
 	struct config_problem problem = { .pos = tree_pos(value) };
 	const char *text = tree_text(value);
@@ -304,6 +304,7 @@ read_rate(struct url_set *set, const struct adit_tree *value)
 	if (!*end && !text[strspn(text, "0123456789.eE+-")])
 		return rate;
 	config_errors_add(set->errs, &problem, "expected a number, not \"%.60s\"", text);
+	url_drop_value(params, value);
 	return 0;
 }
 
@@ -313,11 +314,11 @@ read_counts(struct url_set *set, struct adit_tree *service, struct adit_tree *pa
 	const struct adit_tree *conns = tree_get(params, "climiter"),
 			       *rate = tree_get(params, "rlimiter");
 
-	if (url_number(set, conns) > 0) {
+	if (url_number(set, params, conns) > 0) {
 		add_single_limit(set, service, URL_CLIMITERS, "climiter", conns);
 		tree_remove(params, "climiter");
 	}
-	if (read_rate(set, rate) > 0) {
+	if (read_rate(set, params, rate) > 0) {
 		add_single_limit(set, service, URL_RLIMITERS, "rlimiter", rate);
 		tree_remove(params, "rlimiter");
 	}
@@ -342,7 +343,7 @@ make_handler(struct url_set *set, const struct service_url *s, struct adit_tree 
 {
 	struct adit_tree *handler = tree_map(set->arena, s->url.pos);
 	const struct adit_tree *retries = tree_get(params, "retries");
-	int64_t n = url_number(set, retries);
+	int64_t n = url_number(set, params, retries);
 
 	tree_set_text(set->arena, handler, "type", s->handler, s->url.pos);
 	if (n > 0) {

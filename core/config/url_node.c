@@ -148,6 +148,23 @@ make_node(struct url_set *set, const struct hop_url *hop, size_t i, const struct
 	return node;
 }
 
+/* "[fe80::1%25eth0]" of a URL (RFC 6874, section 2) is "[fe80::1%eth0]". */
+static void
+decode_zones(char *host)
+{
+	bool literal = false;
+	char *to = host;
+
+	for (const char *p = host; *p; p++) {
+		*to++ = *p;
+		if (*p == '[' || *p == ']')
+			literal = *p == '[';
+		if (literal && strncmp(p, "%25", 3) == 0 && p[3] != ']')
+			p += 2;
+	}
+	*to = 0;
+}
+
 /* A socket's path is an address; so is each item of the host's list. */
 static struct adit_tree *
 read_addrs(struct url_set *set, struct hop_url *hop)
@@ -157,9 +174,11 @@ read_addrs(struct url_set *set, struct hop_url *hop)
 	struct tree_pos pos = url_pos(hop->url.source, host.text);
 	bool use_path = !host.len && path.len > 1 && scalar_one_of(hop->dialer, on_path);
 	struct adit_tree *list = tree_list(set->arena, pos);
-	const char *text = use_path ? arena_strndup(set->arena, path.text, path.len) :
-				      arena_strndup(set->arena, host.text, host.len);
+	char *text = use_path ? arena_strndup(set->arena, path.text, path.len) :
+				arena_strndup(set->arena, host.text, host.len);
 
+	if (text && !use_path)
+		decode_zones(text);
 	if (use_path)
 		tree_append(set->arena, list, tree_scalar(set->arena, pos, text ? text : "", true));
 	else if (text)

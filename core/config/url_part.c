@@ -43,13 +43,25 @@ bad_value(struct url_set *set, const struct adit_tree *value, const char *expect
 			  tree_text(value));
 }
 
+void
+url_drop_value(struct adit_tree *params, const struct adit_tree *value)
+{
+	for (size_t i = 0; i < tree_len(params); i++) {
+		if (tree_item(params, i) != value)
+			continue;
+		tree_remove(params, tree_text(tree_key(params, i)));
+		return;
+	}
+}
+
 int64_t
-url_number(struct url_set *set, const struct adit_tree *value)
+url_number(struct url_set *set, struct adit_tree *params, const struct adit_tree *value)
 {
 	int64_t n = 0;
 
 	if (value && scalar_int(tree_text(value), &n) < 0) {
 		bad_value(set, value, "a whole number");
+		url_drop_value(params, value);
 		return 0;
 	}
 	return n;
@@ -160,7 +172,7 @@ url_selector(struct url_set *set, struct adit_tree *params)
 	static const char *const timeouts[] = { "failTimeout", "fail_timeout", NULL };
 	const struct adit_tree *strategy = url_param(params, strategies);
 	const struct adit_tree *max = url_param(params, fails), *time = url_param(params, timeouts);
-	int64_t n = url_number(set, max), ns = fail_timeout(set, time);
+	int64_t n = url_number(set, params, max), ns = fail_timeout(set, time);
 	struct tree_pos pos = tree_pos(strategy ? strategy : max ? max : time);
 	struct adit_tree *selector;
 	char text[40];
@@ -360,7 +372,7 @@ static void
 take_number(struct url_set *set, struct adit_tree *to, struct adit_tree *params, const char *name)
 {
 	const struct adit_tree *value = tree_get(params, name);
-	int64_t n = url_number(set, value);
+	int64_t n = url_number(set, params, value);
 	char text[24];
 
 	if (n <= 0)

@@ -13,8 +13,12 @@ const struct adit_tree *url_param(const struct adit_tree *params, const char *co
 /* Removes names in exactly these spellings. */
 void url_drop(struct adit_tree *params, const char *const *names);
 
-/* A whole number, 0 when absent. Anything else is an error and gives 0. */
-int64_t url_number(struct url_set *set, const struct adit_tree *value);
+/* Removes value, one of params', which is wrong and has been said to be. */
+void url_drop_value(struct adit_tree *params, const struct adit_tree *value);
+
+/* value, one of params', as a whole number, 0 when absent. Anything else is an error, gives 0 and
+ * is removed. */
+int64_t url_number(struct url_set *set, struct adit_tree *params, const struct adit_tree *value);
 
 /* Adds "this name is not known" (start only) with the nearest of the kinds given. */
 void url_unknown(struct url_set *set, const struct url *url, const char *name,

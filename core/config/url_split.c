@@ -171,6 +171,32 @@ split_scheme(struct url *url, struct url_slice *rest, struct config_errors *errs
 }
 
 static int
+check_escapes(const struct url *url, struct url_slice part, const char *name,
+	      struct config_errors *errs)
+{
+	const char *bad;
+
+	decode(url->arena, part, false, &bad);
+	return bad ? url_error(errs, url->source, bad, "bad escape in the %s", name) : 0;
+}
+
+/* Outside of [], where it begins an address's zone, no host has one: names are not decoded. */
+static int
+check_host(const struct url *url, struct config_errors *errs)
+{
+	const struct url_slice *host = &url->host;
+	bool literal = false;
+
+	for (const char *p = host->text; p < host->text + host->len; p++) {
+		if (*p == '[' || *p == ']')
+			literal = *p == '[';
+		if (*p == '%' && !literal)
+			return url_error(errs, url->source, p, "an escape in the host");
+	}
+	return 0;
+}
+
+static int
 decode_user(struct url *url, struct url_slice user, struct config_errors *errs)
 {
 	const char *colon = memchr(user.text, ':', user.len), *bad;
@@ -205,13 +231,24 @@ split_authority(struct url *url, struct url_slice *rest, struct config_errors *e
 	rest->text += len;
 	rest->len -= len;
 	at = memrchr(url->host.text, '@', url->host.len);
-	if (!at)
-		return 0;
 	user = url->host;
-	user.len = (size_t)(at - user.text);
-	url->host.text = at + 1;
-	url->host.len -= user.len + 1;
-	return decode_user(url, user, errs);
+	user.len = at ? (size_t)(at - user.text) : 0;
+	if (at) {
+		url->host.text = at + 1;
+		url->host.len -= user.len + 1;
+	}
+	if (at && decode_user(url, user, errs) < 0)
+		return -1;
+	return check_host(url, errs);
+}
+
+/* gost takes the first one without a word, and prints it. */
+static void
+say_twice(const struct url *url, const char *at, const char *key, struct config_errors *errs)
+{
+	struct config_problem problem = { .pos = url_pos(url->source, at), .start_only = true };
+
+	config_errors_add(errs, &problem, "parameter \"%.100s\" stands here twice", key);
 }
 
 static int
@@ -242,6 +279,8 @@ add_param(struct url *url, struct url_slice item, struct config_errors *errs)
 		tree_add(url->arena, url->params,
 			 tree_scalar(url->arena, url_pos(url->source, name.text), key, false),
 			 tree_scalar(url->arena, url_pos(url->source, value.text), text, true));
+	else
+		say_twice(url, name.text, key, errs);
 	return 0;
 }
 
@@ -308,10 +347,13 @@ url_split(struct arena *a, const struct tree_source *arg, struct config_errors *
 	url->path = rest;
 	url->params = tree_map(a, url->pos);
 	mark = memchr(rest.text, '?', rest.len);
+	if (mark)
+		url->path.len = (size_t)(mark - rest.text);
+	if (check_escapes(url, url->path, "path", errs) < 0 || !url->params)
+		return -1;
 	if (!mark)
-		return url->params ? 0 : -1;
-	url->path.len = (size_t)(mark - rest.text);
+		return 0;
 	rest.len -= url->path.len + 1;
 	rest.text = mark + 1;
-	return url->params ? split_query(url, rest, errs) : -1;
+	return split_query(url, rest, errs);
 }

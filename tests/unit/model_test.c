@@ -713,6 +713,49 @@ names_missing_or_twice(void **state)
 }
 
 static void
+what_may_stand_once(void **state)
+{
+	(void)state;
+	assert_errors("authers:\n- name: a\n  auths:\n  - {username: u, password: p}\n"
+		      "  - {username: U, password: p}\n  - {username: u}\n",
+		      "stdin:6:16: authers[0].auths[2].username: \"u\" is the user of auths[0] "
+		      "too, on line 4\n    6 |   - {username: u}\n      |                ^\n");
+	assert_errors("hops: [{name: h, nodes: [{name: n, addr: 'a:1'}, {addr: 'a:1'},\n"
+		      "  {name: n, addr: 'a:1'}]}]\n",
+		      "stdin:2:10: hops[0].nodes[2].name: \"n\" is the name of nodes[0] too, on "
+		      "line 1\n    2 |   {name: n, addr: 'a:1'}]}]\n      |          ^\n");
+	assert_errors("chains: [{name: c, hops: [{nodes: [{name: n, addr: 'a:1'},\n"
+		      "  {name: n, addr: 'a:1'}]}]}]\n",
+		      "stdin:2:10: chains[0].hops[0].nodes[1].name: \"n\" is the name of nodes[0] "
+		      "too, on line 1\n    2 |   {name: n, addr: 'a:1'}]}]}]\n"
+		      "      |          ^\n");
+	assert_errors("authers: [{name: a}]\nservices:\n- addr: ':1'\n  handler:\n"
+		      "    auth: {username: u}\n    auther: a\n",
+		      "stdin:5:11: services[0].handler.auth: \"auther\" is set too, and one of "
+		      "both must do\n    5 |     auth: *************\n      |           ^\n");
+}
+
+/* A key that stands twice, or a part that cannot be read, keeps nothing else from being told; only
+ * what may be defined in the missing part is not called missing. */
+static void
+mistakes_do_not_hide_others(void **state)
+{
+	(void)state;
+	assert_errors("services:\n- addr: ':1'\n  Addr: ':2'\n  listner: x\n"
+		      "chains: []\nchains: []\n",
+		      "stdin:3:3: key \"Addr\" stands here twice, first in line 2\n"
+		      "    3 |   Addr: ':2'\n      |   ^\n"
+		      "stdin:4:3: services[0].listner: unknown key, did you mean \"listener\"?\n"
+		      "    4 |   listner: x\n      |   ^\n"
+		      "stdin:6:1: key \"chains\" stands here twice, first in line 5\n"
+		      "    6 | chains: []\n      | ^\n");
+	assert_errors("services: [{addr: ':1', handler: {chain: c}}]\nchains: []\n"
+		      "chains: [{name: c}]\n",
+		      "stdin:3:1: key \"chains\" stands here twice, first in line 2\n"
+		      "    3 | chains: [{name: c}]\n      | ^\n");
+}
+
+static void
 bad_addresses_and_uuids(void **state)
 {
 	(void)state;
@@ -1114,6 +1157,8 @@ main(void)
 		cmocka_unit_test(targets_have_an_address),
 		cmocka_unit_test(dangling_names),
 		cmocka_unit_test(names_missing_or_twice),
+		cmocka_unit_test(what_may_stand_once),
+		cmocka_unit_test(mistakes_do_not_hide_others),
 		cmocka_unit_test(bad_addresses_and_uuids),
 		cmocka_unit_test(what_does_not_fit_together),
 		cmocka_unit_test(numbers_that_cannot_be),

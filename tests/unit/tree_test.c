@@ -53,7 +53,7 @@ read_text(struct reading *r, const char *text)
 static void
 assert_one_error(struct reading *r, const char *text, const char *expected)
 {
-	assert_null(read_text(r, text));
+	read_text(r, text);
 	assert_int_equal(config_errors_count(r->errs), 1);
 	assert_string_equal(config_errors_text(r->errs, 0), expected);
 	config_errors_free(r->errs);
@@ -160,6 +160,10 @@ errors_show_the_place(void **state)
 			 "t.yaml:3:1: key \"A\" stands here twice, first in line 1\n"
 			 "    3 | A: 3\n"
 			 "      | ^");
+	/* The first counts, and the rest is read. */
+	assert_string_equal(tree_text(tree_get(r->root, "a")), "1");
+	assert_string_equal(tree_text(tree_get(r->root, "b")), "2");
+	assert_int_equal(tree_len(r->root), 2);
 	assert_one_error(r, "a: *b\n",
 			 "t.yaml:1:4: no anchor &b before this alias\n"
 			 "    1 | a: *b\n"
@@ -236,7 +240,7 @@ alias_bombs_are_refused(void **state)
 			p += sprintf(p, "%s*a%d", j ? "," : "", i - 1);
 		p += sprintf(p, "]\n");
 	}
-	assert_null(read_text(r, text));
+	read_text(r, text);
 	assert_int_equal(config_errors_count(r->errs), 1);
 	assert_non_null(strstr(config_errors_text(r->errs, 0), "more than 1000000 nodes"));
 }

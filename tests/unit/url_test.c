@@ -49,6 +49,7 @@ no_environment(const char *name)
 	return NULL;
 }
 
+/* The root if nothing is wrong with it. */
 static const struct adit_tree *
 load(struct parsing *p, struct config_args args)
 {
@@ -57,6 +58,9 @@ load(struct parsing *p, struct config_args args)
 	config_errors_free(p->errs);
 	p->errs = config_errors_new();
 	p->root = source_load(p->arena, &args, NULL, p->errs);
+	assert_non_null(p->root);
+	if (config_errors_hard(p->errs))
+		p->root = NULL;
 	return p->root;
 }
 
@@ -133,6 +137,8 @@ bad_services_are_refused(void **state)
 		{ "ht tp://:1", "-L \"ht tp://:1\":3: \" \" cannot stand in a scheme" },
 		{ "1tp://:1", "-L \"1tp://:1\":1: a scheme begins with a letter" },
 		{ "tcp://:1?a=%zz", "-L \"tcp://:1?a=%zz\":12: bad escape in a parameter" },
+		{ "tcp://:1/a%zz:1", "-L \"tcp://:1/a%zz:1\":11: bad escape in the path" },
+		{ "tcp://a%20b:1", "-L \"tcp://a%20b:1\":8: an escape in the host" },
 		{ "tcp://:1?a=1;b=2",
 		  "-L \"tcp://:1?a=1;b=2\":10: \";\" in a parameter, write %3B or \"&\"" },
 		{ "tcp://:1?=2", "-L \"tcp://:1?=2\":10: parameter without a name" },
@@ -176,6 +182,8 @@ bad_nodes_are_refused(void **state)
 		  "-F \"http://a:1,b:x\":14: bad port \"x\", expected 0 to 65535" },
 		{ "http://a b:1",
 		  "-F \"http://a b:1\":9: expected an address like \"host:443\", not \"a b:1\"" },
+		{ "http://%zz:1", "-F \"http://%zz:1\":8: an escape in the host" },
+		{ "http://[::1%]:1", "-F \"http://[::1%]:1\":8: bad IPv6 address in \"[::1%]:1\"" },
 		{ "http://[::1:1", "-F \"http://[::1:1\":8: bad IPv6 address in \"[::1:1\"" },
 		{ "http://h:1?secure=yes",
 		  "-F \"http://h:1?secure=yes\":19: expected true or false, not \"yes\"" },
@@ -203,7 +211,7 @@ the_whole_message(void **state)
 }
 
 static void
-unknown_names_forbid_to_start_only(void **state)
+what_gost_takes_forbids_to_start_only(void **state)
 {
 	static const struct {
 		const char	*url, *why;
@@ -221,6 +229,11 @@ unknown_names_forbid_to_start_only(void **state)
 		assert_int_equal(config_errors_count(p->errs), 1);
 		assert_non_null(strstr(config_errors_text(p->errs, 0), cases[i].why));
 	}
+	assert_non_null(load_service(p, "tcp://:1?k=1&l=2&K=1"));
+	assert_int_equal(config_errors_hard(p->errs), 0);
+	assert_int_equal(config_errors_count(p->errs), 1);
+	assert_non_null(strstr(config_errors_text(p->errs, 0),
+			       "\":18: parameter \"K\" stands here twice\n"));
 	assert_non_null(load_node(p, "tunnel+tsl://h:1"));
 	assert_non_null(
 		strstr(config_errors_text(p->errs, 0), "unknown dialer \"tsl\", did you mean"));
@@ -300,6 +313,8 @@ nodes_beyond_the_record(void **state)
 		{ "http://a:1?so_mark=0", "nodes/0/metadata/so_mark", "0" },
 		{ "http://a:1?so_mark=7", "nodes/0/metadata", NULL },
 		{ "http://a:1/path#x", "nodes/0/addr", "a:1" },
+		{ "http://[fe80::1%25lo]:1,[::2]:1", "nodes/0/addr", "[fe80::1%lo]:1" },
+		{ "http://[fe80::1%lo]:1", "nodes/0/addr", "[fe80::1%lo]:1" },
 	};
 	struct parsing *p = *state;
 
@@ -430,12 +445,13 @@ static void
 bad_sources_are_told_together(void **state)
 {
 	static const char *const files[] = {
-		"/nonexistent/a.yaml", "b.toml", "c", "https://x/y.yaml", "{\"a\": }}", "{}[]{}",
+		"/nonexistent/a.yaml", "b.toml", "/dev/null", "https://x/y.yaml", "{\"a\": }}",
+		"{}[]{}",
 	};
 	static const char *const expected[] = {
 		"open /nonexistent/a.yaml: No such file or directory",
-		"b.toml: unknown configuration format \"toml\", expected .yaml, .yml or .json",
-		"c: unknown configuration format \"\", expected .yaml, .yml or .json",
+		"open b.toml: No such file or directory",
+		("/dev/null: unknown configuration format \"\", expected .yaml, .yml or .json"),
 		("-C https://x/y.yaml: a configuration from a web server is not available in "
 		 "this build"),
 		"-C {...}:1:8: did not find expected <document start>",
@@ -517,7 +533,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(bad_services_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_nodes_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_whole_message, setup, teardown),
-		cmocka_unit_test_setup_teardown(unknown_names_forbid_to_start_only, setup,
+		cmocka_unit_test_setup_teardown(what_gost_takes_forbids_to_start_only, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(services_beyond_the_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(nodes_beyond_the_record, setup, teardown),
