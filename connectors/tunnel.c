@@ -50,7 +50,7 @@ static const struct adit_opt tunnel_opts[] = {
 	  .def = "15s", .help = "limit for the server's answer to a visitor" },
 	{ .name = "record.mode", .type = ADIT_OPT_STRING, .offset = AT(record_mode),
 	  .help = "asks a gost server to record less: headers or off" },
-	MUX_OPTS(struct tunnel_connector, mux),
+	MUX_OPTS(struct tunnel_connector, mux, "2"),
 	ADIT_OPT_END,
 };
 
@@ -67,14 +67,7 @@ tunnel_set_auth(struct tunnel_connector *t, struct relay_msg *m)
 
 	if (!adit_component_auth(t->base.component, &user, &password))
 		return 0;
-	if (strlen(user) > 255 || strlen(password) > 255)
-		return -EINVAL;
-	m->has_auth = true;
-	m->auth.user_len = (uint8_t)strlen(user);
-	m->auth.pass_len = (uint8_t)strlen(password);
-	memcpy(m->auth.user, user, m->auth.user_len);
-	memcpy(m->auth.pass, password, m->auth.pass_len);
-	return 0;
+	return relay_set_auth(m, user, password);
 }
 
 /* What requests have in common. 0, or -EINVAL with e: credentials or a host that do not fit. */

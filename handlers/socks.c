@@ -26,6 +26,8 @@ static const struct adit_opt socks_opts[] = {
 	  .help = "accepted for gost's sake; its TLS inside SOCKS is never used" },
 	{ .name = "udp", .type = ADIT_OPT_BOOL, .offset = AT(socks.udp),
 	  .help = "allow UDP: UDP ASSOCIATE, and gost's UDP in the connection" },
+	{ .name = "bind", .type = ADIT_OPT_BOOL, .offset = AT(socks.bind),
+	  .help = "allow BIND: clients may have ports opened here" },
 	{ .name = "socks.publicAddr", .aliases = public_aliases, .type = ADIT_OPT_STRING,
 	  .offset = AT(public_address),
 	  .help = "IP address that clients are told to send UDP to; else the one they came to" },

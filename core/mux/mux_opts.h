@@ -1,7 +1,7 @@
 /*
  * The option rows of what runs sessions of smux: the tunnel's handler and connector (over a bind),
  * the transports that end in one. A plugin has a struct mux_opts in its instance and puts
- * MUX_OPTS(its type, field) among its rows.
+ * MUX_OPTS(its type, field, "2") among its rows.
  */
 #ifndef ADIT_CORE_MUX_OPTS_H
 #define ADIT_CORE_MUX_OPTS_H
@@ -20,12 +20,12 @@ struct mux_opts {
 
 extern const char *const mux_types[];
 
-#define MUX_OPTS(T, f) \
+#define MUX_OPTS(T, f, default_version) \
 	{ .name = "mux.type", .type = ADIT_OPT_ENUM, .offset = offsetof(T, f.type), \
 	  .def = "smux", .values = mux_types, \
 	  .help = "session protocol over a bind; both sides must agree" }, \
 	{ .name = "mux.version", .type = ADIT_OPT_INT, .offset = offsetof(T, f.version), \
-	  .def = "2", .min = 1, .max = 2, \
+	  .def = default_version, .min = 1, .max = 2, \
 	  .help = "smux version; both sides must agree" }, \
 	{ .name = "mux.keepaliveDisabled", .type = ADIT_OPT_BOOL, \
 	  .offset = offsetof(T, f.keepalive_disabled), .def = "false", \

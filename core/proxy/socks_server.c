@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/conn/ending.h"
+#include "core/proxy/bind.h"
 #include "core/proxy/errand.h"
 #include "core/proxy/inbox.h"
 #include "core/proxy/socks_udp.h"
@@ -236,25 +237,69 @@ socks5_associate(struct socks_visit *v, const struct socks_request *q)
 }
 
 static int
+socks5_say(struct adit_conn *c, const struct adit_addr *a)
+{
+	const struct wire_addr addr = inbox_addr(a);
+
+	return socks5_reply(c, 0, &addr);
+}
+
+/* gost's: without a port an association, else a port to be bound. */
+static int
 socks5_tunnel_udp(struct socks_visit *v, const struct socks_request *q)
 {
-	const struct udptun_conf conf = { .handler = v->conf->handler, .ttl = UDP_TTL_NS };
-	const struct wire_addr bound = inbox_addr(adit_conn_local(v->conn));
+	struct udptun_conf conf = { .handler = v->conf->handler, .ttl = UDP_TTL_NS };
+	struct adit_addr bound = *adit_conn_local(v->conn), at;
+	int err = bind_address(&q->addr, &at);
 	struct adit_conn *c;
-	int err;
 
-	if (q->addr.port)
-		return socks5_deny(v, ADIT_EUNSUPPORTED);
-	if (!v->conf->udp)
-		return socks5_deny(v, ADIT_EFORBIDDEN);
-	err = socks5_reply(v->conn, 0, &bound);
-	if (err) {
-		socks_lose(v, err, NULL);
+	if (err || !(q->addr.port ? v->conf->bind : v->conf->udp))
+		return socks5_deny(v, err ? err : ADIT_EFORBIDDEN);
+	if (q->addr.port) {
+		conf.port = udptun_port(adit_conn_worker(v->conn), &at);
+		if (!conf.port)
+			return socks5_deny(v, -EADDRNOTAVAIL);
+		bound = *adit_packet_local(conf.port);
+	}
+	err = socks5_say(v->conn, &bound);
+	c = err ? NULL : socks_release(v);
+	if (c) {
+		udptun_serve(c, &conf);
 		return -1;
 	}
-	c = socks_release(v);
-	if (c)
-		udptun_serve(c, &conf);
+	adit_packet_close(conf.port);
+	if (err)
+		socks_lose(v, err, NULL);
+	return -1;
+}
+
+/*
+ * Of SOCKS 5 itself: whom he expects is named (RFC 1928, 4), and we listen where he came to; a
+ * client that names nobody may name the port. gost's: where to listen.
+ */
+static int
+socks5_bind(struct socks_visit *v, const struct socks_request *q)
+{
+	struct bind_conf conf = {
+		.handler = v->conf->handler, .listening = socks5_say, .arrived = socks5_say,
+	};
+	struct adit_conn *c = v->conn;
+	int err = bind_address(&q->addr, &conf.at);
+
+	if (err || !v->conf->bind)
+		return socks5_deny(v, err ? err : ADIT_EFORBIDDEN);
+	adit_conn_deadline(c, 0);
+	if (q->code == SOCKS_BIND) {
+		conf.expected = conf.at;
+		conf.at = *adit_conn_local(c);
+		conf.at.port = conf.expected.family ? 0 : q->addr.port;
+		err = bind_one(c, &conf);
+	} else {
+		err = bind_session(c, &conf);
+	}
+	if (err)
+		return socks5_deny(v, err);
+	socks_free(v);
 	return -1;
 }
 
@@ -274,6 +319,9 @@ socks5_serve(struct socks_visit *v, const struct socks_request *q)
 		return socks5_associate(v, q);
 	case SOCKS_UDP_TUNNEL:
 		return socks5_tunnel_udp(v, q);
+	case SOCKS_BIND:
+	case SOCKS_MUX_BIND:
+		return socks5_bind(v, q);
 	default:
 		return socks5_deny(v, ADIT_EUNSUPPORTED);
 	}

@@ -13,7 +13,7 @@
 #include "core/wire/socks.h"
 
 #define READS	 64			/* datagrams in one turn */
-#define BUFFER	 (1 << 20)		/* of each kernel buffer: there is a socket for each client */
+#define BUFFER	 (1 << 20)		/* of each kernel buffer: one socket for each client */
 #define QUIET_NS ADIT_MS(500)		/* then a drain does not wait for it */
 
 struct socks_udp {

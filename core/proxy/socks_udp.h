@@ -14,7 +14,7 @@ struct socks_udp_conf {
 	const struct adit_addr	*address;	/* what the client is to send to, with port 0;
 						 * family 0: the address that he came to */
 	uint16_t		 client_port;	/* that he will send from; 0: as the first one */
-	uint64_t		 ttl;		/* ns of silence that end the flow to a target; not 0 */
+	uint64_t		 ttl;		/* ns of silence that end a target's flow; not 0 */
 };
 
 /*

@@ -17,6 +17,7 @@
 #define OUT_CAP	  (FRAME_MAX + 131072)	/* what a client that does not read may have waiting */
 #define READS	  64			/* of either side in one turn */
 #define VECS	  8
+#define BUFFER	  (1 << 20)		/* of each kernel buffer of a bound port */
 #define QUIET_NS  ADIT_MS(500)		/* then a drain does not wait for it */
 
 struct udptun {
@@ -225,6 +226,21 @@ udptun_port_event(void *owner, struct adit_packet_conn *port, unsigned events)
 	free(buf);
 	if (!buf || (n < 0 && n != -EAGAIN))
 		udptun_end(t, buf ? n : -ENOMEM);
+}
+
+struct adit_packet_conn *
+udptun_port(struct adit_worker *w, const struct adit_addr *at)
+{
+	struct udp_conf conf = { .bind = *at, .fragment = true, .no_gro = true, .buffer = BUFFER };
+	struct adit_packet_conn *p;
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (at->family)
+		return udp_open(w, &conf, &e);
+	conf.bind.family = AF_INET6;	/* both, where there is IPv6 */
+	p = udp_open(w, &conf, &e);
+	conf.bind.family = AF_INET;
+	return p ? p : udp_open(w, &conf, &e);
 }
 
 void

@@ -16,6 +16,9 @@ struct udptun_conf {
 	uint64_t		 ttl;	/* ns of silence that end the flow to a target; not 0 */
 };
 
+/* A bound port for it: family 0: all addresses of both. NULL: it cannot be had. On w. */
+struct adit_packet_conn *udptun_port(struct adit_worker *w, const struct adit_addr *at);
+
 /*
  * Takes c, open, the answer sent. An activity of the handler's component until c has ended, then a
  * line in the log.

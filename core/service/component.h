@@ -52,6 +52,9 @@ void component_init(struct adit_component *p, const char *name, struct adit_log 
 /* Frees what p owns itself; for destroy. */
 void component_fini(struct adit_component *p);
 
+/* Whether the service that p belongs to has a forwarder. Any thread. */
+bool component_forwards(const struct adit_component *p);
+
 /*
  * The ingress of that name in the configuration p belongs to, or NULL. Main thread; borrowed from
  * p's service.

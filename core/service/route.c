@@ -140,6 +140,14 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, s
 	}
 }
 
+/* "direct://" on a command line: a hop that there is not. */
+static bool
+hop_is_none(const struct hop_conf *h)
+{
+	return !h->ref && !h->nodes.n && !h->plugin && !h->loader.file && !h->loader.redis &&
+	       !h->loader.http;
+}
+
 /* A hop of the chain there, or the one of the top that it stands for. */
 static void
 chain_add_hop(struct chain *c, const struct hop_conf *conf, const struct registry *r,
@@ -153,7 +161,8 @@ chain_add_hop(struct chain *c, const struct hop_conf *conf, const struct registr
 				(size_t)(conf->ref - c->config->hops.v), conf->ref->node);
 		conf = conf->ref;
 	} else {
-		place_step_item(&step, chain, "hops", c->n, conf->node);
+		place_step_item(&step, chain, "hops", (size_t)(conf - c->conf->hops.v),
+				conf->node);
 	}
 	hop_init(&c->hops[c->n++], conf, r, c->log, &step.at);
 }
@@ -180,7 +189,8 @@ chain_new(struct config *config, size_t index, const struct registry *r, struct 
 		place_say(&step.at, ADIT_ECONFIG, "a chain needs 1 to %d hops", HOPS_MAX);
 	else
 		for (size_t i = 0; i < conf->hops.n; i++)
-			chain_add_hop(c, &conf->hops.v[i], r, &step.at);
+			if (!hop_is_none(&conf->hops.v[i]))
+				chain_add_hop(c, &conf->hops.v[i], r, &step.at);
 	return c;
 }
 
@@ -321,7 +331,9 @@ chain_binds(const struct chain *c)
 {
 	const struct hop *last = c->n ? &c->hops[c->n - 1] : NULL;
 
-	for (size_t i = 0; last && i < last->n; i++) {
+	if (!last)		/* nobody to ask, or a chain that could not be made */
+		return !c->conf->hops.n || c->conf->hops.n > HOPS_MAX;
+	for (size_t i = 0; i < last->n; i++) {
 		const struct adit_connector *n = last->nodes[i].connector.base;
 
 		if (n && !n->ops->bind)
@@ -339,7 +351,7 @@ chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 	struct adit_conn *conn;
 	struct node *last;
 
-	if (!c)
+	if (!c || !c->n)
 		return direct_dial(w, to, e);
 	conn = chain_reach(c, how, visitor, &last, e);
 	if (!conn)
@@ -357,6 +369,10 @@ chain_bind(struct chain *c, struct adit_worker *w, const struct adit_target *add
 	struct adit_conn *conn;
 	struct node *last;
 
+	if (!c->n) {
+		adit_err_set(e, -ENOTSUP, "a chain without a node cannot bind");
+		return NULL;
+	}
 	conn = chain_reach(c, how, NULL, &last, e);
 	if (!conn)
 		return NULL;

@@ -374,6 +374,12 @@ service_conf_of(const struct service *s)
 	return s->conf;
 }
 
+bool
+component_forwards(const struct adit_component *p)
+{
+	return p->service->forwarder.conf;
+}
+
 struct adit_ingress *
 component_ingress(const struct adit_component *p, const char *name)
 {

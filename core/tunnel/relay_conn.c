@@ -93,6 +93,8 @@ struct relay_conn {
 	uint8_t			*out;		/* encoded, while it is being sent */
 	size_t			 out_len, out_sent;
 	bool			 open;
+	bool			 early;		/* open before the answer */
+	bool			 awaiting;	/* open, and the answer has not come */
 	relay_head_cb		*head;
 	void			*arg;
 };
@@ -177,7 +179,8 @@ relay_shake_hands(struct relay_conn *r)
 	err = relay_encode_request(r);
 	if (!err)
 		err = relay_flush(r);
-	return err ? err : relay_take_head(r);
+	r->awaiting = !err && r->early;
+	return err || r->early ? err : relay_take_head(r);
 }
 
 static void
@@ -222,8 +225,17 @@ static ssize_t
 relay_conn_read(struct adit_conn *c, void *buf, size_t len)
 {
 	struct relay_conn *r = relay_of(c);
+	int err;
 
-	return r->open ? adit_conn_read(r->lower, buf, len) : -EAGAIN;
+	if (!r->open)
+		return -EAGAIN;
+	if (r->awaiting) {
+		err = relay_take_head(r);
+		if (err < 0)
+			return err;
+		r->awaiting = false;
+	}
+	return adit_conn_read(r->lower, buf, len);
 }
 
 static ssize_t
@@ -278,7 +290,7 @@ relay_splice_fd(struct adit_conn *c, unsigned dir)
 {
 	struct relay_conn *r = relay_of(c);
 
-	return r->open ? adit_conn_splice_fd(r->lower, dir) : -1;
+	return r->open && !r->awaiting ? adit_conn_splice_fd(r->lower, dir) : -1;
 }
 
 static const struct adit_conn_ops relay_ops = {
@@ -318,6 +330,16 @@ relay_conn(struct adit_conn *lower, const struct relay_msg *request, unsigned ms
 	adit_conn_want(lower, request ? ADIT_OPEN : ADIT_READ);
 	adit_conn_deadline(&r->base, ms);
 	return &r->base;
+}
+
+struct adit_conn *
+relay_conn_early(struct adit_conn *lower, const struct relay_msg *request, unsigned ms)
+{
+	struct adit_conn *c = relay_conn(lower, request, ms, NULL, NULL);
+
+	if (c)
+		relay_of(c)->early = true;
+	return c;
 }
 
 struct adit_conn *

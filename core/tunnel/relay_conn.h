@@ -38,6 +38,14 @@ typedef int relay_head_cb(void *arg, struct adit_conn *c, const struct relay_msg
 struct adit_conn *relay_conn(struct adit_conn *lower, const struct relay_msg *request, unsigned ms,
 			     relay_head_cb *head, void *arg);
 
+/*
+ * The same, but open as soon as the request is sent: bytes for the target go before the answer,
+ * which stands in front of the first that come back. A gost's relay handler answers no sooner than
+ * its target says something. A refusal is then what reading fails with. ms: for the request.
+ */
+struct adit_conn *relay_conn_early(struct adit_conn *lower, const struct relay_msg *request,
+				   unsigned ms);
+
 /* Of an open relay conn: gives up the conn below and ends c, which has done its work. */
 struct adit_conn *relay_conn_unwrap(struct adit_conn *c);
 

@@ -334,6 +334,19 @@ relay_msg_pair(const struct relay_msg *m, const char *key)
 	return NULL;
 }
 
+int
+relay_set_auth(struct relay_msg *m, const char *user, const char *password)
+{
+	if (strlen(user) > 255 || strlen(password) > 255)
+		return -EINVAL;
+	m->has_auth = true;
+	m->auth.user_len = (uint8_t)strlen(user);
+	m->auth.pass_len = (uint8_t)strlen(password);
+	memcpy(m->auth.user, user, m->auth.user_len);
+	memcpy(m->auth.pass, password, m->auth.pass_len);
+	return 0;
+}
+
 const char *
 relay_status_text(unsigned status)
 {

@@ -148,6 +148,9 @@ enum relay_network relay_msg_network(const struct relay_msg *m);
 /* The METADATA value of key, or NULL. Borrowed from m. */
 const struct relay_pair *relay_msg_pair(const struct relay_msg *m, const char *key);
 
+/* Fills USERAUTH. 0, or -EINVAL: user or password has more than 255 bytes. */
+int relay_set_auth(struct relay_msg *m, const char *user, const char *password);
+
 /* What a status means, for a person; "unknown status" if nobody defined it. */
 const char *relay_status_text(unsigned status);
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
+import ssl
 import subprocess
 
 import pytest
 
-from harness import datagrams, servers, visitor
-from harness.daemon import Address
+from harness import certs, datagrams, servers, visitor
+from harness.daemon import Address, address
 from harness.waiting import PATIENCE, until
 from harness.world import World, at
 
@@ -227,7 +228,8 @@ def test_socks_proxy_says_why_not(world: World):
     for nonsense in (b"\4\1", b"\5\1\0\6\1\0", b"GET / HTTP/1.1\r\n"):
         with visitor.connect(proxy) as sock:
             sock.sendall(nonsense)
-            sock.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
             assert rest(sock) in (b"", b"\5\0")
 
 
@@ -349,3 +351,259 @@ def test_udp_port_through_a_socks_proxy(world: World, pair):
                 client.ask(b"x" * size, b"x" * size)
             else:
                 client.send(b"")
+
+
+# ---- relay ----------------------------------------------------------------------------
+
+
+@pytest.mark.peers
+@pytest.mark.short
+@pytest.mark.parametrize("options", ["", "?nodelay=true"])
+def test_relay_proxy(world: World, options: str, pair):
+    """TCP and UDP, with credentials, through one relay and through two."""
+    if options and world.pair.server == "gost":
+        pytest.skip("a gost answers only with the target's first bytes")
+    site, echo = world.site("inside"), world.keep(datagrams.UdpServer())
+    far = world.start("-L", f"relay://user:pass@{HERE}", program=world.pair.server).listening()
+    middle = world.start("-L", f"relay://{HERE}", program=world.pair.server).listening()
+    chain = ["-F", f"relay://{at(middle)}{options}", "-F", f"relay://user:pass@{at(far)}{options}"]
+    near = world.start("-L", f"http://{HERE}", *chain, program=world.pair.client).listening()
+    url = f"http://{at(site.address)}/"
+    assert curl("-x", f"http://{at(near)}", url) == ("inside\n", "200 000", 0)
+    assert curl("-p", "-x", f"http://{at(near)}", url) == ("inside\n", "200 200", 0)
+    door = world.start("-L", f"udp://{HERE}/{at(echo.address)}?keepalive=true&ttl=60s", *chain,
+                       program=world.pair.client).listening()
+    with datagrams.UdpVisitor(door) as client:
+        for size in (1, 1200, 4000):
+            client.ask(b"x" * size, b"x" * size)
+
+
+@pytest.mark.peers
+@pytest.mark.short
+def test_relay_forwards(world: World, pair):
+    """With targets of its own it is a port forward, whatever is asked for."""
+    site, dead = world.site("inside"), world.dead_port()
+    far = world.start("-L", f"relay://{HERE}/{at(site.address)}", program=world.pair.server).listening()
+    door = world.start("-L", f"tcp://{HERE}/{at(dead.address)}", "-F", f"relay://{at(far)}",
+                       program=world.pair.client).listening()
+    assert visitor.get(door, "any").text == "inside\n"
+
+
+def test_relay_forwards_datagrams(world: World):
+    echo = world.keep(datagrams.UdpServer())
+    far = world.start("-L", f"relay://{HERE}/{at(echo.address)}").listening()
+    door = world.start("-L", f"udp://{HERE}/192.0.2.1:9?keepalive=true&ttl=60s", "-F", f"relay://{at(far)}").listening()
+    datagrams.ask(door, b"hello", b"hello")
+
+
+@pytest.mark.peers
+@pytest.mark.short
+def test_relay_listens_for_its_client(world: World, pair):
+    """rtcp over relay: gost's remote port forward. With the client its port goes."""
+    site = world.site("inside")
+    far = world.start("-L", f"relay://user:pass@{HERE}?bind=true", program=world.pair.server)
+    client = world.start("-L", f"rtcp://{HERE}/{at(site.address)}", "-F", f"relay://user:pass@{at(far.listening())}",
+                         program=world.pair.client)
+    port = address(client.log.wait("^bind on .* OK").msg)
+    for _ in range(3):
+        assert visitor.get(port, "any").text == "inside\n"
+    client.stop()
+    def refused() -> bool:
+        try:
+            visitor.connect(port).close()
+        except OSError:
+            return True
+        return False
+    until(refused, "the port is closed")
+
+
+def relay_answer(proxy: Address, request: bytes) -> bytes:
+    with visitor.connect(proxy) as sock:
+        sock.sendall(request)
+        return rest(sock)
+
+
+def test_relay_says_why_not(world: World):
+    dead = world.dead_port()
+    to_dead = b"\2\0\7\1\x7f\0\0\1" + dead.address[1].to_bytes(2, "big")
+    proxy = world.start("-L", f"relay://{HERE}").listening()
+    locked = world.start("-L", f"relay://user:pass@{HERE}").listening()
+    for request, status in ((b"\1\1\0\x0a" + to_dead, 7), (b"\1\2\0\x0a" + to_dead, 3), (b"\1\3\0\x0a" + to_dead, 1),
+                            (b"\1\1\0\0", 1), (b"\1\1\0\x0f\4\0\2\0\x10" + to_dead, 1)):
+        assert relay_answer(proxy, request) == bytes([1, status, 0, 0]), request
+    assert relay_answer(locked, b"\1\1\0\x0a" + to_dead) == b"\1\2\0\0"
+    assert relay_answer(proxy, b"\2\1\0\0") == b""
+
+
+def test_relay_binds_udp(world: World):
+    """A port whose visitors the client answers; and an association, where he asks for no port."""
+    echo = world.keep(datagrams.UdpServer())
+    proxy = world.start("-L", f"relay://{HERE}?bind=true").listening()
+    with datagrams.udp_socket(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with visitor.connect(proxy) as sock:
+        sock.sendall(b"\1\x82\0\x0f\4\0\2\0\1\2\0\7\1\x7f\0\0\1" + port.to_bytes(2, "big"))
+        answer = exactly(sock, 4 + 10)
+        assert answer == b"\1\0\0\x0a\2\0\7\1\x7f\0\0\1" + port.to_bytes(2, "big")
+        with datagrams.udp_socket(("127.0.0.1", 0)) as client:
+            client.settimeout(PATIENCE)
+            client.sendto(b"ping", ("127.0.0.1", port))
+            frame = b"\0\4\xff" + wire(client.getsockname())
+            assert exactly(sock, 14) == frame + b"ping"
+            sock.sendall(frame + b"pong")
+            assert client.recv(100) == b"pong"
+    with visitor.connect(proxy) as sock:
+        sock.sendall(b"\1\x82\0\x0f\4\0\2\0\1\2\0\7\1\0\0\0\0\0\0")
+        exactly(sock, 4 + 10)
+        frame = b"\0\4\xff" + wire(echo.address) + b"ping"
+        sock.sendall(frame)
+        assert exactly(sock, len(frame)) == frame
+
+
+def test_socks_bind(world: World):
+    """One connection from whoever the client expects; gost's, a session, is tried with a gost below."""
+    proxy = world.start("-L", f"socks5://{HERE}?bind=true").listening()
+    with visitor.connect(proxy) as sock:
+        sock.sendall(b"\5\1\0" + b"\5\2\0\1\x7f\0\0\1\0\0")
+        answer = exactly(sock, 12)[2:]
+        assert answer[:8] == b"\5\0\0\1\x7f\0\0\1"
+        with visitor.connect(("127.0.0.1", int.from_bytes(answer[8:], "big"))) as peer:
+            assert exactly(sock, 10) == b"\5\0\0\1\x7f\0\0\1" + peer.getsockname()[1].to_bytes(2, "big")
+            sock.sendall(b"hello")
+            assert exactly(peer, 5) == b"hello"
+            peer.sendall(b"there")
+            assert exactly(sock, 5) == b"there"
+    with visitor.connect(world.start("-L", f"socks5://{HERE}").listening()) as sock:
+        sock.sendall(b"\5\1\0" + b"\5\2\0\1\x7f\0\0\1\0\0")
+        assert rest(sock)[2:4] == b"\5\2", "not allowed unless asked for"
+
+
+@pytest.mark.peers
+@pytest.mark.short
+def test_socks_listens_for_a_gost(world: World, pair):
+    """rtcp over SOCKS 5, as gost does it."""
+    if "gost" not in (pair.server, pair.client):
+        pytest.skip("only a gost asks for it: with --peers=gost")
+    site = world.site("inside")
+    far = world.start("-L", f"socks5://user:pass@{HERE}?bind=true")
+    client = world.start("-L", f"rtcp://{HERE}/{at(site.address)}",
+                         "-F", f"socks5://user:pass@{at(far.listening())}?notls=true", program="gost")
+    assert client.running
+    port = address(far.log.wait("^bind: listening on ").msg)
+    assert visitor.get(port, "any").text == "inside\n"
+
+
+# ---- auto, sni, direct ----------------------------------------------------------------
+
+
+@pytest.mark.peers
+@pytest.mark.short
+@pytest.mark.parametrize("url", ["", "auto://", "tls://"])
+def test_auto_proxy_is_told_by_the_first_bytes(world: World, url: str, pair):
+    """-L with nothing but an address is auto over tcp, and a transport alone is auto over it."""
+    site = world.site("inside")
+    if url == "tls://":
+        far = world.start("-L", f"tls://{HERE}", program=world.pair.server).listening()
+        near = world.start("-L", f"{HERE}", "-F", f"http+tls://{at(far)}", program=world.pair.client).listening()
+    else:
+        near = world.start("-L", f"{url}{HERE}", program=world.pair.server).listening()
+    target = f"http://{at(site.address)}/"
+    for scheme in ("http", "socks4", "socks4a", "socks5", "socks5h"):
+        assert curl("-x", f"{scheme}://{at(near)}", target) == ("inside\n", "200 000", 0), scheme
+    assert curl("-p", "-x", f"http://{at(near)}", target) == ("inside\n", "200 200", 0)
+
+
+def test_auto_proxy_asks_everybody_for_credentials(world: World):
+    """Also those whose protocol has none."""
+    site = world.site("inside")
+    proxy = world.start("-L", f"user:pass@{HERE}").listening()
+    target = f"http://{at(site.address)}/"
+    for scheme in ("http", "socks5h"):
+        assert curl("-x", f"{scheme}://user:pass@{at(proxy)}", target) == ("inside\n", "200 000", 0)
+        assert curl("-x", f"{scheme}://user:wrong@{at(proxy)}", target)[0] != "inside\n"
+        assert curl("-x", f"{scheme}://{at(proxy)}", target)[0] != "inside\n"
+    assert curl("-x", f"socks4a://{at(proxy)}", target)[2] == 97
+    with pytest.raises(ssl.SSLError):
+        visitor.connect(proxy, "localhost").close()
+
+
+def test_tls_goes_by_its_server_name(world: World):
+    """To port 443 of that host: here by a chain whose node knows nothing but the site."""
+    certificate = certs.make(world.folder, "inside.example")
+    site = world.site("inside", certificate)
+    for kind in ("auto", "sni"):
+        proxy = world.start("-L", f"{kind}://{HERE}", "-F", f"forward://{at(site.address)}")
+        with visitor.Visitor(proxy.listening(), "inside.example", certificate.cert) as client:
+            assert client.get("inside.example").text == "inside\n"
+        proxy.log.wait(">-< inside.example:443$")
+    with visitor.connect(proxy.listening()) as sock:
+        sock.sendall(b"\x16\3\1\0\4\2\0\0\0")
+        assert rest(sock)[:2] == b"\x15\3", "no hello: an alert"
+
+
+def test_plain_http_by_its_host(world: World):
+    """What was sent as to the server itself, by who does not know that a proxy is in between."""
+    site = world.site("inside")
+    for kind in ("auto", "sni"):
+        proxy = world.start("-L", f"{kind}://{HERE}").listening()
+        assert visitor.get(proxy, at(site.address)).text == "inside\n"
+
+
+def test_direct_is_no_node(world: World):
+    site = world.site("inside")
+    target = f"http://{at(site.address)}/"
+    plain = world.start("-L", f"http://{HERE}", "-F", "direct://").listening()
+    chosen = world.start(config=f"""
+services:
+- {{name: open, addr: "{HERE}", handler: {{type: http, chain: open}}, listener: {{type: tcp}}}}
+- {{name: shut, addr: "{HERE}", handler: {{type: http, chain: shut}}, listener: {{type: tcp}}}}
+chains:
+- name: open
+  hops:
+  - nodes: [{{name: here, connector: {{type: direct}}, dialer: {{type: direct}}}}]
+- name: shut
+  hops:
+  - nodes: [{{name: none, connector: {{type: virtual, metadata: {{action: reject}}}}, dialer: {{type: virtual}}}}]
+""")
+    assert curl("-x", f"http://{at(plain)}", target)[0] == "inside\n"
+    assert curl("-x", f"http://{at(chosen.listening('open'))}", target)[0] == "inside\n"
+    assert curl("-p", "-x", f"http://{at(chosen.listening('shut'))}", target)[1] == "000 502"
+
+
+# ---- chains ---------------------------------------------------------------------------
+
+
+def test_chain_of_everything(world: World):
+    """Each hop by another protocol and another transport; nodes of a hop take turns, and a dead one is left out."""
+    site, echo, dead = world.site("inside"), world.keep(datagrams.UdpServer()), world.dead_port()
+    hops = [world.start("-L", f"{url}").listening() for url in (
+        f"socks5+tls://user:pass@{HERE}?udp=true", f"http+ws://user:pass@{HERE}", f"relay+mtls://user:pass@{HERE}",
+        f"socks5+mwss://user:pass@{HERE}?udp=true")]
+    auth = "auth: {username: user, password: pass}"
+    nodes = [f"""[{{name: n{i}, addr: "{at(where)}", connector: {{type: {connector}, {auth}}}, dialer: {{type: {dialer}}}}}]"""
+             for i, (where, connector, dialer) in enumerate(zip(
+                 hops, ("socks5", "http", "relay", "socks5"), ("tls", "ws", "mtls", "mwss")))]
+    first = nodes[0][:-1] + f""", {{name: dead, addr: "{at(dead.address)}", connector: {{type: socks5}}}}]"""
+    near = world.start(config=f"""
+services:
+- {{name: web, addr: "{HERE}", handler: {{type: auto, chain: all}}}}
+- name: echo
+  addr: "{HERE}"
+  handler: {{type: udp, chain: all}}
+  listener: {{type: udp, metadata: {{keepalive: true, ttl: 60s}}}}
+  forwarder: {{nodes: [{{name: echo, addr: "{at(echo.address)}"}}]}}
+chains:
+- name: all
+  hops:
+  - {{name: first, selector: {{strategy: round, maxFails: 1, failTimeout: 60s}}, nodes: {first}}}
+  - {{name: second, nodes: {nodes[1]}}}
+  - {{name: third, nodes: {nodes[2]}}}
+  - {{name: fourth, nodes: {nodes[3]}}}
+""")
+    web = near.listening("web")
+    answers = [curl("-x", f"socks5h://{at(web)}", f"http://{at(site.address)}/")[0] for _ in range(4)]
+    assert answers.count("inside\n") >= 3 and answers[-1] == "inside\n", answers
+    datagrams.ask(near.listening("echo"), b"hello", b"hello")
+    by_line = world.start("-L", f"http://{HERE}", *[w for url, where in zip(
+        ("socks5+tls", "http+ws", "relay+mtls"), hops) for w in ("-F", f"{url}://user:pass@{at(where)}")]).listening()
+    assert curl("-x", f"http://{at(by_line)}", f"http://{at(site.address)}/")[0] == "inside\n"

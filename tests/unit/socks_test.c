@@ -100,7 +100,8 @@ version_four_has_addresses_and_names(void **state)
 	struct socks_request q;
 
 	(void)state;
-	assert_int_equal(socks4_decode_request(BYTES("\4\1\0\x50\x7f\0\0\1me\0more"), &q, NULL), 11);
+	assert_int_equal(socks4_decode_request(BYTES("\4\1\0\x50\x7f\0\0\1me\0more"), &q, NULL),
+			 11);
 	wire_addr_format(&q.addr, text);
 	assert_string_equal(text, "127.0.0.1:80");
 	assert_int_equal(socks4_encode_request(&q, "me", out), 11);
