@@ -210,6 +210,28 @@ receive_syn(struct smux *m, uint32_t id)
 	return 0;
 }
 
+/* What a stream was asked for before it was known that the peer can be told. */
+static void
+stream_end_late(struct idmap_node *node, void *arg)
+{
+	struct smux_stream *s = adit_container_of(node, struct smux_stream, node);
+
+	if (s->end_asked && !s->closed)
+		smux_due(arg, s, DUE_END);
+	s->end_asked = false;
+}
+
+static void
+smux_is_adit(struct smux *m)
+{
+	m->adit = true;
+	smux_unhold(m);
+	if (!m->conf.half_close)
+		return;
+	idmap_each(&m->streams, stream_end_late, m);
+	smux_want(m);
+}
+
 /* A NOP with an id is an adit's probe, or its answer to ours. */
 static int
 receive_nop(struct smux *m, uint32_t id)
@@ -223,10 +245,8 @@ receive_nop(struct smux *m, uint32_t id)
 	}
 	if (!probe || m->closing || (answer && probe > m->probe))
 		return 0;
-	if (!m->adit) {
-		m->adit = true;
-		smux_unhold(m);
-	}
+	if (!m->adit)
+		smux_is_adit(m);
 	if (id == PROBE_DRAIN) {
 		m->peer_drains = true;
 		adit_mux_say_peer_drains(&m->base);

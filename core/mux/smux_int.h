@@ -53,6 +53,7 @@ struct smux_stream {
 	bool			 in_ended;	/* no more comes */
 	bool			 fin;		/* ... and nobody reads at the other end */
 	bool			 finished;	/* our FIN has begun to leave */
+	bool			 end_asked;	/* before it was known whether the peer takes one */
 
 	struct queue		 in;		/* not read yet */
 	uint32_t		 received, read;/* bytes, modulo 2^32 as on the wire */

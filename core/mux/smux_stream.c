@@ -75,6 +75,7 @@ stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		return -ECONNRESET;
 	if (!len)
 		return 0;
+	s->end_asked = false;		/* it was refused, and its owner goes on */
 	mux_use(&m->base);
 	if (len >= SMUX_DIRECT && !s->out.len) {
 		took = smux_pass(m, s, iov, n);
@@ -96,8 +97,12 @@ stream_shutdown(struct adit_conn *c)
 	struct smux_stream *s = stream_of(c);
 	struct smux *m = s->session;
 
-	if (!m || !m->adit || !m->conf.half_close)
+	if (!m || !m->conf.half_close)
 		return -ENOTSUP;
+	if (!m->adit) {
+		s->end_asked = true;
+		return -ENOTSUP;
+	}
 	smux_due(m, s, DUE_END);
 	return 0;
 }

@@ -77,7 +77,9 @@ pooled_event(void *owner, struct adit_mux *m, unsigned events)
 	const struct adit_reason *why = adit_mux_reason(m);
 	struct adit_conn *c;
 
-	(void)events;
+	/* What the peer is shows in its answer: some need no more to pass half-closes on. */
+	if (events & ADIT_OPEN)
+		adit_mux_probe(m);
 	/* Nobody asked a server for conns. */
 	while ((c = adit_mux_accept(m)))
 		adit_conn_close(c, ADIT_EREFUSED);
@@ -133,7 +135,7 @@ pool_make(struct session_pool *p, const struct adit_dial *req, struct adit_err *
 		.rest_after = LIVENESS_USED, .rest = LIVENESS_REST,
 	});
 	adit_mux_own(s->mux, pooled_event, s);
-	adit_mux_want(s->mux, ADIT_READ);
+	adit_mux_want(s->mux, ADIT_OPEN | ADIT_READ);
 	LIST_INSERT_HEAD(&p->sessions[adit_worker_index(req->worker)], s, entry);
 	return s;
 }

@@ -12,7 +12,7 @@ import pytest
 from harness import visitor, websocket
 from harness.load import Load
 from harness.waiting import until
-from harness.world import REGISTERED, TRANSPORTS, Pair, Tunnel, World, publish, reachable, tunnel_id
+from harness.world import REGISTERED, TRANSPORTS, Pair, Tunnel, World, at, publish, reachable, tunnel_id
 
 
 def restart(world: World, transport: str, old: Tunnel, rules: dict[str, str]) -> Tunnel:
@@ -198,3 +198,22 @@ def test_all_descriptors_are_taken_that_may_be_had(world: World):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     daemon.listening()
     assert resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+@pytest.mark.parametrize("transport", ("mtcp", "mtls", "quic"))
+@pytest.mark.parametrize("first", range(3))
+def test_stop_waits_for_nobody_who_has_gone(world: World, transport, first):
+    """A visitor's end goes through to the target, and a session that nobody uses holds nobody up."""
+    tunnel = tunnel_id()
+    server = world.server(transport, {"app.local": tunnel}, flags=("-drain", "60s"), tunnel_direct="true")
+    client = world.client(transport, server.clients, tunnel, world.site("alpha").address,
+                          flags=("-drain", "60s"))
+    near = world.start("-L", "tcp://127.0.0.1:0", "-drain", "60s",
+                       "-F", f"tunnel+{transport}://{at(server.clients)}?tunnel.id={tunnel}")
+    entry = near.listening()
+    assert visitor.get(entry, "app.local").text == "alpha\n"
+    with visitor.Visitor(entry) as v:
+        assert v.get("app.local").text == "alpha\n"
+    daemons = [near, client, server.daemon]
+    for daemon in daemons[first:] + daemons[:first]:
+        daemon.stop()  # fails long before the limit of the drain

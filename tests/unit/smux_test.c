@@ -441,8 +441,34 @@ drain_of_the_peer_is_answered(void **state)
 	rig_start(&r);
 	rig_frame(&r, 2, SMUX_NOP, 0x7fffffffu, NULL, 0);
 	assert_true(smux_peer_drains(r.mux));
+	assert_true(adit_mux_peer_drains(r.mux));
 	assert_null(adit_mux_open(r.mux, 0, &e));
 	rig_expect(&r, 2, SMUX_NOP, 0xffffffffu, 0);
+	rig_end(&r);
+}
+
+/* Who is replaced tells its peer, and opens streams until that has moved. */
+static void
+drain_is_said_before_it_begins(void **state)
+{
+	struct smux_conf conf = quiet(true, 2);
+	struct rig r = rig_new(*state, &conf, 8 * MIB);
+
+	rig_start(&r);
+	smux_say_drain(r.mux);
+	rig_expect_nothing(&r);		/* a gost would not know what that is */
+	rig_frame(&r, 2, SMUX_NOP, 1, NULL, 0);
+	rig_expect(&r, 2, SMUX_NOP, 0x80000001u, 0);
+	smux_say_drain(r.mux);
+	rig_expect(&r, 2, SMUX_NOP, 0x7fffffffu, 0);
+	adit_conn_close(rig_opens(&r, 2, 3), 0);
+	rig_expect(&r, 2, SMUX_FIN, 3, 0);
+	rig_frame(&r, 2, SMUX_FIN, 3, NULL, 0);
+	rig_frame(&r, 2, SMUX_NOP, 0xffffffffu, NULL, 0);
+	assert_false(adit_mux_drained(r.mux));
+	adit_mux_drain(r.mux);
+	rig_expect_nothing(&r);		/* it has answered */
+	assert_true(adit_mux_drained(r.mux));
 	rig_end(&r);
 }
 
@@ -611,6 +637,33 @@ half_close_toward_an_adit(void **state)
 	rig_end(&r);
 }
 
+/* The first stream of a session is often shut down before the peer's answer is here. */
+static void
+half_close_waits_for_the_answer(void **state)
+{
+	struct smux_conf conf = quiet(true, 2);
+	struct adit_conn *c, *other;
+	struct rig r;
+
+	conf.half_close = true;
+	r = rig_new(*state, &conf, 8 * MIB);
+	rig_start(&r);
+	c = rig_opens(&r, 2, 3);
+	other = rig_opens(&r, 2, 5);
+	assert_int_equal(adit_conn_shutdown(c), -ENOTSUP);
+	assert_int_equal(adit_conn_shutdown(other), -ENOTSUP);
+	assert_int_equal(adit_conn_write(other, "but", 3), 3);	/* what -ENOTSUP leaves it */
+	rig_expect(&r, 2, SMUX_PSH, 5, 3);
+	rig_expect_nothing(&r);
+	rig_frame(&r, 2, SMUX_NOP, 1, NULL, 0);
+	rig_expect(&r, 2, SMUX_NOP, 0x80000001u, 0);
+	rig_expect(&r, 2, SMUX_PSH, 3, 0);
+	rig_expect_nothing(&r);
+	adit_conn_close(c, 0);
+	adit_conn_close(other, 0);
+	rig_end(&r);
+}
+
 static void
 configurations_are_checked(void **state)
 {
@@ -650,12 +703,14 @@ main(void)
 		LOOP_TEST(streams_are_limited),
 		LOOP_TEST(streams_that_cross_a_drain_are_served),
 		LOOP_TEST(drain_of_the_peer_is_answered),
+		LOOP_TEST(drain_is_said_before_it_begins),
 		LOOP_TEST(full_backlog_stops_the_session),
 		LOOP_TEST(answers_are_bounded),
 		LOOP_TEST(nops_keep_it_alive),
 		LOOP_TEST(silence_is_death),
 		LOOP_TEST(probes_are_answered),
 		LOOP_TEST(half_close_toward_an_adit),
+		LOOP_TEST(half_close_waits_for_the_answer),
 		cmocka_unit_test(configurations_are_checked),
 	};
 
