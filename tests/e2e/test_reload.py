@@ -292,6 +292,85 @@ def test_changed_service_costs_no_request(world: World, transport):
     crowd.end()
 
 
+@pytest.mark.short
+@pytest.mark.threads
+@pytest.mark.parametrize("transport", ("quic", "mtls"))
+def test_changed_chain_costs_no_request(world: World, transport):
+    """A client whose way to its server changes, three times in a row: what came by the old one goes on."""
+    def config(seconds: int) -> str:
+        return f"""\
+services:
+- name: web
+  addr: :0
+  handler: {{type: rtcp}}
+  listener: {{type: rtcp, chain: out}}
+  forwarder:
+    nodes:
+    - {{name: target, addr: "{at(site.address)}"}}
+chains:
+- name: out
+  hops:
+  - name: hop
+    nodes:
+    - name: server
+      addr: {at(server.clients)}
+      connector: {{type: tunnel, metadata: {{tunnel.id: {rules["app.local"]}}}}}
+      dialer: {{type: {transport}, metadata: {{handshakeTimeout: {seconds}s}}}}
+"""
+    rules, site = {"app.local": tunnel_id()}, world.site("alpha")
+    server = world.server(transport, rules)
+    client = world.start("-drain", "60s", config=config(10), name="client")
+    client.log.wait(REGISTERED)
+    crowd = Crowd(world, server.entry, site)
+    for number in range(3):
+        crowd.goes_on()
+        mark = client.log.mark()
+        world.write("client.yaml", config(11 + number))
+        client.send(signal.SIGHUP)
+        client.log.wait("^config reloaded", since=mark)
+        client.log.wait(REGISTERED, since=mark)
+    crowd.goes_on()
+    crowd.end()
+
+
+@pytest.mark.parametrize("transport", ("quic", "mtls"))
+def test_visitors_of_a_changed_chain_are_through(world: World, transport):
+    """Conns that a service has opened through a chain are no concern of the next chain."""
+    def config(seconds: int) -> str:
+        return f"""\
+services:
+- name: ssh
+  addr: 127.0.0.1:0
+  handler: {{type: tcp, chain: out}}
+  listener: {{type: tcp}}
+chains:
+- name: out
+  hops:
+  - name: hop
+    nodes:
+    - name: server
+      addr: {at(server.clients)}
+      connector: {{type: tunnel, metadata: {{tunnel.id: {tunnel}}}}}
+      dialer: {{type: {transport}, metadata: {{handshakeTimeout: {seconds}s}}}}
+"""
+    tunnel, site = tunnel_id(), world.site("alpha")
+    server = world.server(transport, {"app.local": tunnel}, tunnel_direct="true")
+    world.client(transport, server.clients, tunnel, site.address)
+    daemon = world.start("-drain", "60s", config=config(10), name="client")
+    entry = daemon.listening("ssh")
+    with visitor.Visitor(entry) as v:
+        response = v.start("app.local", "/gate")
+        assert response.read(6) == b"first\n"
+        for number in range(3):
+            mark = daemon.log.mark()
+            world.write("client.yaml", config(11 + number))
+            daemon.send(signal.SIGHUP)
+            daemon.log.wait("^config reloaded", since=mark)
+            assert visitor.get(entry, "app.local").text == "alpha\n"
+        site.gate.set()
+        assert response.read() == b"last\n"
+
+
 def test_client_reloads_too(world: World):
     """A client whose target changes serves the new one; a client with a bad file stays as it was."""
     def config(target: Address) -> str:
