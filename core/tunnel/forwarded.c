@@ -6,56 +6,19 @@
 #include <sys/socket.h>
 
 #include "core/http/fields.h"
+#include "core/runtime/addr_range.h"
 #include "core/tunnel/forwarded.h"
 
 #define LIST_MAX   4096 /* of X-Forwarded-For: far more proxies than there are */
 #define CLAIMS_MAX 32
 
-/* "a.b.c.d/n", "v6/n" or an address. */
-static int
-network_parse(const char *text, struct adit_addr *net, unsigned *bits)
-{
-	char host[ADIT_ADDR_TEXT], *slash;
-	unsigned max;
-	size_t len;
-
-	if (strlen(text) >= sizeof(host))
-		return -EINVAL;
-	strcpy(host, text);
-	slash = strchr(host, '/');
-	if (slash)
-		*slash = 0;
-	if (adit_addr_parse(host, 0, net) < 0)
-		return -EINVAL;
-	max = net->family == AF_INET ? 32 : 128;
-	*bits = max;
-	if (!slash)
-		return 0;
-	len = strspn(slash + 1, "0123456789");
-	if (!len || len > 3 || slash[1 + len])
-		return -EINVAL;
-	*bits = (unsigned)strtoul(slash + 1, NULL, 10);
-	return *bits <= max ? 0 : -EINVAL;
-}
-
-static bool
-network_has(const struct adit_addr *net, unsigned bits, const struct adit_addr *a)
-{
-	unsigned bytes = bits / 8, rest = bits % 8;
-
-	if (net->family != a->family || memcmp(net->ip, a->ip, bytes) != 0)
-		return false;
-	return !rest || (net->ip[bytes] ^ a->ip[bytes]) >> (8 - rest) == 0;
-}
-
 static bool
 is_trusted(const struct adit_strings *trusted, const struct adit_addr *peer)
 {
-	struct adit_addr net;
-	unsigned bits;
+	struct addr_range range;
 
 	for (size_t i = 0; i < trusted->n; i++)
-		if (network_parse(trusted->v[i], &net, &bits) == 0 && network_has(&net, bits, peer))
+		if (addr_range_parse(trusted->v[i], &range) == 0 && addr_range_has(&range, peer))
 			return true;
 	return false;
 }
@@ -63,10 +26,9 @@ is_trusted(const struct adit_strings *trusted, const struct adit_addr *peer)
 int
 forwarded_check_network(const char *text, struct adit_err *e)
 {
-	struct adit_addr net;
-	unsigned bits;
+	struct addr_range range;
 
-	if (network_parse(text, &net, &bits) == 0)
+	if (addr_range_parse(text, &range) == 0)
 		return 0;
 	return adit_err_set(e, ADIT_ECONFIG, "expected an address or a network, not \"%s\"",
 			    text);
