@@ -1,0 +1,157 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/service/regex.h"
+
+static struct regex *
+compiled(const char *pattern)
+{
+	struct adit_err e = ADIT_ERR_INIT;
+	struct regex *re = regex_new(pattern, strlen(pattern), NULL, &e);
+
+	if (!re)
+		fail_msg("%s: %s", pattern, e.text);
+	return re;
+}
+
+static void
+matches(void **state)
+{
+	static const struct {
+		const char *pattern, *text;
+		size_t len;
+		bool matches;
+	} rows[] = {
+		{ "b", "abc", 3, true },
+		{ "^b", "abc", 3, false },
+		{ "^[a-c]+$", "abc", 3, true },
+		{ "(?i)ABC", "abc", 3, true },
+		{ "(?P<x>b)", "abc", 3, true },
+		{ "\\Qa.c\\E", "abc", 3, false },
+		{ "a$", "a\n", 2, false },		/* the end is the end */
+		{ "(?m)a$", "a\nb", 3, true },
+		{ "a.b", "a\nb", 3, false },
+		{ "a.b", "a\rb", 3, true },
+		{ "(?s)a.b", "a\nb", 3, true },
+		{ "a.b", "a\0b", 3, true },
+		{ "", "", 0, true },
+		/* Of ASCII alone: bytes. Else characters, and what is none is passed over. */
+		{ "^.$", "\xc3\xa9", 2, false },
+		{ "^\xc3\xa9+$", "\xc3\xa9\xc3\xa9", 4, true },
+		{ "\xc3\xa9", "\xff\xc3\xa9", 3, true },
+		{ "/a.*b", "/a\xff" "b", 4, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct regex *re = compiled(rows[i].pattern);
+
+		if (regex_matches(re, rows[i].text, rows[i].len) != rows[i].matches)
+			fail_msg("%s, %s", rows[i].pattern, rows[i].text);
+		regex_free(re);
+	}
+}
+
+/* What was the text stands as it is, what was written in brackets. */
+static void
+put(void *arg, const char *s, size_t len, bool written)
+{
+	char *out = arg;
+
+	strcat(out, written ? "[" : "");
+	strncat(out, s, len);
+	strcat(out, written ? "]" : "");
+}
+
+static void
+replaces(void **state)
+{
+	static const struct {
+		const char *pattern, *text, *replacement, *out;
+	} rows[] = {
+		{ "b", "abcb", "x", "a[x]c[x]" },
+		{ "b", "ac", "x", NULL },
+		{ "/api/(.*)", "/api/x/y", "/v2/$1", "[/v2/]x/y" },
+		{ "(a)(b)?", "ac", "$2$1", "ac" },
+		{ "(?P<one>a)", "a", "${one}$one-$none$7", "aa[-]" },
+		{ "(a)", "a", "$1x", "" },		/* the name is "1x" */
+		{ "(a)", "a", "${1}x", "a[x]" },
+		{ "a", "a", "$$1", "[$][1]" },
+		{ "a", "a", "$", "[$]" },
+		{ "a", "a", "$-${x", "[$][-][$][{x]" },
+		{ "x*", "ab", "-", "[-]a[-]b[-]" },
+		{ "$", "a", "b", "a[b]" },
+		{ "^", "", "b", "[b]" },
+	};
+	char out[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct regex *re = compiled(rows[i].pattern);
+		int found;
+
+		*out = 0;
+		found = regex_replace(re, rows[i].text, strlen(rows[i].text), rows[i].replacement,
+				      put, out);
+		assert_int_equal(found, rows[i].out != NULL);
+		if (strcmp(out, rows[i].out ? rows[i].out : "") != 0)
+			fail_msg("%s, %s: %s", rows[i].pattern, rows[i].replacement, out);
+		regex_free(re);
+	}
+}
+
+static void
+costs_are_bounded(void **state)
+{
+	struct regex *re = compiled("^(a+)+$");
+	char text[101], out[300] = "";
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	text[100] = '!';
+	assert_int_equal(regex_matches(re, text, sizeof(text)), -E2BIG);
+	assert_int_equal(regex_replace(re, text, sizeof(text), "", put, out), -E2BIG);
+	assert_int_equal(regex_matches(re, text, 100), 1);
+	regex_free(re);
+}
+
+static void
+errors_say_where(void **state)
+{
+	struct adit_err e = ADIT_ERR_INIT;
+	char *large = malloc(REGEX_MAX + 1);
+	size_t at = 9;
+
+	(void)state;
+	assert_null(regex_new("ab(c", 4, &at, &e));
+	assert_int_equal(at, 4);
+	assert_string_equal(e.text, "regular expression: missing closing parenthesis");
+	assert_null(regex_new("a\\C", 3, &at, &e));
+	assert_non_null(large);
+	memset(large, 'a', REGEX_MAX + 1);
+	assert_null(regex_new(large, REGEX_MAX + 1, &at, &e));
+	assert_string_equal(e.text, "regular expression: longer than 4096 bytes");
+	regex_free(compiled("a"));
+	regex_free(NULL);
+	free(large);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(matches),
+		cmocka_unit_test(replaces),
+		cmocka_unit_test(costs_are_bounded),
+		cmocka_unit_test(errors_say_where),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
