@@ -8,6 +8,7 @@
 #include "core/config/opts.h"
 #include "core/conn/tls_default.h"
 #include "core/service/daemon.h"
+#include "core/service/matcher.h"
 #include "core/service/secret.h"
 #include "plugins/builtin.h"
 
@@ -35,6 +36,16 @@ kinds_opts(void *arg, enum adit_kind kind, const char *name, bool *known)
 	return registry_rows(arg, kind, name, known);
 }
 
+static int
+kinds_rule(void *arg, const char *rule, size_t *at, struct adit_err *e)
+{
+	struct matcher *m = matcher_new(rule, at, e);
+
+	(void)arg;
+	matcher_free(m);
+	return m ? 0 : e->code;
+}
+
 /* The registry with all built-ins, as a configuration sees it; NULL after a message on stderr. */
 static struct registry *
 plugins_load(struct config_kinds *kinds)
@@ -47,7 +58,9 @@ plugins_load(struct config_kinds *kinds)
 		registry_free(r);
 		return NULL;
 	}
-	*kinds = (struct config_kinds){ .arg = r, .name = kinds_name, .opts = kinds_opts };
+	*kinds = (struct config_kinds){
+		.arg = r, .name = kinds_name, .opts = kinds_opts, .check_rule = kinds_rule,
+	};
 	return r;
 }
 

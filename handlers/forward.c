@@ -1,6 +1,7 @@
 /*
  * Handlers `tcp`, `udp`, `rtcp`, `rudp` and `forward`: join each conn, of bytes or of datagrams,
- * with one of the forwarder's nodes.
+ * with one of the forwarder's nodes. With `sniffing` the first bytes decide on the node: HTTP goes
+ * request by request, TLS by its SNI, anything else by its protocol; none of it is decrypted.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -14,7 +15,12 @@
 
 #include "core/conn/conn.h"
 #include "core/conn/ending.h"
-#include "core/wire/proxy.h"
+#include "core/conn/opening.h"
+#include "core/conn/peek.h"
+#include "core/service/http_forward.h"
+#include "core/service/target.h"
+#include "core/wire/clienthello.h"
+#include "core/wire/sniff.h"
 
 #define HALF_CLOSED_NS ADIT_SECONDS(60)
 #define QUIET_NS ADIT_MS(500)	/* of datagrams: then a drain does not wait for them */
@@ -25,6 +31,7 @@ struct forward_handler {
 	uint64_t		 idle_timeout, read_timeout, sniffing_timeout;
 	int64_t			 proxy_protocol;
 	bool			 sniffing, http_keepalive, sniff_websocket;
+	struct http_forward_conf http;
 	_Atomic uint64_t	 told;		/* when datagrams last had such a line */
 	atomic_uint		 untold;	/* how many had none since */
 };
@@ -38,13 +45,16 @@ static const struct adit_opt forward_opts[] = {
 	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(read_timeout),
 	  .def = "15s", .help = "limit for the head of a sniffed request and of its answer" },
 	{ .name = "sniffing", .type = ADIT_OPT_BOOL, .offset = AT(sniffing),
-	  .help = "look at the first bytes for a host name and protocol" },
+	  .help = "choose nodes by what the first bytes tell: HTTP request by request, TLS by "
+		  "its server name, else by the protocol" },
 	{ .name = "sniffing.timeout", .type = ADIT_OPT_DURATION, .offset = AT(sniffing_timeout),
-	  .help = "limit for the bytes that sniffing needs" },
+	  .help = "limit for the bytes that sniffing needs; then a connection is of no known "
+		  "protocol; 0: readTimeout" },
 	{ .name = "sniffing.websocket", .type = ADIT_OPT_BOOL, .offset = AT(sniff_websocket),
 	  .help = "recording of WebSocket frames" },
 	{ .name = "http.keepalive", .type = ADIT_OPT_BOOL, .offset = AT(http_keepalive),
-	  .help = "keep a sniffed HTTP connection for further requests" },
+	  .def = "true", .help = "keep sniffed HTTP connections, and those to targets, for further "
+				 "requests" },
 	ADIT_OPT_END,
 };
 
@@ -53,20 +63,44 @@ struct forwarding {
 	struct forward_handler	*handler;
 	struct adit_conn	*conn, *far;	/* owned until the pump has them */
 	struct adit_pump	*pump;
+	struct peek		 seen;		/* while sniffing */
+	struct adit_timer	*limit;		/* of that; owned; else NULL */
+	const char		*protocol;	/* sniffed; NULL: unknown */
+	struct forward_node	*secure;	/* wants TLS when far is open; or NULL */
 	unsigned		 attempt;
 	bool			 datagrams;
+	bool			 greeted;	/* far has its header in front */
 	const struct adit_worker *worker;
 	uint64_t		 id, born;	/* of conn */
 	struct adit_addr	 remote;
 	char			*asked;		/* owned; may be NULL */
+
+	/* What it was before it became another protocol's, by an upgrade. */
+	struct adit_traffic	 before;
+	unsigned		 requests;
 };
 
 static void
 forwarding_free(struct forwarding *f)
 {
 	adit_activity_end(&f->activity);
+	adit_timer_free(f->limit);
+	peek_fini(&f->seen);
 	free(f->asked);
 	free(f);
+}
+
+/* TLS has a word for it, before a byte of the target's could be passed on. */
+static bool
+forwarding_alert(struct forwarding *f, int why)
+{
+	uint8_t alert[CLIENTHELLO_ALERT_LEN];
+
+	if (!f->protocol || strcmp(f->protocol, "tls") != 0)
+		return false;
+	clienthello_alert(why == ADIT_ENOROUTE ? TLS_ALERT_UNRECOGNIZED_NAME :
+			  TLS_ALERT_INTERNAL_ERROR, alert);
+	return adit_conn_write(f->conn, alert, sizeof(alert)) == sizeof(alert);
 }
 
 /*
@@ -115,7 +149,7 @@ static void
 forwarding_fail(struct forwarding *f, int why, const char *by, const char *text)
 {
 	forwarding_tell_failure(f, by, why, text);
-	adit_conn_close(f->conn, why);
+	adit_conn_close(f->conn, forwarding_alert(f, why) ? 0 : why);
 	adit_conn_close(f->far, why);
 	forwarding_free(f);
 }
@@ -127,7 +161,8 @@ forwarding_done(void *arg, const struct adit_pump_stats *stats)
 	const struct ending end = {
 		.component = f->activity.component, .kind = "handler", .id = f->id,
 		.worker = f->worker, .remote = &f->remote, .host = f->asked,
-		.traffic = { stats->bytes[0], stats->bytes[1] },
+		.requests = f->requests, .status = f->requests ? 101 : 0,
+		.traffic = { f->before.in + stats->bytes[0], f->before.out + stats->bytes[1] },
 		.dropped = stats->dropped[0] + stats->dropped[1],
 		.duration = adit_now() - f->born,
 		.by = ending_side(stats->side, "peer", "target"), .how = stats->how,
@@ -151,24 +186,18 @@ forwarding_stop(struct adit_activity *a, int why)
 		forwarding_fail(f, why, NULL, adit_strerror(why));
 }
 
-static int
-forwarding_send_proxy(struct forwarding *f)
+static void
+forwarding_join(struct forwarding *f)
 {
-	struct proxy_header h = {
-		.version = (unsigned)f->handler->proxy_protocol, .proxied = true,
+	const struct adit_pump_opts opts = {
+		.size = sizeof(opts), .idle = f->handler->idle_timeout,
+		.half_closed = HALF_CLOSED_NS, .final = ADIT_PUMP_FINAL_B,
 	};
-	char text[PROXY_ENCODED_MAX];
-	ssize_t len;
 
-	if (!h.version || adit_conn_flags(f->conn) & ADIT_CONN_DGRAM)
-		return 0;
-	if (!adit_addr_to(&f->remote, &h.src))
-		h.proxied = false;
-	adit_addr_to(adit_conn_local(f->conn), &h.dst);
-	len = proxy_encode(&h, text);
-	if (len > 0)
-		len = adit_conn_write(f->far, text, (size_t)len) == len ? 0 : -ENOBUFS;
-	return (int)len;
+	adit_conn_agree(f->conn);
+	f->pump = adit_pump(f->conn, f->far, &opts, forwarding_done, f);
+	if (!f->pump)
+		forwarding_free(f);
 }
 
 static void forwarding_open(struct forwarding *f, int failure, const char *text);
@@ -187,30 +216,72 @@ forwarding_go_on(struct forwarding *f, int err)
 	free(text);
 }
 
+/* TLS toward the target, behind what is sent in the clear. 0, or why there is none. */
+static int
+forwarding_secure(struct forwarding *f)
+{
+	struct adit_err e = ADIT_ERR_INIT;
+
+	f->far = target_secure(&f->handler->base, f->secure, f->far, &e);
+	f->secure = NULL;
+	return f->far ? 0 : e.code;
+}
+
+/* What is due once far is open. 1: it opens anew; 0: nothing; or a failure. */
+static int
+forwarding_greet(struct forwarding *f)
+{
+	unsigned version = (unsigned)f->handler->proxy_protocol;
+	bool secure = f->secure;
+	int err = 0;
+
+	if ((adit_conn_flags(f->far) ^ adit_conn_flags(f->conn)) & ADIT_CONN_DGRAM)
+		return -ENOTSUP;	/* datagrams by a connector that knows bytes alone */
+	if (!f->greeted && !f->datagrams)
+		err = target_send_proxy(f->far, version, &f->remote, adit_conn_local(f->conn));
+	f->greeted = true;
+	if (!err && secure)
+		err = forwarding_secure(f);
+	return err ? err : secure;
+}
+
 static void
 forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 {
 	struct forwarding *f = owner;
-	const struct adit_pump_opts opts = {
-		.size = sizeof(opts), .idle = f->handler->idle_timeout,
-		.half_closed = HALF_CLOSED_NS, .final = ADIT_PUMP_FINAL_B,
-	};
 	int err = adit_conn_err(far);
 
 	(void)events;
-	if (!err && (adit_conn_flags(far) ^ adit_conn_flags(f->conn)) & ADIT_CONN_DGRAM)
-		err = -ENOTSUP;		/* datagrams by a connector that knows bytes alone */
 	if (!err)
-		err = forwarding_send_proxy(f);
-	if (err) {
+		err = forwarding_greet(f);
+	if (err < 0) {
 		forwarding_go_on(f, err);
-		return;
+	} else if (err > 0) {
+		adit_conn_own(f->far, forwarding_far_event, f);
+		adit_conn_want(f->far, ADIT_OPEN);
+	} else {
+		adit_conn_want(f->far, 0);
+		forwarding_join(f);
 	}
-	adit_conn_want(far, 0);
-	adit_conn_agree(f->conn);
-	f->pump = adit_pump(f->conn, far, &opts, forwarding_done, f);
-	if (!f->pump)
-		forwarding_free(f);
+}
+
+/* A node for what is known of the conn, and the way to it. */
+static struct adit_conn *
+forwarding_dial(struct forwarding *f, struct adit_err *e)
+{
+	struct adit_handler *h = &f->handler->base;
+	struct route_request req = target_request(f->conn);
+	struct forward_target to;
+
+	req.host = f->asked;
+	req.protocol = f->protocol;
+	f->greeted = false;
+	if (target_pick(h, &req, f->attempt, &to, e) < 0)
+		return NULL;
+	/* What is TLS already stays what it is. */
+	f->secure = to.node && to.node->tls && !f->datagrams &&
+		    !(f->protocol && strcmp(f->protocol, "tls") == 0) ? to.node : NULL;
+	return target_dial(h, adit_conn_worker(f->conn), &to, &f->remote, e);
 }
 
 /* Tries a node; failure is why the one before could not be reached, and text, in words, or NULL. */
@@ -220,9 +291,13 @@ forwarding_open(struct forwarding *f, int failure, const char *text)
 	struct adit_err e = ADIT_ERR_INIT;
 	char reason[ENDING_REASON];
 
-	f->far = adit_forward(&f->handler->base, f->conn, f->attempt, &e);
+	f->far = forwarding_dial(f, &e);
 	if (!f->far) {
-		forwarding_fail(f, failure == -ETIMEDOUT ? failure : ADIT_ETARGET, "target",
+		int why = failure == -ETIMEDOUT ? failure : ADIT_ETARGET;
+
+		if (!failure && e.code == ADIT_ENOROUTE && f->protocol)
+			why = e.code;
+		forwarding_fail(f, why, "target",
 				failure ? ending_reason(failure, text, reason) : e.text);
 		return;
 	}
@@ -238,28 +313,196 @@ forwarding_idle(void *owner, struct adit_conn *c, unsigned events)
 	adit_conn_want(c, 0);
 }
 
-static void
-forward_handle(struct adit_handler *h, struct adit_conn *c)
-{
-	struct forwarding *f = calloc(1, sizeof(*f));
-	const char *asked = adit_conn_asked(c, NULL);
+/* ---- sniffing ------------------------------------------------------------------------------- */
 
-	if (!f) {
-		adit_conn_close(c, -ENOMEM);
+static void
+forwarding_become_http(struct forwarding *f)
+{
+	struct forward_handler *h = f->handler;
+	struct adit_conn *c = f->conn;
+
+	http_forward(c, &h->http);
+	forwarding_free(f);
+}
+
+/* It is known what it is, as far as it will be: what was read goes back. */
+static void
+forwarding_settle(struct forwarding *f, bool http)
+{
+	int err = peek_give_back(&f->seen, f->conn);
+
+	adit_timer_free(f->limit);
+	f->limit = NULL;
+	adit_conn_own(f->conn, forwarding_idle, f);
+	adit_conn_want(f->conn, 0);
+	if (err < 0)
+		forwarding_fail(f, err, NULL, adit_strerror(err));
+	else if (http)
+		forwarding_become_http(f);
+	else
+		forwarding_open(f, 0, NULL);
+}
+
+/* Whether enough of a ClientHello is there. Its name counts, not what a tunnel's server said. */
+static bool
+forwarding_look_tls(struct forwarding *f)
+{
+	struct clienthello hello;
+	enum clienthello_result result = clienthello_parse(f->seen.buf, f->seen.len, &hello);
+
+	f->protocol = "tls";
+	if (result == CLIENTHELLO_FOUND) {
+		free(f->asked);
+		f->asked = strdup(hello.name);
+	}
+	return result != CLIENTHELLO_MORE;
+}
+
+/* RESP's types: none of them begins a method that anybody uses. */
+static bool
+is_redis(const struct peek *seen)
+{
+	return seen->len && memchr("*+-:$", seen->buf[0], 5);
+}
+
+/* Whether it is settled: nothing of f may be touched then. */
+static bool
+forwarding_look(struct forwarding *f)
+{
+	bool known = true, http = false;
+
+	switch (is_redis(&f->seen) ? SNIFF_UNKNOWN :
+		sniff_protocol(f->seen.buf, f->seen.len)) {
+	case SNIFF_MORE:
+		known = false;
+		break;
+	case SNIFF_TLS:
+		known = forwarding_look_tls(f);
+		break;
+	case SNIFF_HTTP1:
+		http = true;
+		break;
+	case SNIFF_HTTP2:	/* without TLS: not by request, but by protocol */
+		f->protocol = "http";
+		break;
+	case SNIFF_SSH:
+		f->protocol = "ssh";
+		break;
+	case SNIFF_RELAY:
+	case SNIFF_UNKNOWN:
+		f->protocol = is_redis(&f->seen) ? "redis" : NULL;
+		break;
+	}
+	if (known)
+		forwarding_settle(f, http);
+	return known;
+}
+
+/* Protocols in which the server speaks first show nothing. */
+static void
+forwarding_sniffed_late(void *arg)
+{
+	forwarding_settle(arg, false);
+}
+
+static void
+forwarding_sniff_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct forwarding *f = owner;
+	int err = 0;
+
+	(void)events;
+	while (!err) {
+		err = peek_read(&f->seen, c, SNIFF_MAX);
+		if (!err && forwarding_look(f))
+			return;
+	}
+	if (err == -EAGAIN)
+		return;
+	/* What is too long for us, or cut, its target may understand. */
+	if (f->seen.len && (err == -EMSGSIZE || err == -ESHUTDOWN))
+		forwarding_settle(f, false);
+	else
+		forwarding_fail(f, err, ending_by(err, "peer"), adit_strerror(err));
+}
+
+static void
+forwarding_sniff(struct forwarding *f)
+{
+	const struct forward_handler *h = f->handler;
+	uint64_t limit = h->sniffing_timeout ? h->sniffing_timeout : h->read_timeout;
+
+	f->limit = adit_timer_new(adit_conn_worker(f->conn), forwarding_sniffed_late, f);
+	if (!f->limit) {
+		forwarding_fail(f, -ENOMEM, NULL, adit_strerror(-ENOMEM));
 		return;
 	}
-	f->handler = adit_container_of(h, struct forward_handler, base);
+	adit_timer_set(f->limit, limit);
+	adit_conn_agree(f->conn);	/* or who asked sends nothing */
+	adit_conn_own(f->conn, forwarding_sniff_event, f);
+	adit_conn_want(f->conn, ADIT_READ);
+}
+
+/* ---- the handler ----------------------------------------------------------------------------- */
+
+static struct forwarding *
+forwarding_new(struct forward_handler *h, struct adit_conn *c)
+{
+	struct forwarding *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->handler = h;
 	f->conn = c;
 	f->datagrams = adit_conn_flags(c) & ADIT_CONN_DGRAM;
 	f->id = adit_conn_id(c);
 	f->worker = adit_conn_worker(c);
 	f->born = adit_now() - adit_conn_age(c);
 	f->remote = *adit_conn_remote(c);
-	f->asked = asked && *asked ? strdup(asked) : NULL;
 	f->activity.stop = forwarding_stop;
-	adit_activity_begin(&f->activity, h->component, adit_conn_worker(c));
+	adit_activity_begin(&f->activity, h->base.component, adit_conn_worker(c));
 	adit_conn_own(c, forwarding_idle, f);
-	forwarding_open(f, 0, NULL);
+	return f;
+}
+
+static void
+forward_handle(struct adit_handler *base, struct adit_conn *c)
+{
+	struct forward_handler *h = adit_container_of(base, struct forward_handler, base);
+	const char *asked = adit_conn_asked(c, NULL);
+	struct forwarding *f = forwarding_new(h, c);
+
+	if (!f) {
+		adit_conn_close(c, -ENOMEM);
+		return;
+	}
+	f->asked = asked && *asked ? strdup(asked) : NULL;
+	if (h->sniffing && !f->datagrams)
+		forwarding_sniff(f);
+	else
+		forwarding_open(f, 0, NULL);
+}
+
+static void
+forward_upgraded(struct adit_handler *base, const struct http_visitor *v, struct adit_conn *near,
+		 struct adit_conn *far)
+{
+	struct forward_handler *h = adit_container_of(base, struct forward_handler, base);
+	struct forwarding *f = forwarding_new(h, near);
+
+	if (!f) {
+		adit_conn_close(near, -ENOMEM);
+		adit_conn_close(far, -ENOMEM);
+		return;
+	}
+	f->far = opening_unwrap(far);
+	f->asked = *v->host ? strdup(v->host) : NULL;
+	f->id = v->conn;
+	f->born = v->born;
+	f->remote = v->remote;
+	f->before = *adit_mux_traffic(v->front);
+	f->requests = v->requests;
+	forwarding_join(f);
 }
 
 static int
@@ -267,9 +510,15 @@ forward_init(struct adit_handler *h, struct adit_err *e)
 {
 	struct forward_handler *f = adit_container_of(h, struct forward_handler, base);
 
-	if (f->sniffing)
-		return adit_err_set(e, ADIT_EUNSUPPORTED,
-				    "sniffing is not available in this build");
+	(void)e;
+	f->http = (struct http_forward_conf){
+		.handler = h, .keepalive = f->http_keepalive, .read_timeout = f->read_timeout,
+		.proxy_version = (unsigned)f->proxy_protocol, .upgraded = forward_upgraded,
+	};
+	if (!f->sniffing && target_forwarder(h)->edits)
+		adit_log(adit_component_log(h->component), ADIT_LOG_WARN,
+			 ADIT_FIELDS(ADIT_STR("service", adit_component_name(h->component))),
+			 "the nodes' http settings do nothing without sniffing");
 	return 0;
 }
 

@@ -30,8 +30,9 @@ struct config_kinds {
 	 * tcp. */
 	const char *(*partner)(void *arg, enum adit_kind kind, const char *name);
 
-	/* Checks the rule of a matcher. Returns 0, or a code with e. */
-	int (*check_rule)(void *arg, const char *rule, struct adit_err *e);
+	/* Checks the rule of a matcher. Returns 0, or a code with e, *at being the byte of rule at
+	 * which it goes wrong. */
+	int (*check_rule)(void *arg, const char *rule, size_t *at, struct adit_err *e);
 };
 
 /* "handler", "listener", ... */

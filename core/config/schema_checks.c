@@ -20,10 +20,15 @@ void
 check_rule(struct walk *w, const struct adit_tree *value, const struct tree_path *path)
 {
 	struct adit_err e = ADIT_ERR_INIT;
+	struct config_problem problem = { .path = path };
+	size_t at = 0;
 
-	if (w->kinds && w->kinds->check_rule &&
-	    w->kinds->check_rule(w->kinds->arg, tree_text(value), &e) < 0)
-		schema_error(w, value, path, NULL, "%s", e.text);
+	if (!w->kinds || !w->kinds->check_rule ||
+	    w->kinds->check_rule(w->kinds->arg, tree_text(value), &at, &e) == 0)
+		return;
+	problem.pos = tree_pos_at(value, at);
+	problem.start_only = e.code == ADIT_EUNSUPPORTED;
+	config_errors_add(w->errs, &problem, "%s", e.text);
 }
 
 /* A chain by its name, or a map that says more about it. */

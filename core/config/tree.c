@@ -36,6 +36,49 @@ tree_pos(const struct adit_tree *node)
 	return node ? node->pos : (struct tree_pos){ .source = NULL };
 }
 
+/* What was written at pos, to the end of its source; NULL if pos is of no text. */
+static const char *
+source_at(const struct tree_pos *pos, size_t *len)
+{
+	const struct tree_source *source = pos->source;
+	const char *p, *end;
+
+	if (!source || !source->text || source->argument || !pos->column)
+		return NULL;
+	p = source->text;
+	end = p + source->len;
+	for (unsigned line = pos->line; p && line > 1; line--) {
+		p = memchr(p, '\n', (size_t)(end - p));
+		p = p ? p + 1 : NULL;
+	}
+	for (unsigned column = pos->column; p && p < end && column > 1; column--)
+		do
+			p++;
+		while (p < end && ((unsigned char)*p & 0xc0) == 0x80);
+	*len = p ? (size_t)(end - p) : 0;
+	return p;
+}
+
+struct tree_pos
+tree_pos_at(const struct adit_tree *node, size_t offset)
+{
+	struct tree_pos pos = tree_pos(node);
+	const char *text = tree_text(node), *written;
+	size_t len = strlen(text), left;
+	bool quote;
+
+	written = source_at(&pos, &left);
+	if (!written || offset > len || !left)
+		return pos;
+	quote = *written == '"' || *written == '\'';
+	if (left < quote + len || memcmp(written + quote, text, len) != 0)
+		return pos;
+	pos.column += quote;
+	for (size_t i = 0; i < offset; i++)
+		pos.column += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return pos;
+}
+
 const char *
 tree_text(const struct adit_tree *node)
 {

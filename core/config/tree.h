@@ -33,6 +33,10 @@ enum tree_type tree_type(const struct adit_tree *node);
 /* Where node was written; of a node reached by an alias, where the anchor is. */
 struct tree_pos tree_pos(const struct adit_tree *node);
 
+/* Where the byte of a scalar's text at offset was written: node's own place where that cannot be
+ * told (a text of several lines, with escapes, of an argument). */
+struct tree_pos tree_pos_at(const struct adit_tree *node, size_t offset);
+
 /* A scalar's text, never NULL; "" for lists and maps. */
 const char *tree_text(const struct adit_tree *node);
 

@@ -12,12 +12,14 @@ host_len(const char *host)
 	return len && host[len - 1] == '.' ? len - 1 : len;
 }
 
-static bool
-host_matches(const char *pattern, const char *host)
+bool
+filter_host_matches(const char *pattern, const char *host)
 {
 	bool below = *pattern == '*' || *pattern == '.';
 	size_t len, skip;
 
+	if (!host || !*host)
+		return false;
 	if (strcmp(pattern, "*") == 0)
 		return true;
 	pattern += *pattern == '*';
@@ -33,30 +35,22 @@ host_matches(const char *pattern, const char *host)
 	return strncasecmp(host + skip, pattern, len) == 0;
 }
 
+static bool
+path_begins(struct adit_text path, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return path.s && path.len >= len && memcmp(path.s, prefix, len) == 0;
+}
+
 bool
-filter_matches(const struct filter_conf *f, const struct filter_request *req)
+filter_matches(const struct filter_conf *f, const struct route_request *req)
 {
 	if (!f)
 		return true;
-	if (f->host && !(req->host && *req->host && host_matches(f->host, req->host)))
+	if (f->host && !filter_host_matches(f->host, req->host))
 		return false;
 	if (f->protocol && (!req->protocol || strcasecmp(f->protocol, req->protocol) != 0))
 		return false;
-	return !f->path || (req->path && strncmp(f->path, req->path, strlen(f->path)) == 0);
-}
-
-size_t
-filter_nodes(const struct node_list *nodes, const struct filter_request *req, size_t *out)
-{
-	size_t n = 0;
-
-	for (int with_host = 1; !n && with_host >= 0; with_host--) {
-		for (size_t i = 0; i < nodes->n; i++) {
-			const struct filter_conf *f = nodes->v[i].filter;
-
-			if ((f && f->host) == (with_host == 1) && filter_matches(f, req))
-				out[n++] = i;
-		}
-	}
-	return n;
+	return !f->path || path_begins(req->path, f->path);
 }

@@ -1,23 +1,31 @@
 /*
- * Which nodes of a forwarder are for a request: by host, protocol and path. Nodes that ask for no
- * host are for those that no host filter matches. Nothing is kept; any thread.
+ * The simpler of a forwarder's two ways to say which node is for a request: by host, protocol and
+ * path. Nothing is kept; any thread.
  */
 #ifndef ADIT_CORE_FILTER_H
 #define ADIT_CORE_FILTER_H
 
+#include <adit/exchange.h>
+
 #include "core/config/model.h"
 
-struct filter_request {
-	const char	*host;		/* asked for, without port; NULL or "": nothing */
-	const char	*protocol;	/* sniffed: "http", "tls", "ssh"; NULL: unknown */
-	const char	*path;		/* of a URL; NULL: none */
+/* What is known of a request, or of a connection; all borrowed. */
+struct route_request {
+	const char			*host;		/* asked for, normalised, without port;
+							 * NULL or "": nothing */
+	const char			*protocol;	/* sniffed: "http", "tls", "ssh", "redis";
+							 * NULL: unknown */
+	const char			*network;	/* "tcp" or "udp"; NULL: unknown */
+	struct adit_text		 path;		/* of HTTP, decoded; s NULL: none */
+	const struct adit_fields	*head;		/* of HTTP; NULL: none */
+	const struct adit_addr		*client;	/* NULL: unknown */
 };
 
-/* Whether f lets req by; f NULL: always. Without case; ".x", "*.x" and "*x" match x and all below
- * it, "*" any host. */
-bool filter_matches(const struct filter_conf *f, const struct filter_request *req);
+/* Whether pattern is for host: without case; ".x", "*.x" and "*x" are x and all below it, "*" any
+ * host. */
+bool filter_host_matches(const char *pattern, const char *host);
 
-/* Puts the indexes of the nodes to choose from into out (n entries); returns how many. */
-size_t filter_nodes(const struct node_list *nodes, const struct filter_request *req, size_t *out);
+/* Whether f lets req by; f NULL: always. */
+bool filter_matches(const struct filter_conf *f, const struct route_request *req);
 
 #endif

@@ -2,68 +2,197 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/conn/tls_creds.h"
 #include "core/service/filter.h"
 #include "core/service/forwarder.h"
 
 static int
-forwarder_refuse_unsupported(const struct node_list *nodes, const struct place *at)
+forwarder_refuse_unsupported(const struct place *at)
 {
 	static const char *const own[] = { "hop", "name", "hopGroup", NULL };
-	static const char *const of_nodes[] = {
-		"matcher", "http", "auth", "tls", "probe", "bypass", "bypasses", NULL,
-	};
-	int err = place_unavailable(at, own);
 
-	for (size_t i = 0; i < nodes->n; i++) {
-		struct place_step node;
+	return place_unavailable(at, own);
+}
 
-		place_step_item(&node, at, "nodes", i, nodes->v[i].node);
-		if (place_unavailable(&node.at, of_nodes) < 0)
-			err = ADIT_EUNSUPPORTED;
-	}
-	return err;
+/* ---- building ------------------------------------------------------------------------------- */
+
+/* A rule without a priority has its length: the longer one is taken for the more precise. */
+static int64_t
+node_priority(const struct forward_node *n)
+{
+	int64_t priority = n->conf->matcher->priority;
+
+	return priority ? priority : (int64_t)strlen(n->conf->matcher->rule);
+}
+
+static int
+node_take_matcher(struct forward_node *n, const struct place *at)
+{
+	const struct tree_path matcher = { .up = at->path, .key = "matcher" };
+	const struct tree_path path = { .up = &matcher, .key = "rule" };
+	const struct matcher_conf *conf = n->conf->matcher;
+	struct adit_err e = ADIT_ERR_INIT;
+	struct config_problem problem = { .path = &path };
+	size_t offset;
+
+	if (!conf || !conf->rule || !*conf->rule)
+		return 0;
+	n->matcher = matcher_new(conf->rule, &offset, &e);
+	if (n->matcher)
+		return 0;
+	problem.pos = tree_pos_at(tree_get(conf->node, "rule"), offset);
+	config_errors_add(at->errs, &problem, "%s", e.text);
+	return e.code;
+}
+
+static int
+node_take_tls(struct forward_node *n, struct adit_log *log, const struct place *at)
+{
+	const struct tls_conf *conf = n->conf->tls;
+	struct adit_err e = ADIT_ERR_INIT;
+	struct place_step step;
+
+	if (!conf)
+		return 0;
+	n->tls = tls_source_new(&conf->tls, TLS_CLIENT, log, &e);
+	return n->tls ? 0 : place_refuse(place_step(&step, at, "tls", conf->node), &e);
+}
+
+static int
+node_take_http(struct forward_node *n, const struct place *at)
+{
+	const struct http_conf *conf = n->conf->http;
+	struct place_step step;
+
+	if (!conf)
+		return 0;
+	n->http = node_http_new(conf, place_step(&step, at, "http", conf->node));
+	return n->http ? 0 : ADIT_ECONFIG;
+}
+
+static int
+node_init(struct forward_node *n, const struct node_conf *conf, struct adit_log *log,
+	  const struct place *at)
+{
+	static const char *const unavailable[] = { "probe", "bypass", "bypasses", NULL };
+	static atomic_uint_fast64_t ids;
+	int failed = place_unavailable(at, unavailable), err;
+
+	n->conf = conf;
+	n->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed) + 1;
+	err = node_take_matcher(n, at);
+	failed = err ? err : failed;
+	err = node_take_http(n, at);
+	failed = err ? err : failed;
+	err = node_take_tls(n, log, at);
+	return err ? err : failed;
+}
+
+static void
+forwarder_note(struct forwarder *f, const struct forward_node *n)
+{
+	const struct filter_conf *filter = n->conf->filter;
+
+	f->by_client |= n->matcher && matcher_asks_client(n->matcher);
+	f->by_path |= n->matcher || (filter && filter->path);
+	f->edits |= n->http != NULL;
 }
 
 int
-forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, const struct place *at)
+forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, struct adit_log *log,
+	       const struct place *at)
 {
+	struct place_step step;
+	int failed, err;
+
 	f->conf = conf;
 	if (!conf)
 		return 0;
 	selector_init(&f->selector, conf->selector);
-	f->states = calloc(conf->nodes.n + 1, sizeof(*f->states));
-	if (!f->states)
+	f->by_client = f->selector.strategy == SELECT_HASH;
+	f->nodes = calloc(conf->nodes.n + 1, sizeof(*f->nodes));
+	if (!f->nodes)
 		return place_say(at, -ENOMEM, "out of memory");
 	if (conf->nodes.n > SELECTOR_MAX)
 		return place_say(at, ADIT_ECONFIG, "nodes: more than %d", SELECTOR_MAX);
-	return forwarder_refuse_unsupported(&conf->nodes, at);
+	failed = forwarder_refuse_unsupported(at);
+	for (f->n = 0; f->n < conf->nodes.n; f->n++) {
+		const struct node_conf *node = &conf->nodes.v[f->n];
+
+		place_step_item(&step, at, "nodes", f->n, node->node);
+		err = node_init(&f->nodes[f->n], node, log, &step.at);
+		failed = err ? err : failed;
+		forwarder_note(f, &f->nodes[f->n]);
+	}
+	return failed;
 }
 
 void
 forwarder_fini(struct forwarder *f)
 {
-	free(f->states);
-	f->states = NULL;
+	for (size_t i = 0; i < f->n; i++) {
+		matcher_free(f->nodes[i].matcher);
+		node_http_free(f->nodes[i].http);
+		tls_source_free(f->nodes[i].tls);
+	}
+	free(f->nodes);
+	f->nodes = NULL;
+	f->n = 0;
+}
+
+/* ---- choosing ------------------------------------------------------------------------------- */
+
+/* How precisely a node asks for a request: the most precise ones are chosen from. */
+enum {
+	RANK_NONE,	/* it is not for it */
+	RANK_ANY,	/* it asks for nothing */
+	RANK_FILTER,
+	RANK_HOST,
+	RANK_RULE,	/* and more: its priority is added */
+};
+
+static int64_t
+node_rank(const struct forward_node *n, const struct route_request *req)
+{
+	const struct filter_conf *f = n->conf->filter;
+
+	if (n->matcher) {
+		int64_t priority = node_priority(n);
+
+		if (!matcher_matches(n->matcher, req))
+			return RANK_NONE;
+		if (priority < 0)
+			return RANK_HOST;
+		return priority > INT64_MAX - RANK_RULE ? INT64_MAX : RANK_RULE + priority;
+	}
+	if (!filter_matches(f, req))
+		return RANK_NONE;
+	if (!f || (!f->host && !f->protocol && !f->path))
+		return RANK_ANY;
+	return f->host ? RANK_HOST : RANK_FILTER;
 }
 
 /* Those already tried need no list: their failures marked them. */
 static const struct candidate *
-forwarder_choose(struct forwarder *f, const struct adit_conn *visitor, unsigned attempt,
+forwarder_choose(struct forwarder *f, const struct route_request *req, unsigned attempt,
 		 struct candidate v[SELECTOR_MAX])
 {
-	const struct filter_request req = { .host = adit_conn_asked(visitor, NULL) };
-	const struct node_list *nodes = &f->conf->nodes;
-	size_t indexes[SELECTOR_MAX], n = filter_nodes(nodes, &req, indexes);
+	int64_t best = RANK_ANY;
+	size_t n = 0;
 
+	for (size_t i = 0; i < f->n; i++) {
+		int64_t rank = node_rank(&f->nodes[i], req);
+
+		if (rank < best)
+			continue;
+		if (rank > best)
+			n = 0;
+		best = rank;
+		v[n++] = (struct candidate){ &f->nodes[i].state, f->nodes[i].conf, i };
+	}
 	if (attempt >= n)
 		return NULL;
-	for (size_t i = 0; i < n; i++) {
-		size_t at = indexes[i];
-
-		v[i] = (struct candidate){ &f->states[at], &nodes->v[at], at };
-	}
-	return selector_pick(&f->selector, v, n, selector_hash(adit_conn_remote(visitor)),
-			     adit_now());
+	return selector_pick(&f->selector, v, n, selector_hash(req->client), adit_now());
 }
 
 /* A visitor's datagrams go to a UDP port, bytes to a TCP port or a Unix socket. */
@@ -74,27 +203,25 @@ forward_target_set(struct forward_target *t, const struct node_conf *n, bool dat
 		t->target = (struct adit_target){ .network = ADIT_UNIX, .host = n->addr };
 		return 0;
 	}
-	t->target = (struct adit_target){ 
+	t->target = (struct adit_target){
 		.network = datagrams ? ADIT_UDP : ADIT_TCP, .host = t->host,
 	};
 	return adit_hostport_split(n->addr, t->host, sizeof(t->host), &t->target.port);
 }
 
-struct node_state *
-forwarder_pick(struct forwarder *f, const struct adit_conn *visitor, unsigned attempt,
+int
+forwarder_pick(struct forwarder *f, const struct route_request *req, unsigned attempt,
 	       struct forward_target *out, struct adit_err *e)
 {
+	bool datagrams = req->network && strcmp(req->network, "udp") == 0;
 	struct candidate v[SELECTOR_MAX];
-	const struct candidate *c = f->conf ? forwarder_choose(f, visitor, attempt, v) : NULL;
+	const struct candidate *c = f->conf ? forwarder_choose(f, req, attempt, v) : NULL;
 
-	if (!c) {
-		adit_err_set(e, ADIT_ENOROUTE, "node not available");
-		return NULL;
-	}
-	if (forward_target_set(out, c->conf, adit_conn_flags(visitor) & ADIT_CONN_DGRAM) < 0) {
-		adit_err_set(e, ADIT_ECONFIG, "node %s: not host:port: %s", c->conf->name,
-			     c->conf->addr);
-		return NULL;
-	}
-	return c->state;
+	if (!c)
+		return adit_err_set(e, ADIT_ENOROUTE, "node not available");
+	out->node = &f->nodes[c->index];
+	if (forward_target_set(out, c->conf, datagrams) < 0)
+		return adit_err_set(e, ADIT_ECONFIG, "node %s: not host:port: %s", c->conf->name,
+				    c->conf->addr);
+	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * A forwarder: the targets of a service, and which of them is for a visitor. Immutable but for what
+ * A forwarder: the targets of a service, and which of them is for a request. Immutable but for what
  * is known of each target, which all workers share.
  */
 #ifndef ADIT_CORE_FORWARDER_H
@@ -9,34 +9,58 @@
 
 #include "core/config/model.h"
 #include "core/config/place.h"
+#include "core/service/filter.h"
+#include "core/service/matcher.h"
+#include "core/service/node_http.h"
 #include "core/service/selector.h"
+
+struct tls_source;
+
+struct forward_node {
+	const struct node_conf	*conf;		/* borrowed */
+	struct matcher		*matcher;	/* owned, as all below; NULL: none */
+	struct node_http	*http;
+	struct tls_source	*tls;		/* toward the target; NULL: in the clear */
+	struct node_state	 state;
+	uint64_t		 id;		/* unique in the process, reloads included */
+};
 
 /* Zeroed: one without nodes, which picks nothing. */
 struct forwarder {
 	const struct forwarder_conf	*conf;		/* borrowed; NULL: the service has none */
 	struct selector			 selector;
-	struct node_state		*states;	/* of conf's nodes; owned */
+	struct forward_node		*nodes;		/* owned; of conf's, in their order */
+	size_t				 n;
+	bool				 by_client;	/* who asks may decide on the node */
+	bool				 by_path;	/* paths are looked at */
+	bool				 edits;		/* nodes have settings that need sniffing */
 };
 
 struct forward_target {
-	struct adit_target	target;
-	char			host[256];	/* target's, where it is no path */
+	struct forward_node	*node;		/* the forwarder's; NULL: there is no forwarder */
+	struct adit_target	 target;
+	char			 host[256];	/* target's, where it is no path */
 };
 
 /*
- * f must be zeroed. conf, which stands at at, may be NULL. 0, or a failure, all of it said at its
- * place: forwarder_fini is due then too. Main thread.
+ * f must be zeroed. conf, which stands at at, may be NULL; log is for what becomes of certificates.
+ * 0, or a failure, all of it said at its place: forwarder_fini is due then too. Main thread.
  */
-int forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, const struct place *at);
+int forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, struct adit_log *log,
+		   const struct place *at);
 void forwarder_fini(struct forwarder *f);	/* any thread */
 
 /*
- * A node for visitor: one that its filter, matcher and selector let through. Its address is in out
- * (borrowed from out and from the configuration); how reaching it ends is to be reported to what is
- * returned, which lives as long as f. attempt is adit_forward's. NULL with e filled: none is left,
- * or its address is none. Any worker.
+ * The node for req. Those that ask for something are before those that do not, and more precisely:
+ * nodes whose rule matches, the highest priority alone; then those whose host filter matches, and
+ * rules with a negative priority; then those whose filter matches without a host; then those that
+ * ask for nothing. Among equals the selector chooses.
+ *
+ * Its address is in out, which may not be moved (borrowed from the configuration, and from out).
+ * How reaching it ends is to be reported to its state. attempt is adit_forward's. 0, or
+ * ADIT_ENOROUTE or ADIT_ECONFIG with e filled: none is left, or its address is none. Any worker.
  */
-struct node_state *forwarder_pick(struct forwarder *f, const struct adit_conn *visitor,
-				  unsigned attempt, struct forward_target *out, struct adit_err *e);
+int forwarder_pick(struct forwarder *f, const struct route_request *req, unsigned attempt,
+		   struct forward_target *out, struct adit_err *e);
 
 #endif

@@ -253,7 +253,7 @@ service_make(struct service *s, const struct service_world *world, const struct 
 		return;
 	}
 	if (c->forwarder)
-		forwarder_init(&s->forwarder, c->forwarder,
+		forwarder_init(&s->forwarder, c->forwarder, world->log,
 			       place_step(&below, at, "forwarder", c->forwarder->node));
 	service_read_auth(world->config, s->index, &auth, at->errs);
 	service_swap_auth(s, &auth);
@@ -685,7 +685,7 @@ service_shows_visitor(const struct service *s)
 	const struct adit_handler *h = s->handler.base;
 
 	return (h->ops->shows_visitor && h->ops->shows_visitor(h)) || s->handler_chain ||
-	       (s->forwarder.conf && s->forwarder.selector.strategy == SELECT_HASH);
+	       s->forwarder.by_client;
 }
 
 struct adit_mux *
@@ -704,6 +704,18 @@ adit_listener_bind(struct adit_listener *l, struct adit_worker *w,
 	return NULL;
 }
 
+struct forwarder *
+service_forwarder(struct service *s)
+{
+	return &s->forwarder;
+}
+
+struct chain *
+service_handler_chain(const struct service *s)
+{
+	return s->handler_chain;
+}
+
 /* ---- what goes out -------------------------------------------------------------------------- */
 
 struct adit_conn *
@@ -712,75 +724,4 @@ adit_handler_dial(struct adit_handler *h, const struct adit_conn *visitor,
 {
 	return chain_dial(h->component->service->handler_chain, adit_conn_worker(visitor), to,
 			  adit_conn_remote(visitor), e);
-}
-
-/* How reaching a node ended. Its service is held while that is not known. */
-struct target_report {
-	struct conn_watch	 watch;
-	struct service		*service;
-	struct node_state	*state;
-};
-
-static void
-target_report(struct conn_watch *watch, int err)
-{
-	struct target_report *r = adit_container_of(watch, struct target_report, watch);
-
-	if (err != -ECANCELED)
-		node_state_report(r->state, err, adit_now());
-	service_drop(r->service);
-	free(r);
-}
-
-static void
-target_watch(struct service *s, struct node_state *state, struct adit_conn *c)
-{
-	struct target_report *r = malloc(sizeof(*r));
-
-	if (!r)
-		return;
-	atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
-	*r = (struct target_report){
-		.watch = { .told = target_report }, .service = s, .state = state,
-	};
-	conn_watch_open(c, &r->watch);
-}
-
-/* Without a forwarder the chain knows where to: a tunnel that is reached by its id alone. */
-static struct adit_conn *
-forward_nowhere(struct service *s, struct adit_conn *visitor, unsigned attempt, struct adit_err *e)
-{
-	const struct adit_target to = {
-		.network = adit_conn_flags(visitor) & ADIT_CONN_DGRAM ? ADIT_UDP : ADIT_TCP,
-		.host = "",
-	};
-
-	if (attempt == 0)
-		return chain_dial(s->handler_chain, adit_conn_worker(visitor), &to,
-				  adit_conn_remote(visitor), e);
-	adit_err_set(e, ADIT_ENOROUTE, "node not available");
-	return NULL;
-}
-
-struct adit_conn *
-adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
-	     struct adit_err *e)
-{
-	struct service *s = h->component->service;
-	struct forward_target to;
-	struct node_state *state;
-	struct adit_conn *c;
-
-	if (!s->forwarder.conf && s->handler_chain)
-		return forward_nowhere(s, visitor, attempt, e);
-	state = forwarder_pick(&s->forwarder, visitor, attempt, &to, e);
-	if (!state)
-		return NULL;
-	c = chain_dial(s->handler_chain, adit_conn_worker(visitor), &to.target,
-		       adit_conn_remote(visitor), e);
-	if (c)
-		target_watch(s, state, c);
-	else
-		node_state_report(state, e->code, adit_now());
-	return c;
 }

@@ -13,7 +13,9 @@
 #include "core/service/registry.h"
 #include "core/service/route.h"
 
+struct chain;
 struct claims;		/* core/service/claim.h */
+struct forwarder;
 struct listen_book;
 struct service;
 struct worker_group;
@@ -65,6 +67,10 @@ void service_swap_auth(struct service *s, struct service_auth *auth);
 /* The configuration it was made from, and its part of that; s's. Any thread. */
 struct config *service_config(const struct service *s);
 const struct service_conf *service_conf_of(const struct service *s);
+
+/* Its targets, and the chain its handler dials through (NULL: none); s's. Any thread. */
+struct forwarder *service_forwarder(struct service *s);
+struct chain *service_handler_chain(const struct service *s);
 
 /*
  * Accepts on all workers. 0, or a failure that errs says: it is stopped again. After service_open.

@@ -1,8 +1,8 @@
 /*
  * Streams to clients that are kept between requests: idle HTTP/1.1 connections, per worker, by
- * tunnel, host and session. A visitor's request that finds one costs no new connection to the
- * target. What is kept is bounded in number and time; one that ends or says something unasked while
- * idle is dropped.
+ * tunnel, host and session; likewise what a forwarder keeps to its targets. A visitor's request
+ * that finds one costs no new connection to the target. What is kept is bounded in number and time;
+ * one that ends or says something unasked while idle is dropped.
  */
 #ifndef ADIT_CORE_KEPT_H
 #define ADIT_CORE_KEPT_H

@@ -170,6 +170,30 @@ def test_private_tunnel_works(world: World, folder: Path):
     assert visitor.get(local.listening("ssh"), "any").text == "inside\n"
 
 
+@pytest.mark.threads
+def test_routing_client_works(world: World, folder: Path):
+    inner, secure = (certs.make(world.folder, name) for name in ("admin.internal", "secure.example.com"))
+    names = {"www-1": 3001, "www-2": 3002, "www-sorry": 3009, "api": 3003, "rest": 3000}
+    sites = {name: world.site(name) for name in names}
+    admin, passed = world.site("admin", inner), world.site("secure", secure)
+    server = world.server("quic", {".example.com": "4d21094e-b74c-4916-86c1-d9fa36ea677b"}, user="web:change-me")
+    world.start(name="client", config=placed(folder, "routing-client.yaml", {
+        **{f"127.0.0.1:{port}": at(sites[name].address) for name, port in names.items()},
+        "127.0.0.1:3443": at(admin.address), "127.0.0.1:3444": at(passed.address),
+        f"{SERVER_NAME}:8443": at(server.clients)})).log.wait(REGISTERED)
+    with visitor.Visitor(server.entry) as v:
+        assert {v.get("www.example.com").text for _ in range(4)} == {"www-1\n", "www-2\n"}
+        answer = v.get("www.example.com", "/v1/x?y=z")
+        assert sites["api"].requests == ["GET /api/x?y=z"] and answer.headers["Cache-Control"] == "no-store"
+        assert v.get("www.example.com", "/v1/x", method="DELETE").status == 404
+        assert len(sites["api"].requests) == 1 and not sites["www-sorry"].requests
+        assert v.get("admin.example.com").status == 401
+        assert v.get("admin.example.com", headers={"Authorization": "Basic YWRtaW46Y2hhbmdlLW1l"}).text == "admin\n"
+        assert v.get("other.example.com").text == "rest\n"
+    with visitor.Visitor(server.entry, "secure.example.com", secure.cert) as v:
+        assert v.get("secure.example.com").text == "secure\n"
+
+
 def test_port_forward_works(world: World, folder: Path):
     """The backup serves while the first node is dead, and is told who visits."""
     heads: list[bytes] = []

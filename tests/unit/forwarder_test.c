@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/service/forwarder.h"
+#include "core/service/target.h"
 #include "tests/unit/config_text.h"
 #include "tests/unit/loop.h"
 
@@ -29,8 +30,17 @@ forwarder_of(const struct forwarder_conf *conf)
 	const struct place nowhere = { .node = NULL };
 	struct forwarder f = { .conf = NULL };
 
-	assert_int_equal(forwarder_init(&f, conf, &nowhere), 0);
+	assert_int_equal(forwarder_init(&f, conf, NULL, &nowhere), 0);
 	return f;
+}
+
+static struct node_state *
+pick(struct forwarder *f, const struct adit_conn *visitor, unsigned attempt,
+     struct forward_target *out, struct adit_err *e)
+{
+	const struct route_request req = target_request(visitor);
+
+	return forwarder_pick(f, &req, attempt, out, e) == 0 ? &out->node->state : NULL;
 }
 
 static void
@@ -41,7 +51,7 @@ without_nodes_nothing_is_picked(void **state)
 	struct adit_err e = ADIT_ERR_INIT;
 	struct forward_target to;
 
-	assert_null(forwarder_pick(&f, c, 0, &to, &e));
+	assert_null(pick(&f, c, 0, &to, &e));
 	assert_int_equal(e.code, ADIT_ENOROUTE);
 	forwarder_fini(&f);
 	adit_conn_close(c, 0);
@@ -62,7 +72,7 @@ each_node_is_tried_once(void **state)
 
 	for (unsigned attempt = 0; attempt < 2; attempt++) {
 		struct forward_target to;
-		struct node_state *s = forwarder_pick(&f, c, attempt, &to, &e);
+		struct node_state *s = pick(&f, c, attempt, &to, &e);
 
 		assert_non_null(s);
 		assert_int_equal(to.target.network, ADIT_TCP);
@@ -71,7 +81,7 @@ each_node_is_tried_once(void **state)
 		node_state_report(s, -ECONNREFUSED, adit_now());
 	}
 	assert_int_equal(ports, 1u << 1 | 1u << 2);
-	assert_null(forwarder_pick(&f, c, 2, &(struct forward_target){ .host = "" }, &e));
+	assert_null(pick(&f, c, 2, &(struct forward_target){ .host = "" }, &e));
 	assert_int_equal(e.code, ADIT_ENOROUTE);
 	forwarder_fini(&f);
 	adit_conn_close(c, 0);
@@ -92,9 +102,9 @@ a_node_is_for_the_host_it_names(void **state)
 	struct forward_target to;
 
 	for (int i = 0; i < 4; i++) {
-		assert_non_null(forwarder_pick(&f, one, 0, &to, &e));
+		assert_non_null(pick(&f, one, 0, &to, &e));
 		assert_int_equal(to.target.port, 2);
-		assert_non_null(forwarder_pick(&f, other, 0, &to, &e));
+		assert_non_null(pick(&f, other, 0, &to, &e));
 		assert_int_equal(to.target.port, 1);
 	}
 	forwarder_fini(&f);
@@ -112,13 +122,13 @@ a_node_may_be_a_path(void **state)
 	struct adit_err e = ADIT_ERR_INIT;
 	struct forward_target to;
 
-	assert_non_null(forwarder_pick(&f, c, 0, &to, &e));
+	assert_non_null(pick(&f, c, 0, &to, &e));
 	assert_int_equal(to.target.network, ADIT_UNIX);
 	assert_string_equal(to.target.host, "/run/site");
 
 	node.network = NULL;
 	node.addr = "[::1";
-	assert_null(forwarder_pick(&f, c, 0, &to, &e));
+	assert_null(pick(&f, c, 0, &to, &e));
 	assert_int_equal(e.code, ADIT_ECONFIG);
 	assert_string_equal(e.text, "node a: not host:port: [::1");
 	forwarder_fini(&f);
@@ -136,14 +146,15 @@ what_is_not_there_is_refused(void **state)
 		"  forwarder:\n"
 		"    hop: h\n"
 		"    nodes:\n"
-		"    - {addr: \"h:1\", http: {host: x}}\n"
+		"    - {addr: \"h:1\", http: {rewriteBody: [{match: x}]}}\n"
 		"    - {addr: \"h:2\", probe: {type: tcp}, bypasses: []}\n"
 		"hops: [{name: h, nodes: [{addr: \"h:1\"}]}]\n";
 	static const char *const wrong[] = {
 		"stdin:6:10: forwarder.hop: hop is not available in this build\n"
 		"    6 |     hop: h\n"
 		"      |          ^",
-		"stdin:8:27: forwarder.nodes[0].http: http is not available in this build",
+		("stdin:8:41: forwarder.nodes[0].http.rewriteBody: rewriteBody is not available "
+		 "in this build"),
 		"stdin:9:28: forwarder.nodes[1].probe: probe is not available in this build",
 	};
 	const struct tree_path path = { .key = "forwarder" };
@@ -155,7 +166,7 @@ what_is_not_there_is_refused(void **state)
 	struct forwarder f = { .conf = NULL };
 
 	(void)state;
-	assert_int_equal(forwarder_init(&f, conf, &at), ADIT_EUNSUPPORTED);
+	assert_int_equal(forwarder_init(&f, conf, NULL, &at), ADIT_EUNSUPPORTED);
 	config_errors_expect(at.errs, wrong, sizeof(wrong) / sizeof(*wrong));
 	forwarder_fini(&f);
 	config_errors_free(at.errs);
@@ -172,11 +183,11 @@ too_many_nodes_are_refused(void **state)
 	struct forwarder f = { .conf = NULL };
 
 	(void)state;
-	assert_int_equal(forwarder_init(&f, &conf, &at), ADIT_ECONFIG);
+	assert_int_equal(forwarder_init(&f, &conf, NULL, &at), ADIT_ECONFIG);
 	config_errors_expect(at.errs, wrong, 1);
 	forwarder_fini(&f);
 	conf.nodes.n = SELECTOR_MAX;
-	assert_int_equal(forwarder_init(&f, &conf, &at), 0);
+	assert_int_equal(forwarder_init(&f, &conf, NULL, &at), 0);
 	forwarder_fini(&f);
 	config_errors_free(at.errs);
 }
@@ -192,7 +203,7 @@ datagrams_go_to_a_udp_port(void **state)
 	struct forward_target to;
 
 	adit_conn_add_flags(c, ADIT_CONN_DGRAM);
-	assert_non_null(forwarder_pick(&f, c, 0, &to, &e));
+	assert_non_null(pick(&f, c, 0, &to, &e));
 	assert_int_equal(to.target.network, ADIT_UDP);
 	assert_string_equal(to.target.host, "dns.local");
 	assert_int_equal(to.target.port, 0);

@@ -111,9 +111,10 @@ registry_opts(void *arg, enum adit_kind kind, const char *name, bool *known)
 }
 
 static int
-registry_rule(void *arg, const char *rule, struct adit_err *e)
+registry_rule(void *arg, const char *rule, size_t *at, struct adit_err *e)
 {
 	(void)arg;
+	*at = 0;
 	if (strncmp(rule, "Foo", 3) == 0)
 		return adit_err_set(e, ADIT_ECONFIG, "unknown function \"Foo\" in a rule");
 	return 0;

@@ -1,0 +1,71 @@
+/*
+ * A visitor's connection of HTTP/1.1, served request by request: what whoever serves one needs
+ * beside the requests themselves. One request at a time; the last line of the log; a drain, which
+ * lets the request that goes on end.
+ *
+ * Embedded as the first member of what serves it. All on the connection's worker.
+ */
+#ifndef ADIT_CORE_HTTP_VISITOR_H
+#define ADIT_CORE_HTTP_VISITOR_H
+
+#include <adit/exchange.h>
+#include <adit/plugin.h>
+
+#include "core/http/h1.h"
+
+struct http_visitor;
+struct ending;
+
+struct http_visitor_ops {
+	const char	*kind;		/* of the log's last line: "handler", "entrypoint" */
+	const char	*name;		/* what the log calls who visits: "visitor", "peer" */
+
+	/*
+	 * The next request, which is v's to end: http_visitor_next is due when its response is
+	 * over. Takes near, whose head is there. From the loop.
+	 */
+	void		(*request)(struct http_visitor *v, struct adit_exchange *near);
+
+	/* The request that goes on is to end, with that reason: http_visitor_next, now or soon. */
+	void		(*stop)(struct http_visitor *v, int why);
+
+	/* Frees v, last of all: its connection is closed, its activity ended. */
+	void		(*free)(struct http_visitor *v);
+};
+
+struct http_visitor {
+	struct adit_activity		 activity;
+	const struct http_visitor_ops	*ops;
+	struct adit_mux			*front;		/* the connection; owned */
+	uint64_t			 conn, born;	/* its id; adit_now() */
+	const struct adit_worker	*worker;
+	struct adit_addr		 remote;
+	char				 host[254];	/* of the last request, by who serves it */
+	unsigned			 requests;
+	int				 status;	/* of the last response; the same */
+	const char			*by, *how;	/* what ended it, once that is known */
+	bool				 busy;		/* a request goes on */
+	bool				 stopping;
+};
+
+/*
+ * Begins with c, open, which is taken; v is zeroed but for what follows it. 0, or -ENOMEM: c is
+ * closed, and v the caller's.
+ */
+int http_visitor_begin(struct http_visitor *v, const struct http_visitor_ops *ops,
+		       struct adit_component *p, struct adit_conn *c, const struct h1_conf *conf);
+
+/* The request is over: the next one may come, or the end, from the loop. */
+void http_visitor_next(struct http_visitor *v);
+
+/* What ended it, for its last line: the first that is known counts. Literals. */
+void http_visitor_ended(struct http_visitor *v, const char *by, const char *how);
+
+/* Ends it now, while no request goes on; leave: without a line, which somebody else will write. */
+void http_visitor_end(struct http_visitor *v);
+void http_visitor_leave(struct http_visitor *v);
+
+/* The last line of it: who, since when, what so far. Borrows v. */
+struct ending http_visitor_ending(const struct http_visitor *v);
+
+#endif
