@@ -11,6 +11,7 @@
 
 #include "core/conn/framed.h"
 #include "core/mux/mux_opts.h"
+#include "core/service/component.h"
 #include "core/tunnel/native_bind.h"
 #include "core/tunnel/native_conn.h"
 #include "core/tunnel/reach.h"
@@ -195,6 +196,8 @@ struct tunnel_place {
 	char			 where[WIRE_ADDR_TEXT];	/* with the port */
 	struct adit_uuid	 connector;
 	bool			 udp;
+	const char		*url;	/* for visitors; "": there is none */
+	size_t			 url_len;
 };
 
 static void
@@ -206,19 +209,28 @@ tunnel_log_bound(struct tunnel_connector *t, const struct tunnel_place *place)
 	adit_uuid_format(&place->connector, connector);
 	adit_log(adit_component_log(t->base.component), ADIT_LOG_INFO,
 		 ADIT_FIELDS(ADIT_STR("kind", "connector"), ADIT_STR("connector", "tunnel"),
+			     ADIT_STR("dialer", t->base.component->dialer),
+			     ADIT_STR("hop", t->base.component->hop),
 			     ADIT_STR("node", adit_component_name(t->base.component)),
 			     ADIT_STR("endpoint", place->host), ADIT_STR("tunnel", id)),
 		 "create tunnel on %s/%s OK, tunnel=%s, connector=%s, weight=%u", place->where,
 		 place->udp ? "udp" : "tcp", id, connector, (unsigned)t->weight);
+	if (place->url_len)
+		adit_log(adit_component_log(t->base.component), ADIT_LOG_INFO,
+			 ADIT_FIELDS(ADIT_STR("kind", "connector"), ADIT_STR("tunnel", id)),
+			 "%s at %.*s", place->udp ? "for visitors of UDP" : "to be visited",
+			 (int)place->url_len, place->url);
 }
 
 static void
 tunnel_bound_relay(void *arg, struct adit_mux *m, const struct relay_msg *answer)
 {
 	char host[WIRE_ADDR_TEXT] = "";
+	const struct relay_pair *url = relay_msg_pair(answer, RELAY_PAIR_URL);
 	struct tunnel_place place = {
 		.host = host, .connector = answer->tunnel.id,
 		.udp = answer->tunnel.flags & RELAY_CONNECTOR_UDP,
+		.url = url ? url->value : NULL, .url_len = url ? url->value_len : 0,
 	};
 
 	(void)m;
@@ -235,6 +247,7 @@ tunnel_bound_native(void *arg, const struct native_msg *answer)
 	struct tunnel_place place = {
 		.host = answer->host, .connector = answer->connector,
 		.udp = answer->network == NATIVE_UDP,
+		.url = answer->text, .url_len = strlen(answer->text),
 	};
 
 	snprintf(place.where, sizeof(place.where), "%s:%u", answer->host, answer->port);

@@ -32,8 +32,9 @@ struct tunnel_handler {
 	int64_t			 proxy_protocol;
 	bool			 keepalive, compression, sniff_websocket;
 	uint64_t		 entry_timeout, ttl;
+	int64_t			 per_address;
 	struct adit_strings	 trusted;
-	char			*ingress_name, *inline_rules, *sd, *sample_rate;
+	char			*ingress_name, *inline_rules, *sd, *sample_rate, *domain;
 	struct mux_opts		 mux;
 	struct request_conf requests;	/* partly filled by the options */
 
@@ -77,8 +78,16 @@ static const struct adit_opt tunnel_opts[] = {
 	  .help = "rules as host:id,host:id; used when no ingress is named" },
 	{ .name = "tunnel.direct", .type = ADIT_OPT_BOOL, .offset = AT(requests.direct),
 	  .help = "visitors reach the tunnel whose id they give, whatever the rules say" },
-	{ .name = "tunnel.ttl", .type = ADIT_OPT_DURATION, .offset = AT(ttl), .def = "15s",
-	  .help = "accepted for gost's sake; dead sessions are removed at once" },
+	{ .name = "tunnel.domain", .type = ADIT_OPT_STRING, .offset = AT(domain),
+	  .check = temporary_check_domain,
+	  .help = "every bound tunnel can be reached by a temporary name below this domain; with "
+		  ":port if visitors come to another one than the entry point's" },
+	{ .name = "tunnel.ttl", .type = ADIT_OPT_DURATION, .offset = AT(ttl), .def = "24h",
+	  .help = "how long a temporary name is good for after a bind; 0: as long as that lasts" },
+	{ .name = "tunnel.perAddress", .type = ADIT_OPT_INT, .offset = AT(per_address),
+	  .def = "32", .min = 0, .max = 16384,
+	  .help = "with tunnel.domain: sessions of clients from one address, or one IPv6 /64; 0: "
+		  "any number" },
 	{ .name = "sd", .type = ADIT_OPT_NAME, .offset = AT(sd), .refers = "sds",
 	  .help = "shares tunnels with other servers" },
 	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(requests.read_timeout),
@@ -103,9 +112,13 @@ static int
 tunnel_lookup(struct tunnel_handler *t, struct adit_ingress *ingress, struct adit_worker *w,
 	      const char *host, struct adit_rule *out)
 {
+	int err = ADIT_ENOROUTE;
+
 	if (ingress)
-		return ingress->ops->lookup(ingress, w, host, out);
-	return t->rules ? rules_find(t->rules, host, out) : ADIT_ENOROUTE;
+		err = ingress->ops->lookup(ingress, w, host, out);
+	else if (t->rules)
+		err = rules_find(t->rules, host, out);
+	return err == ADIT_ENOROUTE ? temporary_find(&t->requests.temporary, w, host, out) : err;
 }
 
 static int
@@ -221,6 +234,16 @@ tunnel_read_rules(struct tunnel_handler *t, struct adit_err *e)
 }
 
 static int
+tunnel_read_domain(struct tunnel_handler *t, struct adit_err *e)
+{
+	struct temporary_conf *names = &t->requests.temporary;
+
+	names->ttl = t->ttl;
+	names->per_address = (unsigned)t->per_address;
+	return t->domain ? temporary_set_domain(names, t->domain, e) : 0;
+}
+
+static int
 tunnel_init(struct adit_handler *h, struct adit_err *e)
 {
 	struct tunnel_handler *t = tunnel_of(h);
@@ -234,6 +257,8 @@ tunnel_init(struct adit_handler *h, struct adit_err *e)
 		err = adit_err_set(e, ADIT_EUNSUPPORTED, "sd is not available in this build");
 	if (!err)
 		err = tunnel_read_rules(t, e);
+	if (!err)
+		err = tunnel_read_domain(t, e);
 	t->requests.component = h->component;
 	t->requests.lookup = tunnel_request_lookup;
 	t->requests.arg = t;
@@ -293,6 +318,8 @@ tunnel_open(struct adit_handler *h, struct adit_err *e)
 
 	for (size_t i = 0; !err && i < t->n_entries; i++)
 		err = tunnel_open_entry(t, &t->entries[i], e);
+	if (!err && t->n_entries && !t->requests.temporary.port)
+		t->requests.temporary.port = entry_addr(t->entries[0].entry)->port;
 	return err;
 }
 

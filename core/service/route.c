@@ -94,6 +94,7 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 	component_init(&n->dialer_place, conf->name, log, NULL);
 	component_init(&n->connector_place, conf->name, log, NULL);
 	n->dialer_place.address = conf->addr;
+	n->connector_place.dialer = conf->dialer->type;
 	place_unavailable(at, unavailable);
 	if (*conf->addr && adit_hostport_split(conf->addr, n->host, sizeof(n->host), &n->port) < 0)
 		place_say(at, ADIT_ECONFIG, "addr: not host:port: %s", conf->addr);
@@ -137,6 +138,7 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, s
 
 		node_init(&h->nodes[h->n], node, r, log,
 			  place_step_item(&step, at, "nodes", h->n, node->node));
+		h->nodes[h->n].connector_place.hop = conf->name;
 	}
 }
 

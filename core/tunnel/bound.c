@@ -98,6 +98,11 @@ bound_join(struct bound *b, struct adit_worker *w, const struct bound_conf *conf
 		.session = session,
 	});
 	b->key = b->number;
+	if (b->number && conf->temporary &&
+	    temporary_take(&b->temporary, w, conf->temporary, &conf->tunnel, &conf->from) < 0) {
+		adit_tunnel_leave(w, b->number);
+		b->number = 0;
+	}
 	return b->number ? 0 : ADIT_ELIMIT;
 }
 
@@ -114,6 +119,7 @@ bound_leave(struct bound *b)
 {
 	adit_tunnel_leave(b->worker, b->number);
 	b->number = 0;
+	temporary_drop(&b->temporary);
 	mux_unfollow(&b->carrier);
 	awaiting_fini(&b->awaiting, ADIT_EPEERDEAD);
 	adit_timer_free(b->drain);

@@ -12,6 +12,7 @@
 
 #include "core/mux/mux.h"
 #include "core/tunnel/awaiting.h"
+#include "core/tunnel/temporary.h"
 
 struct ending;
 
@@ -31,6 +32,7 @@ struct bound {
 	enum adit_network	 network;
 	struct mux_follower	 carrier;	/* of the session that carries it */
 	struct awaiting		 awaiting;	/* opens that wait for a sign of life */
+	struct temporary	 temporary;	/* its tunnel's name */
 	char			 tunnel[37], connector[37];
 };
 
@@ -42,6 +44,8 @@ struct bound_conf {
 	unsigned		 weight;
 	bool			 visitor_address;
 	struct adit_client	 client;	/* all zero: this session is alone */
+	struct adit_addr	 from;		/* where it comes from */
+	const struct temporary_conf *temporary;	/* lives as long as component; NULL: no names */
 };
 
 /*

@@ -68,7 +68,7 @@ native_ask_stop(struct adit_activity *a, int why)
 static void
 native_ask_answer(struct native_ask *r, const struct bound_conf *bound, struct native_msg *answer)
 {
-	char name[TUNNEL_ENDPOINT_LEN];
+	char name[TUNNEL_ENDPOINT_LEN], url[TEMPORARY_URL_SIZE];
 
 	*answer = (struct native_msg){
 		.type = NATIVE_ANSWER, .status = NATIVE_OK, .version = NATIVE_VERSION,
@@ -84,6 +84,8 @@ native_ask_answer(struct native_ask *r, const struct bound_conf *bound, struct n
 		tunnel_endpoint_name(&bound->tunnel, name);
 		native_set_text(answer, NATIVE_F_HOST, name);
 	}
+	if (*temporary_url(bound->temporary, &bound->tunnel, bound->network, url))
+		native_set_text(answer, NATIVE_F_TEXT, url);
 }
 
 static void
@@ -99,6 +101,8 @@ native_ask_bind(struct native_ask *r)
 			.network = m->network == NATIVE_UDP ? ADIT_UDP : ADIT_TCP,
 			.weight = native_has(m, NATIVE_F_WEIGHT) ? m->weight : 1,
 			.visitor_address = m->flags & NATIVE_SHOWS_VISITOR,
+			.from = *adit_conn_remote(r->base.conn),
+			.temporary = &r->base.conf->temporary,
 		},
 		.bind = m->bind,
 	};

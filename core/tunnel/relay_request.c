@@ -86,6 +86,19 @@ relay_ask_answer(struct relay_ask *r, const struct adit_uuid *connector, struct 
 		answer->tunnel.sessions = (uint8_t)bound_useful(adit_conn_worker(r->base.conn));
 }
 
+/* To an adit, which shows it to who has started it. url: lives as long as answer. */
+static void
+relay_ask_tell_url(const struct relay_ask *r, const char *url, struct relay_msg *answer)
+{
+	if (!*url || !r->message.tunnel.has_client)
+		return;
+	answer->n_pair = 1;
+	answer->pair[0] = (struct relay_pair){
+		.key = RELAY_PAIR_URL, .key_len = sizeof(RELAY_PAIR_URL) - 1,
+		.value = url, .value_len = (uint8_t)strlen(url),
+	};
+}
+
 static void
 relay_ask_bind(struct relay_ask *r)
 {
@@ -98,9 +111,12 @@ relay_ask_bind(struct relay_ask *r)
 			.network = relay_ask_network(r),
 			.weight = asked->weight,
 			.visitor_address = asked->hints & RELAY_TUNNEL_SHOWS_VISITOR,
+			.from = *adit_conn_remote(r->base.conn),
+			.temporary = &r->base.conf->temporary,
 		},
 		.smux = r->base.conf->smux,
 	};
+	char url[TEMPORARY_URL_SIZE];
 	struct relay_msg answer;
 	int err;
 
@@ -111,6 +127,8 @@ relay_ask_bind(struct relay_ask *r)
 	if (asked->has_client)
 		memcpy(conf.bound.client.id, &asked->client, sizeof(conf.bound.client.id));
 	relay_ask_answer(r, &conf.bound.connector, &answer);
+	temporary_url(conf.bound.temporary, &asked->id, conf.bound.network, url);
+	relay_ask_tell_url(r, url, &answer);
 	conf.answer = &answer;
 	request_log_bind(&r->base, &conf.bound);
 	adit_conn_want(r->base.conn, 0);

@@ -22,6 +22,7 @@ struct request_conf {
 	struct adit_uuid	 public_id;	/* whose visitors come as to an entry point */
 	bool			 direct;	/* visitors need no rule for the tunnel they name */
 	bool			 names;		/* a client is told the host name it asked for */
+	struct temporary_conf	 temporary;	/* names of all tunnels */
 	uint64_t		 read_timeout;	/* ns, for the whole request; 0: no limit */
 	struct smux_conf	 smux;		/* of the sessions of clients */
 };

@@ -97,6 +97,9 @@ struct relay_tunnel {
 	struct adit_uuid	client;	/* in a BIND: whose session it is to be, with others' */
 };
 
+/* An adit's answer to another's BIND: where the tunnel is to be visited. */
+#define RELAY_PAIR_URL "url"
+
 struct relay_pair {			/* key and value as they are on the wire, not terminated */
 	const char	*key, *value;
 	uint8_t		 key_len, value_len;	/* longer ones are cut, as gost does */

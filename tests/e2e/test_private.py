@@ -262,7 +262,8 @@ def test_visitors_and_servers_of_both_kinds(world: World, pair: Pair, program: s
     assert hub.server.get(PRIVATE).status in (404, 502)
     assert visitor.get(hub.door(hub.tunnel, PRIVATE, program=program), "any").text == "web\n"
     assert visitor.get(hub.door(hub.public_id, PUBLIC, program=program), "any").text == "web\n"
-    for tunnel, host in ((hub.tunnel, OTHER), (hub.other, PRIVATE), (hub.public_id, PRIVATE), (hub.public_id, NOWHERE)):
+    for tunnel, host in ((hub.tunnel, OTHER), (hub.other, PRIVATE),
+                         (hub.public_id, PRIVATE), (hub.public_id, NOWHERE)):
         assert is_refused(hub.door(tunnel, host, program=program)), host
 
 
