@@ -44,6 +44,7 @@ struct quic_port {
 	struct quic_server	*server;	/* until nothing more can come to it */
 	unsigned		 sessions;
 	bool			 stopped;
+	bool			 replaced;	/* when it was stopped */
 };
 
 /* A client's session. */
@@ -167,7 +168,11 @@ session_stop(struct adit_activity *a, int why)
 {
 	struct quic_session *s = adit_container_of(a, struct quic_session, activity);
 
-	if (!why && adit_mux_streams(s->mux) && adit_component_has_grace(s->port->component))
+	bool awaited = adit_mux_streams(s->mux) ||
+		       (!s->used && adit_component_has_grace(s->port->component));
+
+	/* What is opened meanwhile is served: QUIC has no word to tell its client to go. */
+	if (!why && awaited && s->port->replaced)
 		return;
 	adit_mux_drain(s->mux);
 	if (why || !adit_mux_streams(s->mux))
@@ -338,7 +343,8 @@ quic_stop(struct adit_listener *l, struct adit_worker *w)
 		return;
 	q->ports[adit_worker_index(w)] = NULL;
 	port->stopped = true;
-	if (quic_server_stop(port->server, !adit_component_has_grace(l->component))) {
+	port->replaced = adit_component_has_grace(l->component);
+	if (quic_server_stop(port->server, !port->replaced)) {
 		port_over(port);
 		return;
 	}

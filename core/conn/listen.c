@@ -67,7 +67,7 @@ set_free(struct listen_set *s)
 	for (unsigned i = 0; i < s->n; i++)
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
-	if (s->slot_fini)
+	if (s->slot)
 		s->slot_fini(s->slot);
 	free(s->addr);
 	free(s->owner);

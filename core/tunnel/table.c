@@ -546,7 +546,8 @@ tunnels_say_leaving(struct tunnel_worker *part, uint64_t number)
 	members = tunnels_find(part, s->entry->name, &n);
 	for (unsigned i = 0; i < n; i++)
 		if (members[i]->network == s->entry->member.network &&
-		    !atomic_load_explicit(&members[i]->leaving, memory_order_relaxed))
+		    !atomic_load_explicit(&members[i]->leaving, memory_order_relaxed) &&
+		    atomic_load_explicit(&members[i]->heard, memory_order_relaxed) != MUX_FAILED)
 			return true;
 	return false;
 }

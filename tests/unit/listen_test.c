@@ -145,6 +145,37 @@ the_same_address_is_found_again(void **state)
 }
 
 static void
+slot_ends(void *shared)
+{
+	unsigned *ended = shared;
+
+	(*ended)++;
+}
+
+/* Who finds the set again finds what stands beside its sockets, until the last has gone. */
+static void
+what_is_shared_goes_with_the_sockets(void **state)
+{
+	struct listen_book *b = listen_book_new(1);
+	struct adit_err e = ADIT_ERR_INIT;
+	struct listen_set *s = listen_get_for(b, "me", "127.0.0.1:0", LISTEN_UDP, &e), *again;
+	unsigned ended = 0;
+
+	(void)state;
+	assert_non_null(s);
+	assert_null(*listen_slot(s, slot_ends));
+	*listen_slot(s, slot_ends) = &ended;
+	again = listen_get_for(b, "me", "127.0.0.1:0", LISTEN_UDP, &e);
+	assert_ptr_equal(again, s);
+	assert_ptr_equal(*listen_slot(again, slot_ends), &ended);
+	listen_put(b, s);
+	assert_int_equal(ended, 0);
+	listen_put(b, again);
+	assert_int_equal(ended, 1);
+	listen_book_free(b);
+}
+
+static void
 tcp_and_udp_are_not_the_same_address(void **state)
 {
 	struct listen_book *b = listen_book_new(1);
@@ -457,6 +488,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_workers_share_the_port_that_was_chosen),
 		cmocka_unit_test(the_same_address_is_found_again),
+		cmocka_unit_test(what_is_shared_goes_with_the_sockets),
 		cmocka_unit_test(tcp_and_udp_are_not_the_same_address),
 		cmocka_unit_test(an_address_in_use_is_refused),
 		cmocka_unit_test(nobody_slips_into_our_port),

@@ -260,6 +260,25 @@ lose(struct adit_worker *w, void *arg)
 		adit_mux_fail(m, &(struct adit_reason){ .err = -ECONNRESET });
 }
 
+static struct adit_mux *left[WORKERS];	/* each worker's own */
+
+static void
+say_drains(struct adit_worker *w, void *arg)
+{
+	struct adit_mux *m = atomic_load(&last[adit_worker_index(w)]);
+
+	(void)arg;
+	left[adit_worker_index(w)] = m;
+	adit_mux_say_peer_drains(m);
+}
+
+static void
+end_left(struct adit_worker *w, void *arg)
+{
+	(void)arg;
+	adit_mux_fail(left[adit_worker_index(w)], &(struct adit_reason){ .err = -ESHUTDOWN });
+}
+
 static void
 lose_anywhere(struct adit_worker *w, void *arg)
 {
@@ -274,10 +293,12 @@ lose_anywhere(struct adit_worker *w, void *arg)
 static void
 one_session_where_one_is_wanted(void **state)
 {
+	assert_false(service_is_ready(service_stage_find(*state, "s")));
 	start(*state, 1);
 	await_bound(1);
 	settle(*state);
 	assert_int_equal(bound_anywhere(), 1);
+	assert_true(service_is_ready(service_stage_find(*state, "s")));
 }
 
 static void
@@ -371,6 +392,34 @@ who_is_not_wanted_any_more_goes(void **state)
 	assert_int_equal(atomic_load(&living), WORKERS);
 }
 
+/*
+ * Each session has another beside it before it ends, and none when it does: its place is taken.
+ */
+static void
+a_server_that_drains_is_left(void **state)
+{
+	struct service_stage *t = *state;
+
+	start(t, WORKERS);
+	await_bound(WORKERS);
+	settle(t);
+	workers_call(t->workers, say_drains, NULL);
+	await_bound(2 * WORKERS);
+	settle(t);
+	assert_int_equal(atomic_load(&living), 2 * WORKERS);
+	for (int i = 0; i < WORKERS; i++)
+		assert_int_equal(atomic_load(&bound[i]), 2);
+	workers_call(t->workers, end_left, NULL);
+	settle(t);
+	assert_int_equal(atomic_load(&living), WORKERS);
+	assert_int_equal(bound_anywhere(), 2 * WORKERS);
+
+	/* And who came then is one like any other. */
+	workers_call(t->workers, lose_anywhere, NULL);
+	await_bound(3 * WORKERS);
+	assert_int_equal(atomic_load(&strangers), 0);
+}
+
 static void
 stopping_ends_them_all(void **state)
 {
@@ -396,6 +445,7 @@ main(void)
 		STAGE_TEST(each_that_is_lost_comes_back),
 		STAGE_TEST(sessions_that_do_not_last_are_no_success),
 		STAGE_TEST(who_is_not_wanted_any_more_goes),
+		STAGE_TEST(a_server_that_drains_is_left),
 		STAGE_TEST(stopping_ends_them_all),
 	};
 

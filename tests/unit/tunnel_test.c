@@ -141,6 +141,36 @@ sessions_of_one_client_are_one(void **state)
 	loop_turn(l, 4);
 }
 
+/* Of a service that is replaced: the last one stays until somebody else is there. */
+static void
+who_leaves_waits_for_another(void **state)
+{
+	struct loop *l = *state;
+	struct tunnel_worker *t = tunnels_of(l->worker);
+	struct fake a = { .worker = l->worker }, b = a, udp = a, next = a;
+	struct adit_choice choice;
+
+	fake_join(&a, NAME, ADIT_TCP, 0);
+	fake_join(&b, NAME, ADIT_TCP, 0);
+	fake_join(&udp, NAME, ADIT_UDP, 0);
+	assert_false(tunnels_say_leaving(t, a.number));
+	assert_true(tunnels_say_leaving(t, a.number));		/* there is b */
+	assert_false(tunnels_say_leaving(t, b.number));
+	assert_false(tunnels_say_leaving(t, b.number));		/* who does not stay */
+	assert_false(tunnels_say_leaving(t, a.number));
+	assert_int_equal(adit_tunnel_pick(l->worker, NAME, ADIT_TCP, &choice), 0);
+	fake_join(&next, NAME, ADIT_TCP, 0);
+	assert_true(tunnels_say_leaving(t, a.number));
+	assert_true(tunnels_say_leaving(t, b.number));
+	assert_false(tunnels_say_leaving(t, udp.number));
+	assert_false(tunnels_say_leaving(t, udp.number));
+	assert_true(tunnels_say_leaving(t, 4711));		/* has left */
+	fake_leave(&a);
+	fake_leave(&b);
+	fake_leave(&udp);
+	fake_leave(&next);
+}
+
 static void
 names_have_a_limit(void **state)
 {
@@ -377,6 +407,7 @@ main(void)
 		LOOP_TEST(a_session_that_failed_is_over_at_once),
 		LOOP_TEST(sessions_join_and_leave),
 		LOOP_TEST(sessions_of_one_client_are_one),
+		LOOP_TEST(who_leaves_waits_for_another),
 		LOOP_TEST(names_have_a_limit),
 		LOOP_TEST(many_tunnels),
 		LOOP_TEST(an_open_conn_is_handed_out_as_it_is),
