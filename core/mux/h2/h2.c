@@ -19,6 +19,7 @@
 #define HEAD_MAX 16384u			/* bytes of fields that are taken of a head */
 #define FIRST_STREAMS 100u		/* until the peer has said how many */
 #define SESSION_LINGER ADIT_SECONDS(5)	/* of a closed session with something to send */
+#define DRAIN_MARK (1ull << 63)		/* tells the PING behind a GOAWAY from the others */
 #define SESSION_COST 65536u		/* what nghttp2 needs for one, about */
 
 static struct h2 *
@@ -286,12 +287,35 @@ on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 	return 0;
 }
 
+/*
+ * Our GOAWAY. What answers the PING behind it has heard it: nghttp2 sends a PING before what is
+ * queued already. One with a code is nghttp2's word for what the peer did wrong.
+ */
+static void
+h2_said_goaway(struct h2 *h, const nghttp2_goaway *frame)
+{
+	uint8_t opaque[8];
+
+	if (adit_mux_draining(&h->base) && !h->drain_ping) {
+		h->drain_ping = adit_now() | DRAIN_MARK;
+		memcpy(opaque, &h->drain_ping, sizeof(opaque));
+		nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, opaque);
+	}
+	if (frame->error_code == NGHTTP2_NO_ERROR || *h->fault)
+		return;
+	snprintf(h->fault, sizeof(h->fault), "%s%s%.*s",
+		 nghttp2_http2_strerror(frame->error_code), frame->opaque_data_len ? ": " : "",
+		 (int)frame->opaque_data_len, (const char *)frame->opaque_data);
+}
+
 static int
 on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
 	struct h2_stream *s = h2_find(arg, frame->hd.stream_id);
 
 	(void)ng;
+	if (frame->hd.type == NGHTTP2_GOAWAY)
+		h2_said_goaway(arg, &frame->goaway);
 	if (s && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
 	    frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		h2_stream_finished(s);
@@ -306,18 +330,6 @@ on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
 	(void)ng;
 	if (s && s->session)
 		h2_stream_gone(s, code);
-	return 0;
-}
-
-static int
-on_invalid(nghttp2_session *ng, const nghttp2_frame *frame, int err, void *arg)
-{
-	struct h2 *h = arg;
-
-	(void)ng;
-	if (!*h->fault)
-		snprintf(h->fault, sizeof(h->fault), "frame %u of stream %d: %s",
-			 (unsigned)frame->hd.type, (int)frame->hd.stream_id, nghttp2_strerror(err));
 	return 0;
 }
 
@@ -532,14 +544,10 @@ static void
 h2_drain(struct adit_mux *base)
 {
 	struct h2 *h = h2_of(base);
-	uint8_t opaque[8];
 
 	if (!h->open || !h->lower || h->conf->client)
 		return;
 	nghttp2_submit_shutdown_notice(h->ng);
-	h->drain_ping = adit_now() | 1ull << 63;
-	memcpy(opaque, &h->drain_ping, sizeof(opaque));
-	nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, opaque);
 	h2_want(h);
 }
 
@@ -625,7 +633,6 @@ h2_make_session(struct h2 *h, nghttp2_session_callbacks *cb, nghttp2_option *opt
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
-	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid);
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(option, FIRST_STREAMS);
