@@ -1,6 +1,6 @@
 /*
- * Handlers `tcp`, `udp`, `rtcp`, `rudp` and `forward`: join each conn, of bytes or of datagrams,
- * with one of the forwarder's nodes. With `sniffing` the first bytes decide on the node: HTTP goes
+ * Handlers `tcp`, `udp`, `unix`, `rtcp`, `rudp` and `forward`: join each conn, of bytes or of
+ * datagrams, with one of the forwarder's nodes. With `sniffing` the first bytes decide on the node: HTTP goes
  * request by request, TLS by its SNI, anything else by its protocol; none of it is decrypted.
  */
 #include <errno.h>
@@ -548,4 +548,5 @@ FORWARD_HANDLER(handler_tcp, "tcp", "joins connections with the forwarder's node
 FORWARD_HANDLER(handler_rtcp, "rtcp", "joins what a tunnel brings with the forwarder's nodes");
 FORWARD_HANDLER(handler_udp, "udp", "joins sessions of datagrams with the forwarder's nodes");
 FORWARD_HANDLER(handler_rudp, "rudp", "joins the datagrams that a tunnel brings with the nodes");
+FORWARD_HANDLER(handler_unix, "unix", "joins connections to a path with the forwarder's nodes");
 FORWARD_HANDLER(handler_forward, "forward", "as tcp and udp, behind any listener");

@@ -203,6 +203,21 @@ choose_forward_handler(struct service_url *s)
 	s->handler = scalar_one_of(s->listener, own) ? s->listener : "forward";
 }
 
+/*
+ * gost has no way to say a target behind a path that begins at the root: what follows the host is
+ * the path itself. There it is a parameter, which a gost would take for metadata and not look at.
+ */
+static void
+read_target_param(struct url_set *set, struct service_url *s)
+{
+	const struct adit_tree *value = tree_get(s->params, "target");
+
+	if (!*tree_text(value))
+		return;
+	url_split_list(set, s->targets, value, true);
+	tree_remove(s->params, "target");
+}
+
 static void
 read_addrs(struct url_set *set, struct service_url *s)
 {
@@ -217,6 +232,7 @@ read_addrs(struct url_set *set, struct service_url *s)
 		if (!host.len) {
 			host = path;
 			path.len = 0;
+			read_target_param(set, s);
 		}
 		text = arena_strndup(set->arena, host.text, host.len);
 		if (text)

@@ -330,6 +330,17 @@ def test_unix_socket_by_command_line(world: World):
     assert visitor.get(entry, "app.local").text == "alpha\n"
 
 
+def test_forward_from_a_path_by_command_line(world: World):
+    """A path that begins at the root takes up the place where others have their target."""
+    path = world.folder / "door"
+    door = world.start("-L", f"unix://{path}?target={at(world.site('alpha').address)}")
+    door.log.wait(f"^listening on {path}")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert ended(sock).endswith(b"alpha\n")
+
+
 @pytest.mark.parametrize("hops", [1, 2])
 @pytest.mark.parametrize("transport", ["tls", "mtcp"])
 def test_forward_through_a_chain(world: World, transport, hops):

@@ -1,6 +1,6 @@
 /*
- * One session of HTTP/2, with the test as its peer, frame by frame; and two of them with each other.
- * What streams owe as conns is h2_conformance_test's.
+ * One session of HTTP/2, with the test as its peer, frame by frame; and two of them with each
+ * other. What streams owe as conns is h2_conformance_test's.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -314,7 +314,7 @@ another_answer_is_a_refusal(void **state)
 	c = open_stream(&r, 1);
 	send_frame(&r, NGHTTP2_HEADERS, END_HEADERS | END_STREAM, 1, "\x08\x03" "405", 5);
 	assert_int_equal(adit_conn_err(c), ADIT_EREFUSED);
-	assert_string_equal(conn_failure(c), "the server answered 405 Method Not Allowed");
+	assert_string_equal(conn_failure(c), "the server answered 405");
 	adit_conn_close(c, ADIT_EREFUSED);
 	c = open_stream(&r, 3);
 	send_code(&r, NGHTTP2_RST_STREAM, 3, NGHTTP2_REFUSED_STREAM);
@@ -423,7 +423,7 @@ what_is_not_http2_ends_at_once(void **state)
 	rig_fini(&r);
 }
 
-/* ---- room, and going away ---------------------------------------------------------------------- */
+/* ---- room, and going away ----------------------------------------------------------------- */
 
 static void
 there_is_room_as_the_server_says(void **state)
@@ -492,7 +492,7 @@ a_drain_is_told_and_heard(void **state)
 	rig_fini(&r);
 }
 
-/* ---- signs of life ------------------------------------------------------------------------------ */
+/* ---- signs of life ------------------------------------------------------------------------- */
 
 static bool
 is_silent(void *arg)
@@ -522,7 +522,7 @@ a_probe_is_a_ping(void **state)
 	rig_fini(&r);
 }
 
-/* ---- two of them --------------------------------------------------------------------------------- */
+/* ---- two of them --------------------------------------------------------------------------- */
 
 struct duo {
 	struct adit_mux		*client, *server;

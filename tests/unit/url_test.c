@@ -273,6 +273,14 @@ services_beyond_the_record(void **state)
 		{ "tcp://:1?limiter.out=1MB", "limiter", "limiter-0" },
 		{ "unix://a/b", "addr", "a" },
 		{ "unix://a/b", "forwarder/nodes/0/addr", "b" },
+		{ "unix://a/b?target=c:1", "metadata/target", "c:1" },
+		{ "unix:///a/b?target=c:1,d:2&k=v", "addr", "/a/b" },
+		{ "unix:///a/b?target=c:1,d:2&k=v", "forwarder/nodes/0/addr", "c:1" },
+		{ "unix:///a/b?target=c:1,d:2&k=v", "forwarder/nodes/1/addr", "d:2" },
+		{ "unix:///a/b?target=c:1,d:2&k=v", "handler/type", "unix" },
+		{ "unix:///a/b?target=c:1,d:2&k=v", "metadata/target", NULL },
+		{ "unix:///a/b?target=c:1,d:2&k=v", "metadata/k", "v" },
+		{ "unix:///a/b", "forwarder", NULL },
 		{ "https://:1", "listener/type", "tls" },
 	};
 	struct parsing *p = *state;

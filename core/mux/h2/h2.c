@@ -60,7 +60,10 @@ h2_end(struct h2 *h, int err, int close_err)
 		adit_mux_release(&h->base);
 }
 
-/* close_err 0: the peer ended it, below too. However orderly that was, open streams are cut by it. */
+/*
+ * close_err 0: the peer ended it, below too. However orderly that was, streams that are open are
+ * cut by it.
+ */
 static void
 h2_fail_closing(struct h2 *h, const struct adit_reason *why, int close_err)
 {

@@ -8,8 +8,6 @@
 #include <string.h>
 
 #include "core/conn/conn.h"
-#include "core/http/h1_parse.h"
-#include "core/http/respond.h"
 #include "core/mux/h2/h2_int.h"
 #include "core/runtime/memory.h"
 
@@ -78,7 +76,7 @@ static void
 answer_done(struct h2_stream *s)
 {
 	int status = s->status;
-	char why[64];
+	char why[48];
 
 	if (status / 100 == 1)
 		return;
@@ -86,7 +84,7 @@ answer_done(struct h2_stream *s)
 		h2_stream_opened(s);
 		return;
 	}
-	snprintf(why, sizeof(why), "the server answered %d %s", status, http_status_text(status));
+	snprintf(why, sizeof(why), "the server answered %d", status);
 	conn_explain(&s->base, why);
 	h2_stream_fail(s, ADIT_EREFUSED);
 }
@@ -189,14 +187,12 @@ on_field(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, s
 {
 	struct h2_stream *s = stream_at(ng, frame->hd.stream_id);
 	const struct h2 *h = arg;
-	uint64_t status;
 
 	(void)flags;
 	if (!s || frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
-	if (is(name, name_len, ":status") &&
-	    h1_read_length((struct adit_text){ (const char *)value, value_len }, &status))
-		s->status = (int)status;
+	if (is(name, name_len, ":status") && value_len == 3)	/* of digits: nghttp2 has checked */
+		s->status = (value[0] - '0') * 100 + (value[1] - '0') * 10 + value[2] - '0';
 	else if (is(name, name_len, ":method"))
 		s->connects = is(value, value_len, "CONNECT");
 	else if (is(name, name_len, ":path") && h->conf->path)

@@ -331,7 +331,7 @@ stream_free(struct adit_conn *c)
 	queue_fini(&s->out);
 }
 
-/* In the bytes of the conn below, where what is queued comes next, as far as it is this stream's. */
+/* In the bytes of the conn below, where what is queued comes next, as far as it is of this one. */
 static int
 stream_delivery(struct adit_conn *c, struct adit_delivery *d)
 {
