@@ -167,49 +167,6 @@ h2_fill(struct h2 *h)
 	return 0;
 }
 
-/* As much as lower takes. 0, or a failure, and the session has ended. */
-static int
-h2_drain_out(struct h2 *h, size_t *done)
-{
-	struct iovec iov[8];
-
-	h->blocked = false;
-	while (h->out.len && !h->blocked) {
-		ssize_t n = adit_conn_writev(h->lower, iov, queue_peek(&h->out, 0, iov, 8));
-
-		if (n < 0 && n != -EAGAIN) {
-			h2_fail(h, (int)n, conn_failure(h->lower));
-			return (int)n;
-		}
-		h->blocked = n < 0;
-		n = n < 0 ? 0 : n;
-		queue_drop(&h->out, (size_t)n);
-		adit_mux_moved(&h->base, 0, (uint64_t)n);
-		*done += (size_t)n;
-	}
-	return 0;
-}
-
-static void
-h2_output(struct h2 *h)
-{
-	size_t done = 0;
-	int err;
-
-	do {
-		h2_close_drained(h);
-		err = h2_fill(h);
-		if (err) {
-			h2_fail_of(h, err);
-			return;
-		}
-		if (h2_drain_out(h, &done) < 0)
-			return;
-	} while (h2_pending(h) && !h->blocked && done < TURN);
-	if (!h2_pending(h) && !nghttp2_session_want_read(h->ng))
-		h2_over(h);
-}
-
 /* ---- receiving ------------------------------------------------------------------------ */
 
 static struct h2_stream *
@@ -375,6 +332,70 @@ h2_input(struct h2 *h)
 		done += (size_t)n;
 		h2_want(h);
 	}
+}
+
+/* ---- both ways -------------------------------------------------------------------------- */
+
+/*
+ * Nobody hears us any more. What the peer has said before it went is still read: it may have been
+ * all, and a good-bye.
+ */
+static void
+h2_unheard(struct h2 *h, int err)
+{
+	uint64_t before;
+
+	do {
+		before = adit_mux_traffic(&h->base)->in;
+		h2_input(h);
+	} while (h->lower && adit_mux_traffic(&h->base)->in > before);
+	if (h->lower && h->peer_drains && !nghttp2_session_want_read(h->ng))
+		h2_over(h);
+	else
+		h2_fail(h, err, h->lower ? conn_failure(h->lower) : NULL);
+}
+
+/* As much as lower takes. 0, or a failure, and the session has ended. */
+static int
+h2_drain_out(struct h2 *h, size_t *done)
+{
+	struct iovec iov[8];
+
+	h->blocked = false;
+	while (h->out.len && !h->blocked) {
+		ssize_t n = adit_conn_writev(h->lower, iov, queue_peek(&h->out, 0, iov, 8));
+
+		if (n < 0 && n != -EAGAIN) {
+			h2_unheard(h, (int)n);
+			return (int)n;
+		}
+		h->blocked = n < 0;
+		n = n < 0 ? 0 : n;
+		queue_drop(&h->out, (size_t)n);
+		adit_mux_moved(&h->base, 0, (uint64_t)n);
+		*done += (size_t)n;
+	}
+	return 0;
+}
+
+static void
+h2_output(struct h2 *h)
+{
+	size_t done = 0;
+	int err;
+
+	do {
+		h2_close_drained(h);
+		err = h2_fill(h);
+		if (err) {
+			h2_fail_of(h, err);
+			return;
+		}
+		if (h2_drain_out(h, &done) < 0)
+			return;
+	} while (h2_pending(h) && !h->blocked && done < TURN);
+	if (!h2_pending(h) && !nghttp2_session_want_read(h->ng))
+		h2_over(h);
 }
 
 /* ---- time ----------------------------------------------------------------------------- */

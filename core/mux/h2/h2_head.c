@@ -128,6 +128,7 @@ request_done(struct h2 *h, struct h2_stream *s)
 {
 	int status = request_judge(h->conf, s);
 
+	s->headless = false;
 	if (status != 200 || h->n_backlog >= h->conf->backlog || answer(h, s, 200) < 0) {
 		request_refuse(h, s, status);
 		return;
@@ -171,6 +172,7 @@ on_begin(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 	if (!s)
 		return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 	s->id = id;
+	s->headless = true;
 	return nghttp2_session_set_stream_user_data(ng, id, s);
 }
 

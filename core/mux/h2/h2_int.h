@@ -32,6 +32,7 @@ struct h2_stream {
 	int			 status;	/* client: of the answer; 0: none yet */
 	bool			 connects;	/* server: the method is CONNECT */
 	bool			 found;		/* server: the path is ours */
+	bool			 headless;	/* server: the request is not whole; nobody's */
 	bool			 in_backlog, lingering;
 	bool			 closed;	/* its owner has gone; the rest is being sent */
 	bool			 gone;		/* nghttp2 knows it no more */

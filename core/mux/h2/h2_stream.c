@@ -254,7 +254,7 @@ h2_stream_fail(struct h2_stream *s, int err)
 
 	if (s->closed)
 		return;
-	if (s->in_backlog) {
+	if (s->in_backlog || s->headless) {
 		adit_conn_close(&s->base, err);		/* nobody else would */
 		return;
 	}
