@@ -274,6 +274,7 @@ forwarding_dial(struct forwarding *f, struct adit_err *e)
 	struct forward_target to;
 
 	req.host = f->asked;
+	req.port = f->protocol && strcmp(f->protocol, "tls") == 0 ? 443 : 0;
 	req.protocol = f->protocol;
 	f->greeted = false;
 	if (target_pick(h, &req, f->attempt, &to, e) < 0)

@@ -13,6 +13,7 @@
 struct route_request {
 	const char			*host;		/* asked for, normalised, without port;
 							 * NULL or "": nothing */
+	uint16_t			 port;		/* of host; 0: unknown */
 	const char			*protocol;	/* sniffed: "http", "tls", "ssh", "redis";
 							 * NULL: unknown */
 	const char			*network;	/* "tcp" or "udp"; NULL: unknown */

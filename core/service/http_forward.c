@@ -353,7 +353,8 @@ request_try(struct forward_request *r, int failure)
 {
 	struct forward_visit *v = r->visit;
 	const struct route_request req = {
-		.host = r->host.text, .protocol = "http", .network = "tcp", .path = r->path,
+		.host = r->host.text, .port = r->host.has_port ? r->host.port : 80,
+		.protocol = "http", .network = "tcp", .path = r->path,
 		.head = r->asked, .client = &v->base.remote,
 	};
 	struct adit_err e = ADIT_ERR_INIT;

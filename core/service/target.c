@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/conn/conn.h"
 #include "core/conn/tls.h"
@@ -70,10 +71,15 @@ target_pick(struct adit_handler *h, const struct route_request *req, unsigned at
 		return forwarder_pick(service_forwarder(s), req, attempt, out, e);
 	if (attempt)
 		return adit_err_set(e, ADIT_ENOROUTE, "node not available");
-	out->node = NULL;
-	out->target = (struct adit_target){
-		.network = datagrams ? ADIT_UDP : ADIT_TCP, .host = "",
+	*out = (struct forward_target){
+		.target = {
+			.network = datagrams ? ADIT_UDP : ADIT_TCP, .host = out->host,
+		},
 	};
+	if (req->protocol && req->host && strlen(req->host) < sizeof(out->host)) {
+		strcpy(out->host, req->host);
+		out->target.port = req->port;
+	}
 	return 0;
 }
 

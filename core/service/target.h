@@ -17,8 +17,8 @@ const struct forwarder *target_forwarder(const struct adit_handler *h);
 struct route_request target_request(const struct adit_conn *visitor);
 
 /*
- * As forwarder_pick. Without a forwarder the chain alone knows where to, and out has no node. What
- * is in out is good as long as h's component.
+ * As forwarder_pick. Without a forwarder the chain alone knows where to, which is told what was
+ * sniffed, if anything, and out has no node. What is in out is good as long as h's component.
  */
 int target_pick(struct adit_handler *h, const struct route_request *req, unsigned attempt,
 	       struct forward_target *out, struct adit_err *e);

@@ -28,9 +28,10 @@ def far_side(transport: str, server: Address, tunnel: str, user: str = "", **opt
 
 
 def door(world: World, server: Address, tunnel: str, host: str = "", transport: str = "tcp", scheme: str = "tcp",
-         program: str = "adit", user: str = "") -> Daemon:
-    """A visitor's program: a port of his own that leads to host in the tunnel."""
-    return world.start("-L", f"{scheme}://{HERE}{host and '/' + host}",
+         program: str = "adit", user: str = "", **options: Any) -> Daemon:
+    """A visitor's program: a port of his own that leads to host in the tunnel. options: of that port's query."""
+    query = query_of({}, options)
+    return world.start("-L", f"{scheme}://{HERE}{host and '/' + host}{query and '?' + query}",
                        "-F", far_side(transport, server, tunnel, user), program=program)
 
 
@@ -125,6 +126,31 @@ def test_entry_point_is_no_way_past_the_password(world: World):
             assert is_refused(door(world, hub.server.entry, tunnel, host, user="web:secret").listening())
 
 
+# ---- visitors that sniff the name ------------------------------------------------------------
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_visitor_sniffs_the_name(world: World, transport: str):
+    """Of each request of a connection: all names of his tunnel, and no other."""
+    hub = Hub(world, transport)
+    hub.client(world.site("web"))
+    hub.client(world.site("other"), hub.other)
+    port = hub.door(hub.tunnel, sniffing="true")
+    with visitor.Visitor(port) as v:
+        assert [v.get(h).status for h in (PRIVATE, OTHER, PUBLIC, NOWHERE, PRIVATE)] == [200, 502, 200, 502, 200]
+        assert v.get(PRIVATE).text == "web\n"
+
+
+def test_visitor_sniffs_the_server_name(world: World):
+    hub, certificate = Hub(world), certs.make(world.folder, PRIVATE)
+    hub.client(world.site("secure", certificate))
+    port = hub.door(hub.tunnel, sniffing="true")
+    with visitor.Visitor(port, PRIVATE, certificate.cert) as v:
+        assert v.get(PRIVATE).text == "secure\n"
+    assert alert_of(port, OTHER) == alert_of(port, NOWHERE)
+
+
 # ---- an external public entry point ---------------------------------------------------------
 
 
@@ -140,6 +166,38 @@ def test_entry_point_by_its_id(world: World, transport: str):
     for host in (PRIVATE, NOWHERE, ""):
         assert is_refused(hub.door(hub.public_id, host)), host
     assert visitor.get(hub.door(hub.tunnel, PRIVATE), "any").text == "web\n"
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_external_entry_point(world: World, transport: str):
+    """Each request by its own Host, also behind one that was for a public name of the same tunnel. That a private
+    name exists is not told."""
+    hub = Hub(world, transport)
+    hub.client(world.site("web"))
+    hub.client(world.site("other"), hub.other)
+    with visitor.Visitor(hub.door(hub.public_id, sniffing="true")) as v:
+        assert [v.get(h).text for h in (PUBLIC, OTHER, PUBLIC)] == ["web\n", "other\n", "web\n"]
+        private, nowhere = v.get(PRIVATE), v.get(NOWHERE)
+        assert (private.status, private.body) == (nowhere.status, nowhere.body) == (502, b"502 Bad Gateway\n")
+        assert v.get(PUBLIC).text == "web\n"
+
+
+def test_external_entry_point_for_tls(world: World):
+    hub, certificate = Hub(world), certs.make(world.folder, PUBLIC)
+    hub.client(world.site("secure", certificate))
+    port = hub.door(hub.public_id, sniffing="true")
+    with visitor.Visitor(port, PUBLIC, certificate.cert) as v:
+        assert v.get(PUBLIC).text == "secure\n"
+    assert alert_of(port, PRIVATE) == alert_of(port, NOWHERE)
+
+
+def test_external_entry_points_client_is_away(world: World):
+    hub = Hub(world)
+    port = hub.door(hub.public_id, sniffing="true")
+    assert visitor.get(port, PUBLIC).status == 503
+    hub.client(world.site("web"))
+    assert visitor.get(port, PUBLIC).text == "web\n"
 
 
 def test_datagrams_by_the_entry_points_id(world: World):
@@ -234,6 +292,10 @@ def test_private_tunnel_of_the_page(world: World):
     assert statuses == [503, 503, 404, 200, 404]
     for host in ("srv-2.local", "srv-3.local"):
         assert visitor.get(door(world, clients, tunnel, host).listening(), "any").text == "web\n"
+    door_of_file = world.start(name="door", config=placed("services-web-visitor.yaml", {
+        "tunnel.example.net:8443": at(clients), ":8000": HERE})).listening("web")
+    statuses = [visitor.get(door_of_file, f"srv-{n}.local").status for n in range(5)]
+    assert statuses == [502, 502, 200, 200, 502]
 
 
 def test_external_entry_point_of_the_page(world: World):
@@ -245,6 +307,11 @@ def test_external_entry_point_of_the_page(world: World):
     for host, name in (("example.com", "com"), ("www.example.com", "com"), ("example.org", "org")):
         assert visitor.get(door(world, clients, public, host).listening(), "any").text == f"{name}\n"
     assert is_refused(door(world, clients, public, "admin.example.org").listening())
+    entry = world.start(name="entry", config=placed("entrypoint.yaml", {
+        "tunnel.example.net:8443": at(clients), ":80": HERE})).listening("entrypoint")
+    for host, name in (("example.com", "com"), ("www.example.com", "com"), ("example.org", "org")):
+        assert visitor.get(entry, host).text == f"{name}\n"
+    assert [visitor.get(entry, h).status for h in ("admin.example.org", "example.net")] == [502, 502]
 
 
 # ---- with a gost ------------------------------------------------------------------------------------
@@ -265,6 +332,20 @@ def test_visitors_and_servers_of_both_kinds(world: World, pair: Pair, program: s
     for tunnel, host in ((hub.tunnel, OTHER), (hub.other, PRIVATE),
                          (hub.public_id, PRIVATE), (hub.public_id, NOWHERE)):
         assert is_refused(hub.door(tunnel, host, program=program)), host
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("program", ["adit", "gost"])
+def test_sniffing_visitors_of_both_kinds(world: World, pair: Pair, program: str):
+    """A private entry point and a public one, at servers of both kinds."""
+    if program == "gost" and "gost" not in (pair.server, pair.client):
+        pytest.skip("a gost's door is tried with --peers=gost")
+    hub = Hub(world)
+    hub.client(world.site("web"))
+    private, public = (hub.door(t, sniffing="true", program=program) for t in (hub.tunnel, hub.public_id))
+    assert [visitor.get(private, h).status == 200 for h in (PRIVATE, PUBLIC, OTHER)] == [True, True, False]
+    assert [visitor.get(public, h).status == 200 for h in (PRIVATE, PUBLIC, NOWHERE)] == [False, True, False]
+    assert visitor.get(private, PRIVATE).text == visitor.get(public, PUBLIC).text == "web\n"
 
 
 @pytest.mark.peers
