@@ -467,6 +467,12 @@ adit_conn_delivery(struct adit_conn *c, struct adit_delivery *d)
 	return HAS(c, delivery) ? c->ops->delivery(c, d) : -ENOTSUP;
 }
 
+const struct adit_certificate *
+adit_conn_certificate(struct adit_conn *c)
+{
+	return HAS(c, certificate) ? c->ops->certificate(c) : NULL;
+}
+
 void
 adit_conn_hold(struct adit_conn *c)
 {

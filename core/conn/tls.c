@@ -704,6 +704,14 @@ tls_delivery(struct adit_conn *c, struct adit_delivery *d)
 	return err;
 }
 
+static const struct adit_certificate *
+tls_certificate(struct adit_conn *c)
+{
+	struct tls *t = tls_of(c);
+
+	return t->state == TLS_OPEN ? tls_session_peer(&t->session) : NULL;
+}
+
 static const struct adit_conn_ops tls_ops = {
 	.size = sizeof(tls_ops),
 	.name = "tls",
@@ -715,6 +723,7 @@ static const struct adit_conn_ops tls_ops = {
 	.want = tls_want,
 	.cut = tls_cut,
 	.delivery = tls_delivery,
+	.certificate = tls_certificate,
 };
 
 /* ---- making them -------------------------------------------------------- */
@@ -798,12 +807,4 @@ tls_sni(const struct adit_conn *c)
 	const struct tls *t = tls_or_null(c);
 
 	return t ? tls_session_sni(&t->session) : NULL;
-}
-
-const struct tls_peer *
-tls_peer(struct adit_conn *c)
-{
-	if (!tls_or_null(c) || tls_of(c)->state != TLS_OPEN)
-		return NULL;
-	return tls_session_peer(&tls_of(c)->session);
 }

@@ -42,11 +42,9 @@ void tls_set_handshake_limit(struct adit_conn *c, unsigned ms);
  * These take any conn and answer NULL where c is not one of ours. What they return is valid as long
  * as c.
  *
- * alpn: the protocol agreed on, or NULL. sni: servers, the name asked for, or NULL. peer: the
- * peer's certificate, or NULL.
+ * alpn: the protocol agreed on, or NULL. sni: servers, the name asked for, or NULL.
  */
 const char *tls_alpn(const struct adit_conn *c);
 const char *tls_sni(const struct adit_conn *c);
-const struct tls_peer *tls_peer(struct adit_conn *c);
 
 #endif

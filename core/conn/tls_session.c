@@ -112,24 +112,24 @@ session_certificate(const struct tls_session *s)
 }
 
 static void
-peer_add_name(struct tls_peer *p, const char *name, size_t len)
+peer_add_name(struct adit_certificate *p, const char *name, size_t len)
 {
 	char **more;
 
 	/* What a text cannot hold is nothing to compare with. */
 	if (memchr(name, 0, len))
 		return;
-	more = reallocarray(p->names.v, p->names.n + 1, sizeof(*more));
+	more = reallocarray(p->names, p->n_names + 1, sizeof(*more));
 	if (!more)
 		return;
-	p->names.v = more;
-	more[p->names.n] = strndup(name, len);
-	if (more[p->names.n])
-		p->names.n++;
+	p->names = more;
+	more[p->n_names] = strndup(name, len);
+	if (more[p->n_names])
+		p->n_names++;
 }
 
 static void
-peer_add_ip(struct tls_peer *p, const char *bytes, size_t len)
+peer_add_ip(struct adit_certificate *p, const char *bytes, size_t len)
 {
 	struct adit_addr ip = { .family = len == 4 ? AF_INET : AF_INET6 };
 	char text[ADIT_ADDR_TEXT];
@@ -142,7 +142,7 @@ peer_add_ip(struct tls_peer *p, const char *bytes, size_t len)
 }
 
 static void
-peer_read_names(struct tls_peer *p, gnutls_x509_crt_t crt)
+peer_read_names(struct adit_certificate *p, gnutls_x509_crt_t crt)
 {
 	for (unsigned i = 0; i < NAMES_MAX; i++) {
 		char name[512];
@@ -162,7 +162,7 @@ peer_read_names(struct tls_peer *p, gnutls_x509_crt_t crt)
 }
 
 static bool
-peer_read(struct tls_peer *p, const gnutls_datum_t *der)
+peer_read(struct adit_certificate *p, const gnutls_datum_t *der)
 {
 	static const char hex[] = "0123456789abcdef";
 	gnutls_x509_crt_t crt;
@@ -191,21 +191,21 @@ peer_read(struct tls_peer *p, const gnutls_datum_t *der)
 }
 
 static void
-peer_free(struct tls_peer *p)
+peer_free(struct adit_certificate *p)
 {
 	if (!p)
 		return;
-	for (size_t i = 0; i < p->names.n; i++)
-		free(p->names.v[i]);
-	free(p->names.v);
+	for (size_t i = 0; i < p->n_names; i++)
+		free(p->names[i]);
+	free(p->names);
 	free(p);
 }
 
-const struct tls_peer *
+const struct adit_certificate *
 tls_session_peer(struct tls_session *s)
 {
 	const gnutls_datum_t *der = session_certificate(s);
-	struct tls_peer *p;
+	struct adit_certificate *p;
 
 	if (s->peer || !der)
 		return s->peer;

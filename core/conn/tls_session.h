@@ -9,22 +9,16 @@
 #ifndef ADIT_CORE_TLS_SESSION_H
 #define ADIT_CORE_TLS_SESSION_H
 
-#include "core/conn/tls_creds.h"
+#include <adit/conn.h>
 
-/* The certificate that the peer presented. */
-struct tls_peer {
-	char			 fingerprint[65];	/* SHA-256 of the DER, lower-case hex */
-	char			 common_name[256];	/* UTF-8; empty if there is none */
-	struct adit_strings	 names;			/* alternative names: DNS, IP, mail, URI */
-	bool			 verified;		/* against caFile or the system's roots */
-};
+#include "core/conn/tls_creds.h"
 
 struct tls_session {
 	gnutls_session_t	 tls;
 	struct tls_creds	*creds;		/* a reference */
 	char			*host;		/* clients: who is meant; owned, or NULL */
 	char			*sni;		/* servers: who was asked for; owned, or NULL */
-	struct tls_peer		*peer;		/* owned; made when first asked for */
+	struct adit_certificate		*peer;		/* owned; made when first asked for */
 	unsigned		 status;	/* of the peer's certificate: GNUTLS_CERT_* */
 };
 
@@ -70,6 +64,6 @@ const char *tls_session_sni(const struct tls_session *s);
 /*
  * What the peer presented, or NULL: nothing, or no memory. Valid as long as s. After the handshake.
  */
-const struct tls_peer *tls_session_peer(struct tls_session *s);
+const struct adit_certificate *tls_session_peer(struct tls_session *s);
 
 #endif

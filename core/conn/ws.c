@@ -981,6 +981,14 @@ ws_delivery(struct adit_conn *c, struct adit_delivery *d)
 	return err;
 }
 
+static const struct adit_certificate *
+ws_certificate(struct adit_conn *c)
+{
+	struct ws *w = ws_of(c);
+
+	return w->lower ? adit_conn_certificate(w->lower) : NULL;
+}
+
 static const struct adit_conn_ops ws_ops = {
 	.size = sizeof(ws_ops),
 	.name = "ws",
@@ -992,6 +1000,7 @@ static const struct adit_conn_ops ws_ops = {
 	.want = ws_want,
 	.cut = ws_cut,
 	.delivery = ws_delivery,
+	.certificate = ws_certificate,
 };
 
 /* ---- making them ---------------------------------------------------------------- */

@@ -123,6 +123,18 @@ struct adit_conn_ops {
 
 	/* As adit_conn_delivery. */
 	int		(*delivery)(struct adit_conn *c, struct adit_delivery *d);
+
+	/* As adit_conn_certificate. */
+	const struct adit_certificate *(*certificate)(struct adit_conn *c);
+};
+
+/* The certificate that a peer presented in TLS. */
+struct adit_certificate {
+	char		 fingerprint[65];	/* SHA-256 of the DER, lower-case hex */
+	char		 common_name[256];	/* of the subject, UTF-8; empty if there is none */
+	char		**names;		/* alternative names: DNS, IP, mail, URI */
+	size_t		 n_names;
+	bool		 verified;		/* against caFile or the system's roots */
 };
 
 struct adit_conn_core;
@@ -232,6 +244,12 @@ int adit_conn_splice_fd(struct adit_conn *c, unsigned dir);
  * 0, or -ENOTSUP where nobody knows.
  */
 int adit_conn_delivery(struct adit_conn *c, struct adit_delivery *d);
+
+/*
+ * The certificate that the peer has shown in the TLS that carries c, whatever layers or sessions are
+ * between; NULL: none, or it is not known any more. Valid until the loop turns.
+ */
+const struct adit_certificate *adit_conn_certificate(struct adit_conn *c);
 
 /*
  * Gives c up and runs arrived on the other worker, which owns it from then on (no owner, nothing

@@ -143,7 +143,7 @@ client_certificates_are_required_and_checked(void **state)
 	EACH_VERSION(v) {
 		struct refusal r = { .server = duo_server_conf() };
 		struct duo d = { 0 };
-		const struct tls_peer *peer;
+		const struct adit_certificate *peer;
 
 		r.server.ca_file = duo_kit.ca;
 		r.client = (struct adit_tls_conf){ .max_version = duo_versions[v],
@@ -153,11 +153,11 @@ client_certificates_are_required_and_checked(void **state)
 		assert_true(loop_until(l, duo_settled, &d, LIMIT));
 		assert_int_equal(d.client.err | d.server.err, 0);
 		duo_passes(&d.client, &d.server, "known", l);
-		peer = tls_peer(d.server.c);
+		peer = adit_conn_certificate(d.server.c);
 		assert_non_null(peer);
 		assert_string_equal(peer->common_name, "edge-7");
 		assert_true(peer->verified);
-		assert_false(tls_peer(d.client.c)->verified);
+		assert_false(adit_conn_certificate(d.client.c)->verified);
 		duo_free(&d);
 
 		r.client.cert_file = duo_kit.stray_cert;
@@ -182,25 +182,25 @@ the_peers_identity_is_told(void **state)
 {
 	struct loop *l = *state;
 	struct duo d = { 0 };
-	const struct tls_peer *peer;
+	const struct adit_certificate *peer;
 	char want[65];
 	uint8_t digest[32];
 	size_t len = sizeof(digest);
 
 	duo_open(&d, l, NULL);
-	peer = tls_peer(d.client.c);
+	peer = adit_conn_certificate(d.client.c);
 	assert_non_null(peer);
-	assert_ptr_equal(peer, tls_peer(d.client.c));
+	assert_ptr_equal(peer, adit_conn_certificate(d.client.c));
 	assert_string_equal(peer->common_name, "gw.test");
-	assert_int_equal(peer->names.n, 2);
-	assert_string_equal(peer->names.v[0], "gw.test");
-	assert_string_equal(peer->names.v[1], "127.0.0.1");
+	assert_int_equal(peer->n_names, 2);
+	assert_string_equal(peer->names[0], "gw.test");
+	assert_string_equal(peer->names[1], "127.0.0.1");
 	assert_int_equal(gnutls_x509_crt_get_fingerprint(duo_kit.server->crt, GNUTLS_DIG_SHA256,
 							 digest, &len), 0);
 	for (int i = 0; i < 32; i++)
 		snprintf(want + 2 * i, 3, "%02x", digest[i]);
 	assert_string_equal(peer->fingerprint, want);
-	assert_null(tls_peer(d.server.c));
+	assert_null(adit_conn_certificate(d.server.c));
 	duo_free(&d);
 }
 

@@ -50,7 +50,7 @@ what_is_asked_of_other_conns_is_null(void **state)
 	assert_null(conn_failure(a));
 	assert_null(tls_alpn(a));
 	assert_null(tls_sni(a));
-	assert_null(tls_peer(a));
+	assert_null(adit_conn_certificate(a));
 	assert_null(conn_failure(NULL));
 	adit_conn_close(a, 0);
 	adit_conn_close(b, 0);
@@ -339,7 +339,7 @@ the_next_handshake_has_the_new_certificate(void **state)
 	duo_start(&before, l, client, server, "gw.test");
 	tls_creds_put(server);
 	assert_true(loop_until(l, duo_settled, &before, LIMIT));
-	assert_string_equal(tls_peer(before.client.c)->common_name, "gw.test");
+	assert_string_equal(adit_conn_certificate(before.client.c)->common_name, "gw.test");
 	free(pki_write(duo_kit.dir, "live.pem", duo_kit.client->cert_pem));
 	free(pki_write(duo_kit.dir, "live-key.pem", duo_kit.client->key_pem));
 	server = tls_creds_current_at(src, ADIT_SECONDS(3));
@@ -347,7 +347,7 @@ the_next_handshake_has_the_new_certificate(void **state)
 	duo_start(&after, l, client, server, "gw.test");
 	tls_creds_put(server);
 	assert_true(loop_until(l, duo_settled, &after, LIMIT));
-	assert_string_equal(tls_peer(after.client.c)->common_name, "edge-7");
+	assert_string_equal(adit_conn_certificate(after.client.c)->common_name, "edge-7");
 	duo_passes(&before.client, &before.server, "the old one goes on", l);
 	duo_free(&before);
 	duo_free(&after);

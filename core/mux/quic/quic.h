@@ -236,7 +236,7 @@ unsigned quic_session_version(const struct adit_mux *m);
 unsigned quic_session_key_updates(const struct adit_mux *m);
 
 /* Servers: the certificate that the client presented, or NULL. Valid until m has ended. */
-const struct tls_peer *quic_session_peer(const struct adit_mux *m);
+const struct adit_certificate *quic_session_peer(const struct adit_mux *m);
 
 /* Smoothed round trip in ns; 0 once ended. */
 uint64_t quic_session_rtt(const struct adit_mux *m);

@@ -795,7 +795,7 @@ quic_session_server_name(const struct adit_mux *m)
 	return quic_session_of(m)->server_name;
 }
 
-const struct tls_peer *
+const struct adit_certificate *
 quic_session_peer(const struct adit_mux *m)
 {
 	struct quic_session *s = quic_session_of(m);

@@ -270,6 +270,14 @@ stream_delivery(struct adit_conn *c, struct adit_delivery *d)
 	return 0;
 }
 
+static const struct adit_certificate *
+stream_certificate(struct adit_conn *c)
+{
+	struct adit_mux *m = stream_mux(c);
+
+	return m ? quic_session_peer(m) : NULL;
+}
+
 static const struct adit_conn_ops stream_ops = {
 	.size = sizeof(stream_ops),
 	.name = "quic",
@@ -280,6 +288,7 @@ static const struct adit_conn_ops stream_ops = {
 	.free = stream_free,
 	.mux = stream_mux,
 	.delivery = stream_delivery,
+	.certificate = stream_certificate,
 };
 
 /* ---- beginning --------------------------------------------------------------------------- */
