@@ -34,7 +34,7 @@ struct tunnel_handler {
 	uint64_t		 entry_timeout, ttl;
 	int64_t			 per_address;
 	struct adit_strings	 trusted;
-	char			*ingress_name, *inline_rules, *sd, *sample_rate, *domain;
+	char			*ingress_name, *inline_rules, *grants, *sd, *sample_rate, *domain;
 	struct mux_opts		 mux;
 	struct request_conf requests;	/* partly filled by the options */
 
@@ -73,6 +73,8 @@ static const struct adit_opt tunnel_opts[] = {
 	  .help = "addresses and networks whose word about the client's address is taken" },
 	{ .name = "ingress", .type = ADIT_OPT_NAME, .offset = AT(ingress_name),
 	  .refers = "ingresses", .help = "rules: which host belongs to which tunnel" },
+	{ .name = "grants", .type = ADIT_OPT_NAME, .offset = AT(grants), .refers = "grants",
+	  .help = "who may be client or visitor of which tunnel; without them, who is let in" },
 	{ .name = "tunnel", .type = ADIT_OPT_STRING, .offset = AT(inline_rules),
 	  .check = rules_check_list,
 	  .help = "rules as host:id,host:id; used when no ingress is named" },
@@ -259,7 +261,10 @@ tunnel_init(struct adit_handler *h, struct adit_err *e)
 		err = tunnel_read_rules(t, e);
 	if (!err)
 		err = tunnel_read_domain(t, e);
+	if (!err && t->grants)
+		err = component_take_grants(h->component, t->grants, e);
 	t->requests.component = h->component;
+	t->requests.gate = &h->component->gate;
 	t->requests.lookup = tunnel_request_lookup;
 	t->requests.arg = t;
 	t->requests.names = t->ingress != NULL;

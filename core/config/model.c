@@ -55,6 +55,7 @@ static const struct {
 	[CONFIG_QUOTAS] = { "quotas", "quota" },
 	[CONFIG_OBSERVERS] = { "observers", "observer" },
 	[CONFIG_LOGGERS] = { "loggers", "logger" },
+	[CONFIG_GRANTS] = { "grants", "grants" },
 };
 
 const char *
@@ -304,8 +305,9 @@ same_refs(struct comparison *c, enum config_list list, size_t i)
 		const char *name = tree_text(tree_get(l->nodes[refs->v[k].index], "name"));
 		ptrdiff_t j = config_index_find(c->b, to, name);
 
-		if (to == CONFIG_INGRESSES && j >= 0)
-			continue;	/* its rules change under the service */
+		if ((to == CONFIG_INGRESSES || to == CONFIG_AUTHERS || to == CONFIG_GRANTS) &&
+		    j >= 0)
+			continue;	/* what it says changes under the service */
 		if (j < 0 || !same_object(c, to, refs->v[k].index, (size_t)j))
 			return false;
 	}

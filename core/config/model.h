@@ -24,6 +24,7 @@ enum config_list {
 	CONFIG_BYPASSES, CONFIG_RESOLVERS, CONFIG_HOSTS, CONFIG_INGRESSES, CONFIG_ROUTERS,
 	CONFIG_SDS, CONFIG_RECORDERS, CONFIG_REWRITERS, CONFIG_CACHES, CONFIG_LIMITERS,
 	CONFIG_CLIMITERS, CONFIG_RLIMITERS, CONFIG_QUOTAS, CONFIG_OBSERVERS, CONFIG_LOGGERS,
+	CONFIG_GRANTS,
 	CONFIG_LISTS,
 };
 
@@ -31,6 +32,7 @@ struct auth_conf {
 	const struct adit_tree	*node;
 	const char		*username, *password;
 	const char		*file;			/* first line: user[ password] */
+	const char		*token;			/* of authers: in place of a password */
 };
 
 enum selector_strategy {
@@ -237,6 +239,34 @@ struct auther_conf {
 	const struct adit_tree	*plugin;
 };
 
+enum grant_role { GRANT_CLIENT = 1, GRANT_VISITOR = 2 };
+
+/* Who may do what; a list that is empty says nothing, but for the first four together. */
+struct grant_conf {
+	const struct adit_tree	*node;
+	struct adit_strings	 users, common_names, alternative_names, fingerprints;
+	struct adit_strings	 tunnels, hosts;
+	int			 role;			/* enum grant_role; 0: both */
+	int64_t			 weight;		/* the highest; 0: any */
+	int64_t			 connections;		/* at a time; 0: any number */
+};
+
+struct grant_list {
+	size_t			 n;
+	struct grant_conf	*v;
+};
+
+struct grants_conf {
+	const struct adit_tree	*node;
+	const char		*name;
+	struct grant_list	 rules;
+};
+
+struct grants_list {
+	size_t			 n;
+	struct grants_conf	*v;
+};
+
 /* The named objects that are checked and kept as they are. */
 struct object_conf {
 	const struct adit_tree	*node;
@@ -304,6 +334,7 @@ struct config {
 	struct hop_list		 hops;
 	struct auther_list	 authers;
 	struct ingress_list	 ingresses;
+	struct grants_list	 grants;
 	struct object_list	 objects[CONFIG_LISTS];	/* the other lists; empty for those above */
 	struct tls_conf		*tls;			/* default server certificate, or NULL */
 	struct config_log		*log;			/* never NULL */

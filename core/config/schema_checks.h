@@ -19,9 +19,9 @@ typedef void schema_finish(struct walk *w, void *base, const struct adit_tree *n
 typedef const char *schema_place(struct walk *w, const struct adit_tree *node, const char *key);
 
 schema_check check_is_map, check_rule, check_rule_host, check_group_chains, check_ip,
-	check_endpoint_addr;
+	check_endpoint_addr, check_grant_tunnels, check_grant_hosts, check_grant_fingerprints;
 schema_finish check_selector, check_tls, check_rotation, check_log, check_ingress_rule,
-	check_ingress, check_auther;
+	check_ingress, check_auther, check_grant, check_user;
 schema_finish check_handler, check_listener, check_connector, check_dialer;
 schema_finish check_chain_node, check_forward_node, check_top_hop, check_chain_hop, check_service;
 schema_place place_handler, place_listener, place_connector, place_dialer;

@@ -549,10 +549,13 @@ static const struct schema user_rows[] = {
 	{ .key = "username", .type = SCHEMA_TEXT, AT(auth_conf, username),
 	  .flags = SCHEMA_REQUIRED },
 	{ .key = "password", .type = SCHEMA_TEXT, AT(auth_conf, password), .flags = SCHEMA_SECRET },
+	{ .key = "token", .type = SCHEMA_TEXT, AT(auth_conf, token), .flags = SCHEMA_SECRET },
 	END,
 };
 
-static const struct schema_object user = { .size = sizeof(struct auth_conf), .rows = user_rows };
+static const struct schema_object user = {
+	.size = sizeof(struct auth_conf), .rows = user_rows, .finish = check_user,
+};
 
 static const struct schema auther_rows[] = {
 	NAME(auther_conf),
@@ -564,6 +567,42 @@ static const struct schema auther_rows[] = {
 
 static const struct schema_object auther = {
 	.size = sizeof(struct auther_conf), .rows = auther_rows, .finish = check_auther,
+};
+
+/* ---- grants --------------------------------------------------------------- */
+
+static const struct schema_word role_words[] = {
+	{ "client", GRANT_CLIENT }, { "visitor", GRANT_VISITOR }, { NULL, 0 },
+};
+
+static const struct schema grant_rows[] = {
+	{ .key = "users", .type = SCHEMA_TEXTS, AT(grant_conf, users) },
+	{ .key = "commonNames", .type = SCHEMA_TEXTS, AT(grant_conf, common_names) },
+	{ .key = "alternativeNames", .type = SCHEMA_TEXTS, AT(grant_conf, alternative_names) },
+	{ .key = "fingerprints", .type = SCHEMA_TEXTS, AT(grant_conf, fingerprints),
+	  .check = check_grant_fingerprints },
+	{ .key = "tunnels", .type = SCHEMA_TEXTS, AT(grant_conf, tunnels),
+	  .flags = SCHEMA_REQUIRED, .check = check_grant_tunnels },
+	{ .key = "hosts", .type = SCHEMA_TEXTS, AT(grant_conf, hosts),
+	  .check = check_grant_hosts },
+	{ .key = "role", .type = SCHEMA_WORD, AT(grant_conf, role), .words = role_words },
+	{ .key = "weight", .type = SCHEMA_INT, AT(grant_conf, weight), .max = 255 },
+	{ .key = "connections", .type = SCHEMA_INT, AT(grant_conf, connections), .max = 1000000 },
+	END,
+};
+
+static const struct schema_object grant = {
+	.size = sizeof(struct grant_conf), .rows = grant_rows, .finish = check_grant,
+};
+
+static const struct schema grants_rows[] = {
+	NAME(grants_conf),
+	{ .key = "rules", .type = SCHEMA_MAPS, AT(grants_conf, rules), .object = &grant },
+	END,
+};
+
+static const struct schema_object grants = {
+	.size = sizeof(struct grants_conf), .rows = grants_rows,
 };
 
 /* ---- objects that are kept as they are ------------------------------------ */
@@ -866,6 +905,7 @@ static const struct schema root_rows[] = {
 	TOP_OBJECTS("quotas", CONFIG_QUOTAS, quota),
 	TOP_OBJECTS("observers", CONFIG_OBSERVERS, plugged),
 	TOP_OBJECTS("loggers", CONFIG_LOGGERS, logger),
+	TOP("grants", grants, CONFIG_GRANTS, grants),
 	{ .key = "tls", .type = SCHEMA_MAP, AT(config, tls), .object = &tls },
 	{ .key = "log", .type = SCHEMA_MAP, AT(config, log), .object = &log_object },
 	{ .key = "api", .type = SCHEMA_MAP, AT(config, api), .object = &api },

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIELDS_MAX 18
+#define FIELDS_MAX 19
 
 struct ending
 ending_of(const struct adit_component *p, const struct adit_conn *c)
@@ -131,6 +131,7 @@ ending_log(const struct ending *n, enum adit_log_level level, const char *fmt, .
 	if (n->remote && n->remote->family)
 		f[i++] = (struct adit_log_field)ADIT_STR("remote",
 							 adit_addr_format(n->remote, remote));
+	f[i++] = (struct adit_log_field)ADIT_STR("user", n->user);
 	f[i++] = (struct adit_log_field)ADIT_STR("host", n->host);
 	f[i++] = (struct adit_log_field)ADIT_STR("tunnel", n->tunnel);
 	f[i++] = (struct adit_log_field)ADIT_STR("connector", n->connector);

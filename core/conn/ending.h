@@ -18,6 +18,7 @@ struct ending {
 	uint64_t			 id;		/* of the conn; 0: left out */
 	const struct adit_worker	*worker;	/* NULL: left out */
 	const char			*host, *tunnel, *connector;
+	const char			*user;		/* by whose right */
 	unsigned			 requests;	/* of HTTP; 0: left out, as status is */
 	int				 status;	/* of the last response; 0: none */
 	struct adit_traffic		 traffic;

@@ -1,6 +1,6 @@
 /*
- * What was replaced under workers that may be reading it is freed when each of them has turned once:
- * none can be in the middle of it then.
+ * What was replaced under workers that may be reading it is freed when each of them has turned
+ * once: none can be in the middle of it then.
  */
 #ifndef ADIT_CORE_TURNED_H
 #define ADIT_CORE_TURNED_H

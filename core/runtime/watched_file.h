@@ -1,7 +1,7 @@
 /*
- * A text file that is read again when it has changed. It is looked at on helper threads; what is made
- * of it arrives on one worker, its home. The same reading, once, serves where nothing is looked at
- * again.
+ * A text file that is read again when it has changed. It is looked at on helper threads; what is
+ * made of it arrives on one worker, its home. The same reading, once, serves where nothing is
+ * looked at again.
  */
 #ifndef ADIT_CORE_WATCHED_FILE_H
 #define ADIT_CORE_WATCHED_FILE_H

@@ -97,6 +97,7 @@ enum worker_slot {
 	SLOT_TLS,
 	SLOT_NETWORK,
 	SLOT_DATAGRAMS,
+	SLOT_PERMITS,
 	SLOTS,
 };
 void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *));

@@ -1,6 +1,6 @@
 /*
- * Credentials to check against: the users of a place's `auth` and `authers`. Immutable; any thread.
- * Only digests under a random key are kept, and every check takes the same time whoever asks.
+ * Credentials as the configuration has them: the users of a place's own `auth`, and what a client
+ * presents.
  */
 #ifndef ADIT_CORE_AUTH_H
 #define ADIT_CORE_AUTH_H
@@ -9,23 +9,17 @@
 
 #include <adit/err.h>
 
-struct auth_set;
+#include "core/identity/auth_set.h"
+
 struct component_conf;
-struct config;
 struct place;
 
 /*
- * The users that c, which stands at at, names in itself and through its authers: in *out, NULL
- * where it names none and everybody may pass. 0; or a failure, all that is wrong said at its place:
- * a file that cannot be read, an auther of a kind this build has not. Main thread.
+ * The users that c, which stands at at, names in itself: in *out, NULL where it names none, or
+ * authers, which take their place as in gost. 0; or a failure that was said at its place: a file
+ * that cannot be read. Main thread.
  */
-int auth_set_new(const struct config *config, const struct component_conf *c,
-		 const struct place *at, struct auth_set **out);
-void auth_set_free(struct auth_set *s);		/* NULL is fine */
-
-/* 0 or ADIT_EUNAUTH. user NULL: none were given. s NULL: 0. */
-int auth_set_check(const struct auth_set *s, const char *user, size_t user_len,
-		   const char *password, size_t password_len);
+int auth_set_new(const struct component_conf *c, const struct place *at, struct auth_set **out);
 
 /*
  * Reads "user[ password]" from the first line of a file: what a client presents. Both malloc'ed. 0

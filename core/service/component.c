@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/service/auth.h"
 #include "core/service/component.h"
 
 void
@@ -10,13 +9,13 @@ component_init(struct adit_component *p, const char *name, struct adit_log *log,
 {
 	*p = (struct adit_component){ .name = name, .log = log, .destroy = destroy };
 	atomic_init(&p->refs, 1);
-	atomic_init(&p->auth, NULL);
+	atomic_init(&p->gate.own, NULL);
 }
 
 void
 component_fini(struct adit_component *p)
 {
-	auth_set_free(atomic_load(&p->auth));
+	gate_fini(&p->gate);
 	if (p->owned_password)
 		explicit_bzero(p->owned_password, strlen(p->owned_password));
 	free(p->owned_user);
@@ -69,6 +68,18 @@ adit_component_auth(const struct adit_component *p, const char **user, const cha
 	*user = p->user;
 	*password = p->password ? p->password : "";
 	return true;
+}
+
+int
+adit_component_authenticate(const struct adit_component *p, const char *user, size_t user_len,
+			    const char *password, size_t password_len)
+{
+	const struct credentials c = {
+		.user = user, .user_len = user_len,
+		.password = password, .password_len = password_len,
+	};
+
+	return gate_knows(&p->gate, &c) ? 0 : ADIT_EUNAUTH;
 }
 
 const char *

@@ -10,7 +10,8 @@
 
 #include <adit/plugin.h>
 
-struct auth_set;	/* core/service/auth.h */
+#include "core/identity/gate.h"
+
 struct claims;		/* core/service/claim.h */
 struct service;
 struct listen_book;
@@ -37,8 +38,7 @@ struct adit_component {
 	const char			*user, *password;	/* to present; NULL: none */
 	char				*owned_user;	/* of a file: freed with p, as is: */
 	char				*owned_password;
-	_Atomic(struct auth_set *)	 auth;		/* to check; owned; NULL: anybody; a
-							 * reload may replace it */
+	struct gate			 gate;		/* of handlers: who may pass */
 	struct service			*service;	/* of listeners and handlers */
 	struct activities		*activities;	/* the service's; NULL: not counted */
 	struct claims			*claims;	/* the service's; NULL: nobody asks */
@@ -62,5 +62,11 @@ bool component_forwards(const struct adit_component *p);
  * p's service.
  */
 struct adit_ingress *component_ingress(const struct adit_component *p, const char *name);
+
+/*
+ * From now on p's gate lets nobody do more than the grants of that name in its configuration allow.
+ * 0, or ADIT_ECONFIG with e: there are none. Main thread, in init.
+ */
+int component_take_grants(struct adit_component *p, const char *name, struct adit_err *e);
 
 #endif

@@ -2,10 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/service/auth.h"
+#include "core/identity/auther.h"
+#include "core/identity/grants.h"
+#include "core/identity/permit.h"
+#include "core/runtime/worker.h"
 #include "core/service/claim.h"
 #include "core/service/generation.h"
-#include "core/runtime/worker.h"
 #include "core/service/ingress.h"
 #include "core/tunnel/ingress_table.h"
 
@@ -35,12 +37,49 @@ generation_forget_chains(struct generation *g, const struct generation *other)
 static void
 generation_drop_auths(struct generation *g)
 {
-	for (size_t i = 0; g->auths && i < g->config->services.n; i++) {
-		auth_set_free(g->auths[i].handler);
-		auth_set_free(g->auths[i].listener);
-	}
+	for (size_t i = 0; g->auths && i < g->config->services.n; i++)
+		auth_set_free(g->auths[i]);
 	free(g->auths);
 	g->auths = NULL;
+}
+
+static void
+drop_auther(void *auther)
+{
+	auther_free(auther);
+}
+
+static void
+drop_grants(void *grants)
+{
+	grants_free(grants);
+}
+
+static int
+all_alloc(struct generation_held *all, size_t n)
+{
+	all->v = calloc(n + 1, sizeof(*all->v));
+	all->fresh = calloc(n + 1, sizeof(*all->fresh));
+	return all->v && all->fresh ? 0 : -ENOMEM;
+}
+
+static void
+all_drop_fresh(struct generation_held *all, size_t n, void (*drop)(void *))
+{
+	for (size_t i = 0; all->fresh && i < n; i++) {
+		drop(all->fresh[i]);
+		all->fresh[i] = NULL;
+	}
+}
+
+static void
+all_free(struct generation_held *all, size_t n, void (*drop)(void *))
+{
+	all_drop_fresh(all, n, drop);
+	for (size_t i = 0; all->v && i < n; i++)
+		held_put(all->v[i]);
+	free(all->v);
+	free(all->fresh);
 }
 
 void
@@ -58,6 +97,8 @@ generation_free(struct generation *g, const struct generation *keep)
 	for (size_t i = 0; g->tables && i < g->config->ingresses.n; i++)
 		ingress_table_free(g->tables[i]);
 	generation_drop_auths(g);
+	all_free(&g->authers, g->config->authers.n, drop_auther);
+	all_free(&g->grants, g->config->grants.n, drop_grants);
 	free(g->services);
 	free(g->chains);
 	free(g->ingresses);
@@ -121,6 +162,80 @@ generation_make_ingresses(struct generation *g, const struct generation *old,
 	}
 }
 
+/* The i-th says made: it takes that at once if it is new, else at the commit. */
+static void
+all_put(struct generation_held *all, size_t i, struct held *before, void *made,
+	void (*drop)(void *))
+{
+	if (before) {
+		all->v[i] = held_get(before);
+		all->fresh[i] = made;
+	} else {
+		all->v[i] = held_new(made, drop);
+	}
+}
+
+static struct held *
+old_held(const struct generation *old, const struct generation_held *all, enum config_list list,
+	 const char *name)
+{
+	ptrdiff_t i = old ? config_index_find(old->config, list, name) : -1;
+
+	return i < 0 ? NULL : all->v[i];
+}
+
+/* Whether a handler asks it; what nobody asks need not be there. */
+static bool
+auther_is_used(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->services.n; i++) {
+		const struct adit_strings *names = &config->services.v[i].handler->authers;
+
+		for (size_t k = 0; k < names->n; k++)
+			if (strcmp(names->v[k], name) == 0)
+				return true;
+	}
+	return false;
+}
+
+/* Each is read anew, whether or not it has changed: its file may have. */
+static void
+generation_make_authers(struct generation *g, const struct generation *old,
+			const struct service_world *world, struct config_errors *errs)
+{
+	const struct place top = { .errs = errs };
+
+	for (size_t i = 0; i < g->config->authers.n; i++) {
+		const struct auther_conf *conf = &g->config->authers.v[i];
+		struct place_step step;
+		struct held *before = old_held(old, old ? &old->authers : NULL, CONFIG_AUTHERS,
+					       conf->name);
+		struct auther *made = NULL;
+
+		place_step_item(&step, &top, config_list_name(CONFIG_AUTHERS), i, conf->node);
+		if (auther_is_used(g->config, conf->name))
+			made = auther_new(world->home, g->config, conf, world->log, &step.at);
+		all_put(&g->authers, i, before, made, drop_auther);
+	}
+}
+
+static void
+generation_make_grants(struct generation *g, const struct generation *old,
+		       struct config_errors *errs)
+{
+	for (size_t i = 0; i < g->config->grants.n; i++) {
+		const struct grants_conf *conf = &g->config->grants.v[i];
+		const struct place at = { .node = conf->node, .errs = errs };
+		struct held *before = old_held(old, old ? &old->grants : NULL, CONFIG_GRANTS,
+					       conf->name);
+		struct grants *made = grants_new(g->config, i, before ? held_now(before) : NULL);
+
+		if (!made)
+			place_say(&at, -ENOMEM, "out of memory");
+		all_put(&g->grants, i, before, made, drop_grants);
+	}
+}
+
 static void
 generation_make_services(struct generation *g, const struct generation *old,
 			 const struct service_world *world, struct config_errors *errs)
@@ -169,7 +284,9 @@ generation_alloc(struct config *config)
 	g->services = calloc(config->services.n + 1, sizeof(struct service *));
 	g->auths = calloc(config->services.n + 1, sizeof(*g->auths));
 	g->taken = calloc(config->services.n + 1, sizeof(bool));
-	if (g->chains && g->ingresses && g->tables && g->services && g->taken && g->auths)
+	if (g->chains && g->ingresses && g->tables && g->services && g->taken && g->auths &&
+	    all_alloc(&g->authers, config->authers.n) == 0 &&
+	    all_alloc(&g->grants, config->grants.n) == 0)
 		return g;
 	generation_free(g, NULL);
 	return NULL;
@@ -183,6 +300,12 @@ generation_is_complete(const struct generation *g)
 			return false;
 	for (size_t i = 0; i < g->config->ingresses.n; i++)
 		if (!g->ingresses[i])
+			return false;
+	for (size_t i = 0; i < g->config->authers.n; i++)
+		if (!g->authers.v[i])
+			return false;
+	for (size_t i = 0; i < g->config->grants.n; i++)
+		if (!g->grants.v[i])
 			return false;
 	return true;
 }
@@ -204,11 +327,15 @@ generation_new(struct config *config, const struct generation *old,
 	mine.config = config;
 	mine.chains = g->chains;
 	mine.ingresses = g->ingresses;
+	mine.authers = g->authers.v;
+	mine.grants = g->grants.v;
 	place_unavailable(&top, unavailable);
 	if (!config->services.n)	/* gost would run and do nothing */
 		place_say(&top, ADIT_ECONFIG, "services: there are none, nothing would be started");
 	generation_make_chains(g, old, &mine, errs);
 	generation_make_ingresses(g, old, &mine, errs);
+	generation_make_authers(g, old, &mine, errs);
+	generation_make_grants(g, old, errs);
 	if (generation_is_complete(g)) {	/* services name them */
 		generation_make_services(g, old, &mine, errs);
 		generation_check_claims(g, errs);
@@ -232,11 +359,20 @@ generation_open(struct generation *g, struct config_errors *errs)
 	return err;
 }
 
+/* What goes on by a right that was withdrawn ends here. */
 static void
 worker_turned(struct adit_worker *w, void *arg)
 {
-	(void)w;
 	(void)arg;
+	permits_check(w);
+}
+
+static void
+all_commit(struct generation_held *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (all->fresh[i])
+			all->fresh[i] = held_replace(all->v[i], all->fresh[i]);
 }
 
 void
@@ -247,12 +383,16 @@ generation_commit(struct generation *g, struct worker_group *workers)
 			g->tables[i] = ingress_replace(g->ingresses[i], g->tables[i]);
 	for (size_t i = 0; i < g->config->services.n; i++) {
 		if (g->taken[i])
-			service_swap_auth(g->services[i], &g->auths[i]);
+			g->auths[i] = service_swap_auth(g->services[i], g->auths[i]);
 		else
 			service_settle(g->services[i]);
 	}
+	all_commit(&g->authers, g->config->authers.n);
+	all_commit(&g->grants, g->config->grants.n);
 	workers_call(workers, worker_turned, NULL);
 	generation_drop_auths(g);
+	all_drop_fresh(&g->authers, g->config->authers.n, drop_auther);
+	all_drop_fresh(&g->grants, g->config->grants.n, drop_grants);
 	for (size_t i = 0; i < g->config->ingresses.n; i++) {
 		ingress_table_free(g->tables[i]);
 		g->tables[i] = NULL;

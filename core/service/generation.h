@@ -8,6 +8,13 @@
 
 #include "core/service/service.h"
 
+/* Named objects that are the same thing in every generation that has them. */
+struct generation_held {
+	struct held		**v;		/* referenced; one whose name was there before is
+						 * the object that was there */
+	void			**fresh;	/* what those say now, until the commit; owned */
+};
+
 struct generation {
 	struct config		*config;	/* referenced */
 	struct chain		**chains;	/* as many as config has, referenced */
@@ -16,7 +23,9 @@ struct generation {
 	struct ingress_table	**tables;	/* other rules for those, until the commit; owned */
 	struct service		**services;	/* the same */
 	bool			*taken;		/* which services are old's */
-	struct service_auth	*auths;		/* of those, read anew, until the commit; owned */
+	struct auth_set		**auths;	/* of those, read anew, until the commit; owned */
+	struct generation_held	 authers;	/* as many as config has */
+	struct generation_held	 grants;
 };
 
 /*

@@ -36,6 +36,7 @@ struct service {
 	struct activities		 activities;
 	struct adit_ingress		**ingresses;	/* referenced, in the configuration's order,
 							 * ended by NULL */
+	struct held			**grants;	/* the same */
 	struct forwarder		 forwarder;
 	struct claims			 claims;
 	bool				 opened_listener, opened_handler;
@@ -57,6 +58,9 @@ service_free(struct service *s)
 	for (size_t i = 0; s->ingresses && s->ingresses[i]; i++)
 		adit_component_put(s->ingresses[i]->component);
 	free(s->ingresses);
+	for (size_t i = 0; s->grants && s->grants[i]; i++)
+		held_put(s->grants[i]);
+	free(s->grants);
 	config_put(s->config);
 	free(s);
 }
@@ -177,27 +181,50 @@ service_refuse_unsupported(const struct service_world *world, const struct servi
 }
 
 int
-service_read_auth(const struct config *config, size_t index, struct service_auth *out,
+service_read_auth(const struct config *config, size_t index, struct auth_set **out,
 		  struct config_errors *errs)
 {
 	const struct service_conf *c = &config->services.v[index];
 	struct place_step step, below;
 	const struct place *at = service_place(&step, config, index, errs);
-	int err, err2;
 
-	err = auth_set_new(config, c->handler,
-			   place_step(&below, at, "handler", c->handler->node), &out->handler);
-	err2 = auth_set_new(config, c->listener,
-			    place_step(&below, at, "listener", c->listener->node),
-			    &out->listener);
-	return err ? err : err2;
+	return auth_set_new(c->handler, place_step(&below, at, "handler", c->handler->node), out);
 }
 
-void
-service_swap_auth(struct service *s, struct service_auth *auth)
+struct auth_set *
+service_swap_auth(struct service *s, struct auth_set *auth)
 {
-	auth->handler = atomic_exchange(&s->handler_place.auth, auth->handler);
-	auth->listener = atomic_exchange(&s->listener_place.auth, auth->listener);
+	return atomic_exchange(&s->handler_place.gate.own, auth);
+}
+
+/* References of the same objects, ended by NULL. NULL: out of memory. */
+static struct held **
+held_copy(struct held *const *from, size_t n)
+{
+	struct held **to = calloc(n + 1, sizeof(*to));
+
+	for (size_t i = 0; to && i < n; i++)
+		to[i] = held_get(from[i]);
+	return to;
+}
+
+static int
+service_take_authers(struct service *s, const struct service_world *world)
+{
+	const struct adit_strings *names = &s->conf->handler->authers;
+	struct held **mine = calloc(names->n + 1, sizeof(struct held *));
+
+	if (!mine)
+		return -ENOMEM;
+	for (size_t i = 0; i < names->n; i++)
+		mine[i] = held_get(world->authers[config_index_find(world->config, CONFIG_AUTHERS,
+								    names->v[i])]);
+	if (names->n)
+		s->handler_place.gate.authers = mine;
+	else
+		free(mine);
+	s->grants = held_copy(world->grants, world->config->grants.n);
+	return s->grants ? 0 : -ENOMEM;
 }
 
 static void
@@ -242,13 +269,13 @@ static void
 service_make(struct service *s, const struct service_world *world, const struct place *at)
 {
 	const struct service_conf *c = s->conf;
-	struct service_auth auth;
+	struct auth_set *auth;
 	struct place_step below;
 
 	service_refuse_unsupported(world, c, at);
 	s->listener_chain = world_chain(world, c->listener->chain);
 	s->handler_chain = world_chain(world, c->handler->chain);
-	if (service_take_ingresses(s, world) < 0) {
+	if (service_take_ingresses(s, world) < 0 || service_take_authers(s, world) < 0) {
 		place_say(at, -ENOMEM, "out of memory");
 		return;
 	}
@@ -256,7 +283,7 @@ service_make(struct service *s, const struct service_world *world, const struct 
 		forwarder_init(&s->forwarder, c->forwarder, world->log,
 			       place_step(&below, at, "forwarder", c->forwarder->node));
 	service_read_auth(world->config, s->index, &auth, at->errs);
-	service_swap_auth(s, &auth);
+	service_swap_auth(s, auth);
 	service_make_places(s, world, at);
 }
 
@@ -362,6 +389,12 @@ service_claims(const struct service *s)
 	return &s->claims;
 }
 
+struct gate *
+service_gate(struct service *s)
+{
+	return &s->handler_place.gate;
+}
+
 struct config *
 service_config(const struct service *s)
 {
@@ -388,6 +421,19 @@ component_ingress(const struct adit_component *p, const char *name)
 	ptrdiff_t i = config_index_find(s->config, CONFIG_INGRESSES, name);
 
 	return i < 0 ? NULL : s->ingresses[i];
+}
+
+int
+component_take_grants(struct adit_component *p, const char *name, struct adit_err *e)
+{
+	const struct service *s = p->service;
+	ptrdiff_t i = config_index_find(s->config, CONFIG_GRANTS, name);
+
+	if (i < 0)
+		return adit_err_set(e, ADIT_ECONFIG, "grants: there is no \"%s\"", name);
+	held_put(p->gate.grants);
+	p->gate.grants = held_get(s->grants[i]);
+	return 0;
 }
 
 /* ---- running --------------------------------------------------------------------------- */

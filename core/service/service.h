@@ -13,9 +13,12 @@
 #include "core/service/registry.h"
 #include "core/service/route.h"
 
+struct auth_set;
 struct chain;
 struct claims;		/* core/service/claim.h */
 struct forwarder;
+struct gate;
+struct held;
 struct listen_book;
 struct service;
 struct worker_group;
@@ -29,6 +32,8 @@ struct service_world {
 	struct config		*config;
 	struct chain		**chains;	/* in the order of config->chains */
 	struct adit_ingress	**ingresses;	/* in the order of config->ingresses */
+	struct held		**authers;	/* of struct auther, in config->authers' order */
+	struct held		**grants;	/* of struct grants, in config->grants' order */
 };
 
 /*
@@ -48,21 +53,19 @@ const struct claims *service_claims(const struct service *s);
  */
 int service_open(struct service *s, struct config_errors *errs);
 
-/* Who may pass, as its configuration and the files that it names say now; owned. */
-struct service_auth {
-	struct auth_set	*handler, *listener;
-};
-
 /*
- * Reads it anew for the service of that place in config. 0, or a failure that errs says. out is to
- * be freed in both cases. Main thread.
+ * Who may pass by its own `auth`, as the file that that may name says now: in *out, the caller's,
+ * for the service of that place in config. 0, or a failure that errs says. Main thread.
  */
-int service_read_auth(const struct config *config, size_t index, struct service_auth *out,
+int service_read_auth(const struct config *config, size_t index, struct auth_set **out,
 		      struct config_errors *errs);
 
-/* Gives s the new ones, and auth the old, to be freed when every worker has turned once. Main
+/* Gives s those, and returns the ones it had, to be freed when every worker has turned once. Main
  * thread. */
-void service_swap_auth(struct service *s, struct service_auth *auth);
+struct auth_set *service_swap_auth(struct service *s, struct auth_set *auth);
+
+/* Whom its handler lets in; s's. Any thread. */
+struct gate *service_gate(struct service *s);
 
 /* The configuration it was made from, and its part of that; s's. Any thread. */
 struct config *service_config(const struct service *s);

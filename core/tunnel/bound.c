@@ -103,7 +103,20 @@ bound_join(struct bound *b, struct adit_worker *w, const struct bound_conf *conf
 		adit_tunnel_leave(w, b->number);
 		b->number = 0;
 	}
+	if (b->number)
+		b->permit = conf->permit;
+	else
+		permit_end(conf->permit);
 	return b->number ? 0 : ADIT_ELIMIT;
+}
+
+static void
+bound_withdrawn(void *arg, const struct adit_err *why)
+{
+	struct bound *b = arg;
+
+	b->withdrawn = why->text;
+	b->activity.stop(&b->activity, why->code);
 }
 
 void
@@ -112,6 +125,7 @@ bound_begin(struct bound *b, const struct bound_conf *conf,
 {
 	b->activity.stop = stop;
 	adit_activity_begin(&b->activity, conf->component, b->worker);
+	permit_own(b->permit, bound_withdrawn, b);
 }
 
 void
@@ -124,6 +138,8 @@ bound_leave(struct bound *b)
 	awaiting_fini(&b->awaiting, ADIT_EPEERDEAD);
 	adit_timer_free(b->drain);
 	b->drain = NULL;
+	permit_end(b->permit);
+	b->permit = NULL;
 }
 
 bool
@@ -155,16 +171,18 @@ void
 bound_end(struct bound *b, struct ending *end, const struct adit_reason *why)
 {
 	int err = why->err ? why->err : ADIT_ESTOPPED;
+	const char *text = b->withdrawn ? b->withdrawn : why->text;
 	char reason[ENDING_REASON];
 
 	end->kind = "handler";
+	end->user = permit_user(b->permit);
 	end->tunnel = b->tunnel;
 	end->connector = b->connector;
 	end->by = why->err ? ending_by(why->err, "client") : NULL;
 	end->how = ending_how(err);
 	/* An end in order has no error to speak of. */
 	ending_log(end, ADIT_LOG_INFO, "connector %s: %s", b->connector,
-		   ending_reason(err == -ESHUTDOWN && why->text ? 0 : err, why->text, reason));
+		   ending_reason(err == -ESHUTDOWN && text ? 0 : err, text, reason));
 	bound_leave(b);
 	adit_activity_end(&b->activity);
 }

@@ -10,6 +10,7 @@
 #include <adit/plugin.h>
 #include <adit/tunnel.h>
 
+#include "core/identity/permit.h"
 #include "core/mux/mux.h"
 #include "core/tunnel/awaiting.h"
 #include "core/tunnel/temporary.h"
@@ -33,6 +34,8 @@ struct bound {
 	struct mux_follower	 carrier;	/* of the session that carries it */
 	struct awaiting		 awaiting;	/* opens that wait for a sign of life */
 	struct temporary	 temporary;	/* its tunnel's name */
+	struct permit		*permit;	/* by which it is; owned, or NULL */
+	const char		*withdrawn;	/* while it ends: why that is not valid any more */
 	char			 tunnel[37], connector[37];
 };
 
@@ -46,16 +49,20 @@ struct bound_conf {
 	struct adit_client	 client;	/* all zero: this session is alone */
 	struct adit_addr	 from;		/* where it comes from */
 	const struct temporary_conf *temporary;	/* lives as long as component; NULL: no names */
+	struct permit		*permit;	/* or NULL: none was needed */
 };
 
 /*
- * Joins the tunnel: open(session, ...) may be called from now on, on w. 0, or ADIT_ELIMIT and
- * nothing is left to undo.
+ * Joins the tunnel: open(session, ...) may be called from now on, on w. Takes conf's permit, also
+ * on failure. 0, or ADIT_ELIMIT and nothing is left to undo.
  */
 int bound_join(struct bound *b, struct adit_worker *w, const struct bound_conf *conf,
 	       adit_session_open *open, void *session);
 
-/* Of one that joined: it counts as an activity, with that stop, until bound_end. */
+/*
+ * Of one that joined: it counts as an activity, with that stop, until bound_end. It is stopped too
+ * when its permit is withdrawn.
+ */
 void bound_begin(struct bound *b, const struct bound_conf *conf,
 		 void (*stop)(struct adit_activity *a, int why));
 

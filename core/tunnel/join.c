@@ -21,6 +21,7 @@ struct joining {
 	void			(*refuse)(struct adit_conn *c, int err);
 	bool			 datagrams;
 	const struct adit_worker *worker;
+	struct permit		*permit;	/* owned, or NULL */
 	uint64_t		 id, born;	/* of visitor, for the log */
 	struct adit_addr	 remote;
 	char			*host;		/* owned; NULL if he named none */
@@ -30,6 +31,7 @@ struct joining {
 static void
 join_free(struct joining *j)
 {
+	permit_end(j->permit);
 	adit_activity_end(&j->activity);
 	free(j->host);
 	free(j);
@@ -42,6 +44,7 @@ join_log_failure(const struct joining *j, const char *how, const char *text)
 	struct ending end = ending_of(j->activity.component, j->visitor);
 
 	end.kind = "handler";
+	end.user = permit_user(j->permit);
 	end.host = j->host;
 	end.tunnel = j->tunnel;
 	end.how = how;
@@ -78,12 +81,21 @@ join_stop(struct adit_activity *a, int why)
 }
 
 static void
+join_withdrawn(void *arg, const struct adit_err *why)
+{
+	struct joining *j = arg;
+
+	join_stop(&j->activity, why->code);
+}
+
+static void
 join_done(void *arg, const struct adit_pump_stats *stats)
 {
 	struct joining *j = arg;
 	const struct ending end = {
 		.component = j->activity.component, .kind = "handler", .id = j->id,
-		.worker = j->worker, .remote = &j->remote, .host = j->host, .tunnel = j->tunnel,
+		.worker = j->worker, .remote = &j->remote,
+		.user = permit_user(j->permit), .host = j->host, .tunnel = j->tunnel,
 		.traffic = { stats->bytes[0], stats->bytes[1] },
 		.dropped = stats->dropped[0] + stats->dropped[1],
 		.duration = adit_now() - j->born,
@@ -153,6 +165,7 @@ join_visitor(struct adit_conn *visitor, const struct join_conf *conf)
 	struct adit_err e = ADIT_ERR_INIT;
 
 	if (!j) {
+		permit_end(conf->permit);
 		adit_conn_close(visitor, -ENOMEM);
 		return;
 	}
@@ -167,6 +180,8 @@ join_visitor(struct adit_conn *visitor, const struct join_conf *conf)
 	memcpy(j->tunnel, conf->req.tunnel, strnlen(conf->req.tunnel, ADIT_TUNNEL_NAME_MAX));
 	j->activity.stop = join_stop;
 	adit_activity_begin(&j->activity, conf->component, w);
+	j->permit = conf->permit;
+	permit_own(j->permit, join_withdrawn, j);
 	adit_conn_own(visitor, join_idle, j);
 	adit_conn_want(visitor, 0);
 	j->far = adit_tunnel_open(w, &conf->req, NULL, &e);

@@ -8,9 +8,12 @@
 #include <adit/plugin.h>
 #include <adit/tunnel.h>
 
+#include "core/identity/permit.h"
+
 struct join_conf {
 	struct adit_component	*component;	/* the handler's */
 	struct adit_open	 req;		/* borrowed for the call */
+	struct permit		*permit;	/* taken; NULL: none was needed */
 
 	/* Tell the visitor, in his protocol: 0, or why that failed; why not, and close c. */
 	int			(*agree)(struct adit_conn *c);

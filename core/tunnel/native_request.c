@@ -74,7 +74,7 @@ native_ask_answer(struct native_ask *r, const struct bound_conf *bound, struct n
 		.type = NATIVE_ANSWER, .status = NATIVE_OK, .version = NATIVE_VERSION,
 		.connector = bound->connector, .port = r->message.port,
 		.network = r->message.network,
-		.connections = bound_useful(adit_conn_worker(r->base.conn)),
+		.connections = request_useful(&r->base, bound->permit),
 		.has = 1u << NATIVE_F_STATUS | 1u << NATIVE_F_VERSION | 1u << NATIVE_F_CONNECTOR |
 		       1u << NATIVE_F_NETWORK | 1u << NATIVE_F_PORT | 1u << NATIVE_F_CONNECTIONS,
 	};
@@ -86,6 +86,22 @@ native_ask_answer(struct native_ask *r, const struct bound_conf *bound, struct n
 	}
 	if (*temporary_url(bound->temporary, &bound->tunnel, bound->network, url))
 		native_set_text(answer, NATIVE_F_TEXT, url);
+}
+
+static int
+native_ask_claim(struct native_ask *r, enum grant_role role, struct permit **permit)
+{
+	const struct native_msg *m = &r->message;
+	const struct grant_claim claim = {
+		.role = role, .tunnel = m->tunnel, .host = m->host,
+		.weight = native_has(m, NATIVE_F_WEIGHT) ? m->weight : 1,
+	};
+	struct adit_err e = ADIT_ERR_INIT;
+	int err = request_claim(&r->base, &claim, permit, &e);
+
+	if (err)
+		native_ask_refuse(r, err, e.text);
+	return err;
 }
 
 static void
@@ -109,6 +125,8 @@ native_ask_bind(struct native_ask *r)
 	struct native_msg answer;
 	int err;
 
+	if (native_ask_claim(r, GRANT_CLIENT, &conf.bound.permit) < 0)
+		return;
 	if (native_has(m, NATIVE_F_CONNECTOR))
 		memcpy(conf.bound.client.id, &m->connector, sizeof(conf.bound.client.id));
 	native_ask_answer(r, &conf.bound, &answer);
@@ -146,9 +164,12 @@ native_ask_open(struct native_ask *r)
 	struct adit_uuid id;
 	int err;
 
+	if (native_ask_claim(r, GRANT_VISITOR, &conf.permit) < 0)
+		return;
 	err = request_route(r->base.conf, adit_conn_worker(r->base.conn), &m->tunnel, m->host,
 			    &id);
 	if (err < 0) {
+		permit_end(conf.permit);
 		native_ask_refuse(r, err, NULL);
 		return;
 	}
@@ -159,17 +180,40 @@ native_ask_open(struct native_ask *r)
 	visitor = native_answer_to(r->base.conn, m);
 	if (visitor)
 		join_visitor(visitor, &conf);
+	else
+		permit_end(conf.permit);
 	native_ask_free(r);
 }
 
 /* ---- the request -------------------------------------------------------------------- */
 
 static void
+native_ask_logged_in(struct login *l, int err)
+{
+	struct native_ask *r = adit_container_of(l, struct native_ask, base.login);
+
+	if (err < 0) {
+		native_ask_refuse(r, err, NULL);
+		return;
+	}
+	adit_conn_deadline(r->base.conn, 0);
+	if (r->message.type == NATIVE_BIND)
+		native_ask_bind(r);
+	else
+		native_ask_open(r);
+}
+
+static void
 native_ask_serve(struct native_ask *r)
 {
 	static const struct adit_uuid zero;
 	const struct native_msg *m = &r->message;
-	bool has_user = native_has(m, NATIVE_F_USER);
+	const struct credentials c = {
+		.user = native_has(m, NATIVE_F_USER) ? m->user : NULL,
+		.user_len = strlen(m->user),
+		.password = m->password, .password_len = strlen(m->password),
+	};
+	int err;
 
 	if (m->type != NATIVE_BIND && m->type != NATIVE_OPEN) {
 		native_ask_refuse(r, -ENOTSUP, NULL);
@@ -183,17 +227,9 @@ native_ask_serve(struct native_ask *r)
 		native_ask_refuse(r, -ENOTSUP, "no such network");
 		return;
 	}
-	if (adit_component_authenticate(r->base.conf->component, has_user ? m->user : NULL,
-					strlen(m->user), has_user ? m->password : NULL,
-					strlen(m->password)) < 0) {
-		native_ask_refuse(r, ADIT_EUNAUTH, NULL);
-		return;
-	}
-	adit_conn_deadline(r->base.conn, 0);
-	if (m->type == NATIVE_BIND)
-		native_ask_bind(r);
-	else
-		native_ask_open(r);
+	err = request_login(&r->base, &c);
+	if (err != -EINPROGRESS)
+		native_ask_logged_in(&r->base.login, err);
 }
 
 static void
@@ -226,5 +262,6 @@ native_request(struct adit_conn *c, const struct request_conf *conf)
 		return;
 	}
 	r->base.activity.stop = native_ask_stop;
+	r->base.login.done = native_ask_logged_in;
 	request_begin(&r->base, c, conf, native_ask_event);
 }

@@ -145,7 +145,9 @@ native_session_start(struct adit_conn *stream, const struct native_session_conf 
 	struct native_session *s = calloc(1, sizeof(*s));
 	int err = -ENOMEM;
 
-	if (s)
+	if (!s)
+		permit_end(conf->bound.permit);
+	else
 		err = bound_join(&s->bound, adit_conn_worker(stream), &conf->bound,
 				 session_open, s);
 	if (err < 0) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/conn/ending.h"
 #include "core/tunnel/endpoint.h"
 #include "core/tunnel/join.h"
 #include "core/tunnel/relay_conn.h"
@@ -33,14 +34,14 @@ relay_ask_lose(struct relay_ask *r, int err, const char *text)
 	relay_ask_free(r);
 }
 
-/* Answers with a status and closes, as a gost does after any but OK. */
+/* Answers with a status and closes, as a gost does after any but OK. why: NULL, it says enough. */
 static void
-relay_ask_refuse(struct relay_ask *r, unsigned status, const char *what)
+relay_ask_refuse(struct relay_ask *r, unsigned status, const char *what, const char *why)
 {
 	const struct relay_msg answer = { .code = (uint8_t)status };
 
 	relay_send(r->base.conn, &answer);
-	request_log_refused(&r->base, what, relay_status_text(status),
+	request_log_refused(&r->base, what, why ? why : relay_status_text(status),
 			    r->message.has_tunnel ? &r->message.tunnel.id : NULL);
 	adit_conn_close(r->base.conn, 0);
 	relay_ask_free(r);
@@ -66,7 +67,7 @@ relay_ask_stop(struct adit_activity *a, int why)
 
 /* The host name in the answer: the endpoint's, unless the client asked for one. */
 static void
-relay_ask_answer(struct relay_ask *r, const struct adit_uuid *connector, struct relay_msg *answer)
+relay_ask_answer(struct relay_ask *r, const struct bound_conf *bound, struct relay_msg *answer)
 {
 	const struct wire_addr *wanted = &r->message.addr[1];
 	bool udp = relay_msg_network(&r->message) == RELAY_NET_UDP;
@@ -79,11 +80,34 @@ relay_ask_answer(struct relay_ask *r, const struct adit_uuid *connector, struct 
 		answer->addr[0].port = wanted->port;
 	}
 	answer->tunnel = (struct relay_tunnel){
-		.id = *connector, .flags = udp ? RELAY_CONNECTOR_UDP : 0,
+		.id = bound->connector, .flags = udp ? RELAY_CONNECTOR_UDP : 0,
 		.weight = r->message.tunnel.weight,
 	};
 	if (r->message.tunnel.has_client)
-		answer->tunnel.sessions = (uint8_t)bound_useful(adit_conn_worker(r->base.conn));
+		answer->tunnel.sessions = (uint8_t)request_useful(&r->base, bound->permit);
+}
+
+/* What a request claims: the host is its second address, unless that is any. */
+static int
+relay_ask_claim(struct relay_ask *r, enum grant_role role, struct permit **permit)
+{
+	const struct relay_msg *m = &r->message;
+	char host[WIRE_ADDR_TEXT] = "";
+	const struct grant_claim claim = {
+		.role = role, .tunnel = m->tunnel.id, .host = host, .weight = m->tunnel.weight,
+	};
+	struct adit_err e = ADIT_ERR_INIT;
+	char reason[ENDING_REASON];
+	int err;
+
+	if (m->n_addr > 1 && !wire_addr_is_any(&m->addr[1]))
+		wire_addr_host(&m->addr[1], host);
+	err = request_claim(&r->base, &claim, permit, &e);
+	if (err)
+		relay_ask_refuse(r, relay_error_status(err),
+				 role == GRANT_CLIENT ? "request" : "visitor",
+				 ending_reason(err, e.text, reason));
+	return err;
 }
 
 /* To an adit, which shows it to who has started it. url: lives as long as answer. */
@@ -124,9 +148,11 @@ relay_ask_bind(struct relay_ask *r)
 		relay_ask_lose(r, -EBADMSG, "bind with less than two addresses");
 		return;
 	}
+	if (relay_ask_claim(r, GRANT_CLIENT, &conf.bound.permit) < 0)
+		return;
 	if (asked->has_client)
 		memcpy(conf.bound.client.id, &asked->client, sizeof(conf.bound.client.id));
-	relay_ask_answer(r, &conf.bound.connector, &answer);
+	relay_ask_answer(r, &conf.bound, &answer);
 	temporary_url(conf.bound.temporary, &asked->id, conf.bound.network, url);
 	relay_ask_tell_url(r, url, &answer);
 	conf.answer = &answer;
@@ -182,6 +208,8 @@ relay_ask_connect(struct relay_ask *r)
 	struct adit_uuid id;
 	int err;
 
+	if (relay_ask_claim(r, GRANT_VISITOR, &conf.permit) < 0)
+		return;
 	if (r->message.n_addr > 1) {
 		wire_addr_host(&r->message.addr[1], host);
 		conf.req.port = r->message.addr[1].port;
@@ -189,7 +217,8 @@ relay_ask_connect(struct relay_ask *r)
 	err = request_route(r->base.conf, adit_conn_worker(r->base.conn), &r->message.tunnel.id,
 			    host, &id);
 	if (err < 0) {
-		relay_ask_refuse(r, relay_error_status(err), "visitor");
+		permit_end(conf.permit);
+		relay_ask_refuse(r, relay_error_status(err), "visitor", NULL);
 		return;
 	}
 	adit_uuid_format(&id, tunnel);
@@ -204,27 +233,18 @@ relay_ask_connect(struct relay_ask *r)
 
 /* ---- the request -------------------------------------------------------------------- */
 
-/* Checks in gost's order: the tunnel's id, the credentials, the command. */
 static void
-relay_ask_serve(struct relay_ask *r)
+relay_ask_logged_in(struct login *l, int err)
 {
-	static const struct adit_uuid zero;
-	const struct relay_msg *m = &r->message;
-	int err;
+	struct relay_ask *r = adit_container_of(l, struct relay_ask, base.login);
 
-	if (!m->has_tunnel || memcmp(&m->tunnel.id, &zero, sizeof(zero)) == 0) {
-		relay_ask_refuse(r, RELAY_BAD_REQUEST, "request");
-		return;
-	}
-	err = adit_component_authenticate(r->base.conf->component,
-					  m->has_auth ? m->auth.user : NULL, m->auth.user_len,
-					  m->has_auth ? m->auth.pass : NULL, m->auth.pass_len);
 	if (err < 0) {
-		relay_ask_refuse(r, RELAY_UNAUTHORIZED, "request");
+		relay_ask_refuse(r, relay_error_status(err), "request",
+				 err == ADIT_EUNAUTH ? NULL : adit_strerror(err));
 		return;
 	}
 	adit_conn_deadline(r->base.conn, 0);
-	switch (m->code & RELAY_CMD_MASK) {
+	switch (r->message.code & RELAY_CMD_MASK) {
 	case RELAY_BIND:
 		relay_ask_bind(r);
 		break;
@@ -232,8 +252,29 @@ relay_ask_serve(struct relay_ask *r)
 		relay_ask_connect(r);
 		break;
 	default:
-		relay_ask_refuse(r, RELAY_BAD_REQUEST, "request");
+		relay_ask_refuse(r, RELAY_BAD_REQUEST, "request", NULL);
 	}
+}
+
+/* Checks in gost's order: the tunnel's id, the credentials, the command. */
+static void
+relay_ask_serve(struct relay_ask *r)
+{
+	static const struct adit_uuid zero;
+	const struct relay_msg *m = &r->message;
+	const struct credentials c = {
+		.user = m->has_auth ? m->auth.user : NULL, .user_len = m->auth.user_len,
+		.password = m->auth.pass, .password_len = m->auth.pass_len,
+	};
+	int err;
+
+	if (!m->has_tunnel || memcmp(&m->tunnel.id, &zero, sizeof(zero)) == 0) {
+		relay_ask_refuse(r, RELAY_BAD_REQUEST, "request", NULL);
+		return;
+	}
+	err = request_login(&r->base, &c);
+	if (err != -EINPROGRESS)
+		relay_ask_logged_in(&r->base.login, err);
 }
 
 static void
@@ -266,5 +307,6 @@ relay_request(struct adit_conn *c, const struct request_conf *conf)
 		return;
 	}
 	r->base.activity.stop = relay_ask_stop;
+	r->base.login.done = relay_ask_logged_in;
 	request_begin(&r->base, c, conf, relay_ask_event);
 }

@@ -166,8 +166,10 @@ relay_session_start(struct adit_conn *lower, const struct relay_session_conf *co
 	struct adit_addr remote = *adit_conn_remote(lower);
 	int err;
 
-	if (!s)
+	if (!s) {
+		permit_end(conf->bound.permit);
 		return session_refuse(NULL, lower, -ENOMEM);
+	}
 	s->version = conf->smux.version;
 	err = bound_join(&s->bound, w, &conf->bound, session_open, s);
 	if (err)

@@ -23,7 +23,34 @@ request_begin(struct request *r, struct adit_conn *c, const struct request_conf 
 void
 request_end(struct request *r)
 {
+	login_end(&r->login);
 	adit_activity_end(&r->activity);
+}
+
+int
+request_login(struct request *r, const struct credentials *c)
+{
+	return login_begin(&r->login, r->conf->gate, r->conn, c);
+}
+
+int
+request_claim(struct request *r, const struct grant_claim *claim, struct permit **permit,
+	      struct adit_err *e)
+{
+	int err = permit_new(r->conf->gate, adit_conn_worker(r->conn), r->login.who, claim, permit,
+			     e);
+
+	if (!err)
+		r->login.who = NULL;
+	return err;
+}
+
+unsigned
+request_useful(const struct request *r, const struct permit *permit)
+{
+	unsigned useful = bound_useful(adit_conn_worker(r->conn)), limit = permit_limit(permit);
+
+	return limit && limit < useful ? limit : useful;
 }
 
 int
@@ -58,18 +85,20 @@ request_log_refused(const struct request *r, const char *what, const char *reaso
 	}
 	end.kind = "handler";
 	end.how = "refused";
+	end.user = r->login.who ? r->login.who->user : NULL;
 	ending_log(&end, ADIT_LOG_WARN, "%s refused: %s, tunnel=%s", what, reason, id);
 }
 
 void
 request_log_bind(const struct request *r, const struct bound_conf *bound)
 {
+	const char *user = permit_user(bound->permit);
 	char tunnel[37], connector[37];
 
 	adit_uuid_format(&bound->tunnel, tunnel);
 	adit_uuid_format(&bound->connector, connector);
-	adit_conn_log(r->conn, ADIT_LOG_INFO, "bind: tunnel=%s, connector=%s, weight=%u", tunnel,
-		      connector, bound->weight);
+	adit_conn_log(r->conn, ADIT_LOG_INFO, "bind: tunnel=%s, connector=%s, weight=%u%s%s",
+		      tunnel, connector, bound->weight, user ? ", user=" : "", user ? user : "");
 }
 
 void

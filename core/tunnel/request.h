@@ -7,11 +7,13 @@
 
 #include <adit/plugin.h>
 
+#include "core/identity/permit.h"
 #include "core/mux/smux.h"
 #include "core/tunnel/bound.h"
 
 struct request_conf {
 	struct adit_component	*component;	/* the handler's */
+	struct gate		*gate;		/* the same; NULL: anybody may do anything */
 
 	/* The rule for a normalised host name: 0 or ADIT_ENOROUTE. Any worker. */
 	int			(*lookup)(void *arg, struct adit_worker *w, const char *host,
@@ -32,6 +34,7 @@ struct request {
 	struct adit_activity		 activity;
 	const struct request_conf	*conf;		/* lives as long as activity's component */
 	struct adit_conn		*conn;		/* owned, until it is given away */
+	struct login			 login;		/* done is the wire's */
 };
 
 /*
@@ -40,6 +43,20 @@ struct request {
  */
 void request_begin(struct request *r, struct adit_conn *c, const struct request_conf *conf,
 		   adit_conn_cb *owner);
+
+/*
+ * Asks the gate for who has come with those credentials: as login_begin, whose done is r's login's.
+ */
+int request_login(struct request *r, const struct credentials *c);
+
+/*
+ * Who has logged in wants that: 0, and *permit is the caller's, or why he may not, with e.
+ */
+int request_claim(struct request *r, const struct grant_claim *claim, struct permit **permit,
+		  struct adit_err *e);
+
+/* How many sessions of one client are of use, and allowed. */
+unsigned request_useful(const struct request *r, const struct permit *permit);
 
 /* r is no activity any more; the conn is as it was. */
 void request_end(struct request *r);

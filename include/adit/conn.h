@@ -246,8 +246,8 @@ int adit_conn_splice_fd(struct adit_conn *c, unsigned dir);
 int adit_conn_delivery(struct adit_conn *c, struct adit_delivery *d);
 
 /*
- * The certificate that the peer has shown in the TLS that carries c, whatever layers or sessions are
- * between; NULL: none, or it is not known any more. Valid until the loop turns.
+ * The certificate that the peer has shown in the TLS that carries c, whatever layers or sessions
+ * are between; NULL: none, or it is not known any more. Valid until the loop turns.
  */
 const struct adit_certificate *adit_conn_certificate(struct adit_conn *c);
 

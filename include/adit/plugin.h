@@ -82,7 +82,9 @@ bool adit_component_auth(const struct adit_component *p, const char **user, cons
 
 /*
  * Checks credentials against `auth`, `auther` and `authers` of this place, in constant time. user
- * may be NULL: none were sent. Returns 0 (also where nothing is configured) or ADIT_EUNAUTH.
+ * may be NULL: none were sent. Returns 0 (also where nothing is configured) or ADIT_EUNAUTH. It
+ * does not block, so a password that is kept as a hash is right only for a while after it was
+ * hashed.
  */
 int adit_component_authenticate(const struct adit_component *p, const char *user, size_t user_len,
 				const char *password, size_t password_len);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "core/identity/gate.h"
 #include "core/service/auth.h"
 #include "tests/unit/config_text.h"
 #include "tests/unit/fakes.h"
@@ -275,13 +276,13 @@ write_users(const char *text)
 static bool
 passes(struct service *s, const char *user)
 {
-	struct service_auth auth = { NULL, NULL };
-	int err;
+	const struct credentials c = {
+		.user = user, .user_len = strlen(user), .password = "p", .password_len = 1,
+	};
+	struct auth_found found;
+	struct auth_set *now;
 
-	service_swap_auth(s, &auth);
-	err = auth_set_check(auth.handler, user, strlen(user), "p", 1);
-	service_swap_auth(s, &auth);
-	return err == 0;
+	return gate_source(service_gate(s), 0, &now) && auth_set_check(now, &c, &found) == 0;
 }
 
 static void
