@@ -160,6 +160,19 @@ def test_rules_file_works(world: World, folder: Path):
 
 @pytest.mark.short
 @pytest.mark.threads
+def test_grants_work(world: World, folder: Path):
+    server = world.start(config=placed(folder, "grants-server.yaml", {'":8443"': HERE, '":8080"': HERE}))
+    site = world.site("alpha")
+    config = placed(folder, "grants-client.yaml", {
+        f"{SERVER_NAME}:8443": at(server.listening("tunnels")), "127.0.0.1:3000": at(site.address)})
+    thief = world.start(config=config.replace("username: web", "username: api").replace("change-me", "change-that"),
+                        name="thief")
+    server.log.wait("refused: no grant gives that tunnel to user api")
+    world.start(config=config, name="client").log.wait(REGISTERED)
+    assert visitor.get(server.entrypoint("tunnels"), "app.example.com").text == "alpha\n"
+    assert thief.log.count(REGISTERED) == 0
+
+
 def test_private_tunnel_works(world: World, folder: Path):
     site = world.site("inside")
     server = world.start(config=placed(folder, "private-server.yaml", {'":8443"': HERE}))

@@ -408,19 +408,24 @@ chains:
 
 
 def test_a_password_file_is_read_again(world: World):
-    """Only the file changes: sessions stay, and the old password opens nothing any more."""
+    """Only the file changes: who is still in it stays, and an old password opens nothing any more, nor does it
+    keep in who came by it."""
     secret = world.folder / "users.txt"
-    secret.write_text("u old-word\n")
-    rules = {"app.local": tunnel_id()}
+    secret.write_text("u old-word\nv same-word\n")
+    rules = {"app.local": tunnel_id(), "same.local": tunnel_id()}
     config = server_config("tcp", rules).replace(
         "    type: tunnel\n", f"    type: tunnel\n    auth:\n      file: {secret}\n")
     server = start(world, config)
     site = world.site("alpha")
     world.client("tcp", server.clients, rules["app.local"], site.address, user="u:old-word")
-    secret.write_text("u new-word\n")
+    stays = world.client("tcp", server.clients, rules["same.local"], site.address, user="v:same-word", connections=1)
+    secret.write_text("u new-word\nv same-word\n")
     mark = reload(world, server.daemon, config)
     server.daemon.log.wait("^config reloaded", since=mark)
-    assert server.get("app.local").text == "alpha\n", "who is in stays in"
+    gone = server.daemon.log.wait("^connector .*permission withdrawn: user u is not known any more", since=mark)
+    assert (gone.fields["user"], gone.fields["how"]) == ("u", "refused")
+    assert server.get("same.local").text == "alpha\n" and stays.log.count(REGISTERED) == 1, "who is in stays in"
+    assert server.get("app.local").status == 503
     refused = world.client("tcp", server.clients, rules["app.local"], site.address,
                            user="u:old-word", registered=False)
     refused.log.wait(lambda e: e.level in ("warn", "error"))
