@@ -29,7 +29,7 @@ static const struct adit_opt relay_opts[] = {
 	{ .name = "nodelay", .type = ADIT_OPT_BOOL, .offset = AT(nodelay),
 	  .help = "wait for the answer before anything is sent to the target: a failure is known "
 		  "at once, and a gost without nodelay answers never" },
-	MUX_OPTS(struct relay_connector, mux, "1"),
+	MUX_BIND_OPTS(struct relay_connector, mux, "1"),
 	ADIT_OPT_END,
 };
 

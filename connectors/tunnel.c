@@ -51,7 +51,7 @@ static const struct adit_opt tunnel_opts[] = {
 	  .def = "15s", .help = "limit for the server's answer to a visitor" },
 	{ .name = "record.mode", .type = ADIT_OPT_STRING, .offset = AT(record_mode),
 	  .help = "asks a gost server to record less: headers or off" },
-	MUX_OPTS(struct tunnel_connector, mux, "2"),
+	MUX_BIND_OPTS(struct tunnel_connector, mux, "2"),
 	ADIT_OPT_END,
 };
 

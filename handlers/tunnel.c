@@ -98,7 +98,7 @@ static const struct adit_opt tunnel_opts[] = {
 	  .help = "recording of WebSocket frames" },
 	{ .name = "sniffing.websocket.sampleRate", .type = ADIT_OPT_STRING,
 	  .offset = AT(sample_rate), .help = "frames recorded per second" },
-	MUX_OPTS(struct tunnel_handler, mux, "2"),
+	MUX_BIND_OPTS(struct tunnel_handler, mux, "2"),
 	ADIT_OPT_END,
 };
 

@@ -286,6 +286,12 @@ config_errors_add(struct config_errors *errs, const struct config_problem *p, co
 	struct finding new = { .line = p->pos.line, .column = p->pos.column };
 	va_list ap;
 
+	if (errs->n_kept == MAX_KEPT) {		/* a text costs a look at its whole source */
+		errs->n++;
+		errs->hard += !p->start_only;
+		errs->left_out++;
+		return;
+	}
 	va_start(ap, fmt);
 	new.text = render(p, fmt, ap);
 	va_end(ap);
@@ -296,9 +302,8 @@ config_errors_add(struct config_errors *errs, const struct config_problem *p, co
 	errs->n++;
 	if (!p->start_only)
 		errs->hard++;
-	if (!new.text || errs->n_kept == MAX_KEPT) {
+	if (!new.text) {
 		errs->left_out++;
-		free(new.text);
 		return;
 	}
 	new.source = source_number(errs, p->pos.source);

@@ -47,7 +47,7 @@ struct config_errors;
 struct config_errors *config_errors_new(void);
 void config_errors_free(struct config_errors *errs);
 
-/* Adds one finding. The same text at the same place counts once; past 100 they are only counted. */
+/* Adds one finding. The same text at the same place counts once; past 100 all are only counted. */
 void config_errors_add(struct config_errors *errs, const struct config_problem *p, const char *fmt,
 		       ...) __attribute__((format(printf, 3, 4)));
 

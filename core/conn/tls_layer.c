@@ -37,6 +37,7 @@ tls_layer_make(struct adit_layer *l, const struct adit_tls_conf *conf, struct ad
 	struct adit_log *log = adit_component_log(l->component);
 	struct tls_layer *t = layer_of(l);
 
+	l->patience = t->handshake_timeout;
 	t->source = tls_source_new(conf, l->server ? TLS_SERVER : TLS_CLIENT, log, e);
 	if (!t->source)
 		return e && e->code ? e->code : ADIT_ECONFIG;

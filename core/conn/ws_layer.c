@@ -44,9 +44,11 @@ static const struct adit_opt ws_layer_opts[] = {
 	  AT(head_timeout), .max = 600 * 1000000000ll,
 	  .help = "the same for the WebSocket's alone, if that is shorter" },
 	{ .name = "ws.keepalive", .type = ADIT_OPT_BOOL, AT(pings),
-	  .help = "dialers: send pings, give up a server that answers none; so does keepalive" },
+	  .help = "dialers: send pings, give up a server that answers none; keepalive does so "
+		  "too where it is set to true, not by default" },
 	{ .name = "ttl", .type = ADIT_OPT_DURATION, AT(ttl), .max = 86400 * 1000000000ll,
-	  .help = "dialers: time between two pings; 0: keepalive.interval, or 15 s" },
+	  .help = "dialers: time between two pings; 0: keepalive.interval where that is set, "
+		  "else 15 s" },
 	/* Where the base has these too, the merged table of a stack shows its rows. */
 	{ .name = "keepalive", .type = ADIT_OPT_BOOL, AT(keepalive),
 	  .help = "as ws.keepalive" },
@@ -93,6 +95,7 @@ ws_layer_init(struct adit_layer *l, struct adit_err *e)
 				    "enableCompression is not available in this build");
 	if (w->head_timeout && w->head_timeout < limit)
 		limit = w->head_timeout;
+	l->patience = limit;
 	conf.handshake_ms = limit < 1000000 ? 1 : (unsigned)(limit / 1000000);
 	w->policy = ws_policy_new(&conf, e);
 	if (!w->policy)

@@ -1,7 +1,7 @@
 /*
  * The option rows of what runs sessions of smux: the tunnel's handler and connector (over a bind),
  * the transports that end in one. A plugin has a struct mux_opts in its instance and puts
- * MUX_OPTS(its type, field, "2") among its rows.
+ * MUX_OPTS(its type, field, default version, default window, help for the window) among its rows.
  */
 #ifndef ADIT_CORE_MUX_OPTS_H
 #define ADIT_CORE_MUX_OPTS_H
@@ -20,12 +20,12 @@ struct mux_opts {
 
 extern const char *const mux_types[];
 
-#define MUX_OPTS(T, f, default_version) \
+#define MUX_OPTS(T, f, ver, window, window_help) \
 	{ .name = "mux.type", .type = ADIT_OPT_ENUM, .offset = offsetof(T, f.type), \
 	  .def = "smux", .values = mux_types, \
-	  .help = "session protocol over a bind; both sides must agree" }, \
+	  .help = "session protocol; both sides must agree" }, \
 	{ .name = "mux.version", .type = ADIT_OPT_INT, .offset = offsetof(T, f.version), \
-	  .def = default_version, .min = 1, .max = 2, \
+	  .def = ver, .min = 1, .max = 2, \
 	  .help = "smux version; both sides must agree" }, \
 	{ .name = "mux.keepaliveDisabled", .type = ADIT_OPT_BOOL, \
 	  .offset = offsetof(T, f.keepalive_disabled), .def = "false", \
@@ -44,9 +44,13 @@ extern const char *const mux_types[];
 	  .max = 1 << 30, \
 	  .help = "unread bytes of all streams of a session" }, \
 	{ .name = "mux.maxStreamBuffer", .type = ADIT_OPT_INT, \
-	  .offset = offsetof(T, f.max_stream_buffer), .def = "1048576", .min = 4096, \
-	  .max = 1 << 30, \
-	  .help = "window of a stream; from the default on it grows to 8388608 with the path" }
+	  .offset = offsetof(T, f.max_stream_buffer), .def = window, .min = 4096, \
+	  .max = 1 << 30, .help = window_help }
+
+/* Those of a session over a bind. */
+#define MUX_BIND_OPTS(T, f, ver) \
+	MUX_OPTS(T, f, ver, "1048576", \
+		 "window of a stream; from the default on it grows to 8388608 with the path")
 
 /*
  * Checks the options against each other and turns them into the session's. 0 or ADIT_ECONFIG with e

@@ -19,29 +19,8 @@ struct smux_session {
 
 #define AT(field) .offset = offsetof(struct smux_session, field)
 #define SMUX_SESSION_OPTS(default_version) { \
-	{ .name = "mux.type", .type = ADIT_OPT_ENUM, AT(opts.type), .def = "smux", \
-	  .values = mux_types, .help = "session protocol; both sides must agree" }, \
-	{ .name = "mux.version", .type = ADIT_OPT_INT, AT(opts.version), \
-	  .def = default_version, .min = 1, .max = 2, \
-	  .help = "smux version; both sides must agree" }, \
-	{ .name = "mux.keepaliveDisabled", .type = ADIT_OPT_BOOL, \
-	  AT(opts.keepalive_disabled), .def = "false", \
-	  .help = "send no keepalive and never give a silent peer up" }, \
-	{ .name = "mux.keepaliveInterval", .type = ADIT_OPT_DURATION, \
-	  AT(opts.keepalive_interval), .def = "10s", \
-	  .help = "time between two keepalive frames" }, \
-	{ .name = "mux.keepaliveTimeout", .type = ADIT_OPT_DURATION, \
-	  AT(opts.keepalive_timeout), .def = "30s", \
-	  .help = "silence after which the peer counts as dead" }, \
-	{ .name = "mux.maxFrameSize", .type = ADIT_OPT_INT, AT(opts.max_frame_size), \
-	  .def = "32768", .min = 1, .max = 65535, \
-	  .help = "most payload bytes in a frame that is sent" }, \
-	{ .name = "mux.maxReceiveBuffer", .type = ADIT_OPT_INT, AT(opts.max_receive_buffer), \
-	  .def = "4194304", .min = 65536, .max = 1 << 30, \
-	  .help = "unread bytes of all streams of a session" }, \
-	{ .name = "mux.maxStreamBuffer", .type = ADIT_OPT_INT, AT(opts.max_stream_buffer), \
-	  .def = "65536", .min = 4096, .max = 1 << 30, \
-	  .help = "version 2: window of a stream, at first; it grows to 8388608 with the path" }, \
+	MUX_OPTS(struct smux_session, opts, default_version, "65536", \
+		 "version 2: window of a stream, at first; it grows to 8388608 with the path"), \
 	{ .name = "handshakeTimeout", .type = ADIT_OPT_DURATION, AT(handshake_timeout), \
 	  .min = 1000000, .max = 600 * 1000000000ll, .def = "15s", \
 	  .help = "how long a peer may say nothing in a new session" }, \

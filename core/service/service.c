@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@
 #include "core/service/service.h"
 #include "core/service/session_serve.h"
 
-/* For the handshakes of a listener's layers. */
+/* For a layer's handshake that has no limit of its own, or for the head of a stream. */
 #define HANDSHAKE_MS 6000
 
 /*
@@ -664,6 +665,20 @@ arrival_stop(struct adit_activity *activity, int why)
 	arrival_end(a);
 }
 
+/* For all handshakes, one after the other. */
+static unsigned
+arrival_limit_ms(const struct service *s)
+{
+	uint64_t ms = s->listener.n_layers ? 0 : HANDSHAKE_MS;
+
+	for (size_t i = 0; i < s->listener.n_layers; i++) {
+		uint64_t ns = s->listener.layers[i]->patience;
+
+		ms += ns ? ns / ADIT_MS(1) + 1 : HANDSHAKE_MS;
+	}
+	return ms < UINT_MAX ? (unsigned)ms : UINT_MAX;
+}
+
 void
 adit_accept(struct adit_listener *l, struct adit_conn *c)
 {
@@ -703,7 +718,7 @@ adit_accept(struct adit_listener *l, struct adit_conn *c)
 	adit_activity_begin(&a->activity, l->component, w);
 	adit_conn_set_component(c, l->component);
 	adit_conn_own(c, arrival_event, a);
-	adit_conn_deadline(c, HANDSHAKE_MS);
+	adit_conn_deadline(c, arrival_limit_ms(s));
 	adit_conn_want(c, ADIT_OPEN);
 }
 

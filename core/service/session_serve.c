@@ -89,7 +89,7 @@ served_unused(void *arg)
 static void
 served_limit(struct served *s, uint64_t patience)
 {
-	if (!patience || patience > ADIT_MS(FIRST_STREAM_MS))
+	if (!patience)
 		patience = ADIT_MS(FIRST_STREAM_MS);
 	s->limit = adit_timer_new(adit_mux_worker(s->mux), served_unused, s);
 	if (s->limit)

@@ -175,6 +175,9 @@ struct adit_layer {				/* first member of every instance */
 	bool				 server;	/* whether server or client will be called;
 							 * set before init, which may fail for one
 							 * and not the other */
+	uint64_t			 patience;	/* ns for its handshake, as a server's: core
+							 * adds those of a stack; set by init; 0:
+							 * core's default */
 };
 
 /* ---- sessions ------------------------------------------------------------------- */

@@ -14,9 +14,11 @@ from harness import servers, visitor
 from harness.waiting import until
 from harness.world import REGISTERED, TRANSPORTS, World, publish, tunnel_id
 
-# The limits of the specification are 5 s for sniffing and for handshakes unless configured; tests that
-# wait for a default allow it this long.
+# The limit of the specification is 5 s for sniffing; tests that wait for a default allow it this long.
 DEFAULT = 9
+
+# What leaves a handshake no longer than a test wants to wait.
+SHORT = {"tls": {"handshakeTimeout": "500ms"}}
 
 
 def ended(sock: socket.socket, within: float) -> float:
@@ -122,13 +124,22 @@ def test_visitor_that_dribbles(world: World):
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 def test_client_that_connects_and_says_nothing(world: World, transport):
-    server = world.server(transport, {"app.local": tunnel_id()}, readTimeout="500ms")
+    server = world.server(transport, {"app.local": tunnel_id()}, readTimeout="500ms", **SHORT.get(transport, {}))
     with visitor.connect(server.clients) as sock:
         ended(sock, DEFAULT)
 
 
+def test_client_that_needs_long_for_its_handshake(world: World):
+    """As long as the option says: no other limit ends it before."""
+    server = world.server("tls", {"app.local": tunnel_id()}, handshakeTimeout="1m")
+    with visitor.connect(server.clients) as sock:
+        sock.settimeout(DEFAULT)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+
+
 def test_client_that_stops_within_its_client_hello(world: World):
-    server = world.server("tls", {"app.local": tunnel_id()}, readTimeout="500ms")
+    server = world.server("tls", {"app.local": tunnel_id()}, handshakeTimeout="500ms")
     with visitor.connect(server.clients) as sock:
         sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
         ended(sock, DEFAULT)
