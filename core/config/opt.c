@@ -60,8 +60,9 @@ format_limit(const struct adit_opt *opt, int64_t n, char buf[40])
 		snprintf(buf, 40, "%" PRId64, n);
 }
 
+/* err: -ERANGE where it is more than can be counted. */
 static int
-out_of_range(const struct adit_opt *opt, const char *text, struct adit_err *e)
+out_of_range(const struct adit_opt *opt, const char *text, int err, struct adit_err *e)
 {
 	char low[40], high[40], what[100];
 	int64_t min, max;
@@ -69,7 +70,7 @@ out_of_range(const struct adit_opt *opt, const char *text, struct adit_err *e)
 	limits(opt, &min, &max);
 	format_limit(opt, min, low);
 	format_limit(opt, max, high);
-	if (max == INT64_MAX)
+	if (max == INT64_MAX && err != -ERANGE)
 		snprintf(what, sizeof(what), "at least %s", low);
 	else
 		snprintf(what, sizeof(what), "%s to %s", low, high);
@@ -85,7 +86,7 @@ set_int(const struct adit_opt *opt, void *field, const char *text, struct adit_e
 	if (err == -EINVAL)
 		return expected(opt, "a whole number", text, e);
 	if (err || !within(opt, n))
-		return out_of_range(opt, text, e);
+		return out_of_range(opt, text, err, e);
 	memcpy(field, &n, sizeof(n));
 	return 0;
 }
@@ -99,7 +100,7 @@ set_duration(const struct adit_opt *opt, void *field, const char *text, struct a
 	if (err == -EINVAL)
 		return expected(opt, "a duration like \"30s\"", text, e);
 	if (err || !within(opt, n))
-		return out_of_range(opt, text, e);
+		return out_of_range(opt, text, err, e);
 	memcpy(field, &n, sizeof(n));
 	return 0;
 }
@@ -113,7 +114,7 @@ set_size(const struct adit_opt *opt, void *field, const char *text, struct adit_
 	if (err == -EINVAL)
 		return expected(opt, "a size like \"64KB\"", text, e);
 	if (err || n > INT64_MAX || !within(opt, (int64_t)n))
-		return out_of_range(opt, text, e);
+		return out_of_range(opt, text, err, e);
 	memcpy(field, &n, sizeof(n));
 	return 0;
 }

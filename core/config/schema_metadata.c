@@ -298,6 +298,12 @@ unknown_key(struct walk *w, const struct parts *parts, const struct part *part,
 {
 	struct nearest n;
 
+	for (size_t i = 0; i < parts->n; i++) {
+		if (!parts->v[i].label || !find_row(&parts->v[i], tree_text(key)))
+			continue;
+		schema_error(w, key, path, NULL, "this key belongs to the %s", parts->v[i].label);
+		return;
+	}
 	nearest_init(&n, tree_text(key));
 	for (size_t i = 0; i < parts->n; i++) {
 		if (!from_argument(key) && &parts->v[i] != part)

@@ -127,6 +127,7 @@ static void
 merge_root(struct loading *l, const struct adit_tree *root)
 {
 	struct config_problem problem = { .pos = tree_pos(root) };
+	bool first = !tree_len(l->root);	/* then no key of it is there already */
 	struct adit_tree *map = tree_map(l->arena, tree_pos(root));
 
 	if (tree_type(root) != TREE_MAP) {
@@ -144,7 +145,10 @@ merge_root(struct loading *l, const struct adit_tree *root)
 			set_path(l, map, tree_key(root, i), tree_text(tree_key(root, i)),
 				 tree_item(root, i));
 	for (size_t i = 0; i < tree_len(map); i++)
-		merge_key(l, tree_key(map, i), tree_item(map, i));
+		if (first)
+			tree_add(l->arena, l->root, tree_key(map, i), tree_item(map, i));
+		else
+			merge_key(l, tree_key(map, i), tree_item(map, i));
 }
 
 static void

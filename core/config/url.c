@@ -376,6 +376,21 @@ make_handler(struct url_set *set, const struct service_url *s, struct adit_tree 
 	return handler;
 }
 
+/* gost drops them without a word, and with a CA the check of the clients' certificates. */
+static void
+check_tls(struct url_set *set, const struct adit_tree *tls)
+{
+	static const char *const alone[] = { "caFile", "keyFile" };
+
+	for (size_t i = 0; !tree_get(tls, "certFile") && i < 2; i++) {
+		const struct adit_tree *value = tree_get(tls, alone[i]);
+		struct config_problem problem = { .pos = tree_pos(value), .start_only = true };
+
+		if (value)
+			config_errors_add(set->errs, &problem, "%s without a certFile", alone[i]);
+	}
+}
+
 static struct adit_tree *
 make_listener(struct url_set *set, const struct service_url *s, bool ssh)
 {
@@ -497,6 +512,7 @@ url_add_service(struct url_set *set, const struct tree_source *arg)
 	read_addrs(set, &s);
 	s.auth = url_auth(set, &s.url, s.params);
 	s.tls = url_tls_files(set, s.params);
+	check_tls(set, s.tls);
 	s.selector = url_selector(set, s.params);
 	split_dns(set, s.params);
 	s.sockets = url_socket_params(set, s.params, true);

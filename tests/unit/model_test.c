@@ -456,7 +456,8 @@ unknown_and_misplaced_keys(void **state)
 	/* A key that the listener knows is no better in the handler alone. */
 	assert_errors("services:\n- addr: :1\n  handler: {type: relay, metadata: {path: /x}}\n"
 		      "  listener: {type: wss}\n",
-		      "stdin:3:37: services[0].handler.metadata.path: unknown key \"path\"\n"
+		      "stdin:3:37: services[0].handler.metadata.path: this key belongs to the "
+		      "listener\n"
 		      "    3 |   handler: {type: relay, metadata: {path: /x}}\n"
 		      "      |                                     ^\n");
 	assert_errors("bypasses: [{name: b, reverse: true, whitelist: true}]\n",

@@ -234,6 +234,11 @@ what_gost_takes_forbids_to_start_only(void **state)
 	assert_int_equal(config_errors_count(p->errs), 1);
 	assert_non_null(strstr(config_errors_text(p->errs, 0),
 			       "\":18: parameter \"K\" stands here twice\n"));
+	assert_non_null(load_service(p, "tls://:1?ca=c&key=k"));
+	assert_int_equal(config_errors_hard(p->errs), 0);
+	assert_int_equal(config_errors_count(p->errs), 2);
+	assert_non_null(strstr(config_errors_text(p->errs, 0), "\":13: caFile without a cert"));
+	assert_non_null(strstr(config_errors_text(p->errs, 1), "\":19: keyFile without a cert"));
 	assert_non_null(load_node(p, "tunnel+tsl://h:1"));
 	assert_non_null(
 		strstr(config_errors_text(p->errs, 0), "unknown dialer \"tsl\", did you mean"));
