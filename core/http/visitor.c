@@ -96,6 +96,10 @@ visitor_stop(struct adit_activity *a, int why)
 {
 	struct http_visitor *v = adit_container_of(a, struct http_visitor, activity);
 
+	if (!why && adit_component_has_grace(a->component)) {
+		h1_server_last(v->front);
+		return;
+	}
 	adit_mux_drain(v->front);
 	if (!why && v->busy)
 		return;

@@ -439,7 +439,7 @@ visit_request(struct http_visitor *base, struct adit_exchange *near)
 	r->near = near;
 	v->request = r;
 	if (!v->conf->keepalive)
-		adit_mux_drain(base->front);	/* this is the last one */
+		h1_server_last(base->front);
 	status = request_judge(r);
 	strcpy(base->host, r->host.text);
 	if (status)

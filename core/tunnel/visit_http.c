@@ -16,6 +16,7 @@
 #include "core/http/front.h"
 #include "core/http/h1.h"
 #include "core/http/respond.h"
+#include "core/http/visitor.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/tunnel/forwarded.h"
@@ -30,18 +31,13 @@
 #define REPEATS_MAX 4			/* of one request: a client may have several sessions */
 
 struct http_visit {
-	struct adit_activity	 activity;
+	struct http_visitor	 base;
 	struct entry_shared	*shared;
-	struct adit_mux		*front;		/* owned */
+	struct adit_worker	*worker;
 	struct http_request	*request;	/* the one that is going on; owned */
-	struct visit_id		 id;
 	struct adit_addr	 client;	/* the visitor, as far as known and trusted */
-	const char		*by, *how;	/* what ended it, once that is known: for the log */
-	int			 status;	/* of the last response */
 	struct visit_start	 start;		/* of the first request */
-	unsigned		 requests;
 	bool			 keeps;		/* streams that are for this visitor only */
-	bool			 stopping;
 };
 
 /* One request and its response. */
@@ -61,55 +57,28 @@ struct http_request {
 
 static void request_try(struct http_request *r);	/* again, from its own failure */
 
+static struct http_visit *
+visit_of(struct http_visitor *v)
+{
+	return adit_container_of(v, struct http_visit, base);
+}
+
 static void
 visit_drop_kept(struct http_visit *v)
 {
 	if (v->keeps)
-		kept_drop(adit_mux_worker(v->front), v->id.conn);
+		kept_drop(v->worker, v->base.conn);
 	v->keeps = false;
 }
 
-/* The first that is known to have ended it counts. */
 static void
-visit_ended(struct http_visit *v, const char *by, const char *how)
+visit_free(struct http_visitor *base)
 {
-	if (v->how)
-		return;
-	v->by = by;
-	v->how = how;
-}
+	struct http_visit *v = visit_of(base);
 
-static void
-visit_log_end(const struct http_visit *v)
-{
-	struct ending end = visit_ending(&v->id, v->shared);
-	char remote[ADIT_ADDR_TEXT];
-
-	end.requests = v->requests;
-	end.status = v->status;
-	end.traffic = *adit_mux_traffic(v->front);
-	end.by = v->by;
-	end.how = v->how;
-	ending_log(&end, ADIT_LOG_INFO, "%s >< %s", adit_addr_format(&v->id.remote, remote),
-		   v->id.host);
-}
-
-static void
-visit_free(struct http_visit *v)
-{
 	visit_drop_kept(v);
-	adit_mux_close(v->front, NULL);
-	adit_activity_end(&v->activity);
 	entry_shared_put(v->shared);
 	free(v);
-}
-
-static void
-visit_end(struct http_visit *v, const char *by, const char *how)
-{
-	visit_ended(v, by, how);
-	visit_log_end(v);
-	visit_free(v);
 }
 
 /* ---- the end of a request --------------------------------------------------------- */
@@ -124,7 +93,7 @@ request_keep_back(struct http_request *r)
 	const struct kept_key key = {
 		.tunnel = r->tunnel, .host = r->host.text, .port = r->host.port,
 		.session = r->choice.session,
-		.visitor = r->choice.visitor_address ? r->visit->id.conn : 0,
+		.visitor = r->choice.visitor_address ? r->visit->base.conn : 0,
 	};
 
 	if (r->visit->shared->conf.keepalive && h1_client_idle(r->back)) {
@@ -142,12 +111,12 @@ request_end(struct http_request *r, int why)
 	struct http_visit *v = r->visit;
 
 	adit_log(adit_component_log(v->shared->conf.component), ADIT_LOG_DEBUG,
-		 ADIT_FIELDS(ADIT_UINT("conn", v->id.conn), ADIT_STR("host", r->host.text),
+		 ADIT_FIELDS(ADIT_UINT("conn", v->base.conn), ADIT_STR("host", r->host.text),
 			     ADIT_STR("tunnel", r->tunnel), ADIT_INT("status", r->status),
 			     ADIT_STR("err", why ? adit_strerror(why) : NULL)),
 		 "request");
 	v->request = NULL;
-	v->status = r->status;
+	v->base.status = r->status;
 	if (r->near)
 		adit_conn_close(&r->near->body, why);
 	if (why)
@@ -156,7 +125,7 @@ request_end(struct http_request *r, int why)
 		request_keep_back(r);
 	adit_fields_free(r->head);
 	free(r);
-	adit_mux_want(v->front, ADIT_READ);
+	http_visitor_next(&v->base);
 }
 
 /* As http_refuse, with a field that the status asks for. */
@@ -209,9 +178,9 @@ request_failure_status(int why)
 static bool
 request_moves(const struct http_request *r, const struct front_result *result)
 {
-	const struct tunnel_worker *part = tunnels_of(adit_mux_worker(r->visit->front));
+	const struct tunnel_worker *part = tunnels_of(r->visit->worker);
 
-	if (!result->again || r->repeats >= REPEATS_MAX || r->visit->stopping)
+	if (!result->again || r->repeats >= REPEATS_MAX || r->visit->base.stopping)
 		return false;
 	return (r->reused && !r->repeats) || result->err == ADIT_EPEERDEAD ||
 	       !tunnels_has(part, r->tunnel, r->choice.session);
@@ -221,12 +190,13 @@ request_moves(const struct http_request *r, const struct front_result *result)
 static void
 visit_see_end(struct http_visit *v, const struct front_result *result)
 {
+	const char *side = result->by_near ? "visitor" : "client";
+
 	if (result->err && !result->near)
-		visit_ended(v, ending_by(result->err, result->by_near ? "visitor" : "client"),
-			    ending_how(result->err));
+		http_visitor_ended(&v->base, ending_by(result->err, side), ending_how(result->err));
 	else if (result->status == 101)
-		visit_ended(v, ending_side(result->stats.side, "visitor", "client"),
-			    result->stats.how);
+		http_visitor_ended(&v->base, ending_side(result->stats.side, "visitor", "client"),
+				   result->stats.how);
 }
 
 /* What was HTTP ends here without a line in the log: that comes when what it became ends. */
@@ -234,14 +204,21 @@ static void
 visit_upgrade(struct http_visit *v, struct adit_conn *const raw[2])
 {
 	const struct upgrade up = {
-		.visitor = raw[0], .far = raw[1], .before = *adit_mux_traffic(v->front),
-		.requests = v->requests,
+		.visitor = raw[0], .far = raw[1], .before = *adit_mux_traffic(v->base.front),
+		.requests = v->base.requests,
+	};
+	struct visit_id id = {
+		.conn = v->base.conn, .worker = v->base.worker, .born = v->base.born,
+		.remote = v->base.remote,
 	};
 
-	if (visit_upgraded(v->shared, &v->id, &up) < 0)
-		visit_end(v, NULL, ending_how(-ENOMEM));
-	else
-		visit_free(v);
+	snprintf(id.host, sizeof(id.host), "%s", v->base.host);
+	if (visit_upgraded(v->shared, &id, &up) == 0) {
+		http_visitor_leave(&v->base);
+		return;
+	}
+	http_visitor_ended(&v->base, NULL, ending_how(-ENOMEM));
+	http_visitor_end(&v->base);
 }
 
 static void
@@ -287,7 +264,7 @@ static int
 request_open_back(struct http_request *r, struct adit_err *e)
 {
 	struct http_visit *v = r->visit;
-	struct adit_worker *w = adit_mux_worker(v->front);
+	struct adit_worker *w = v->worker;
 	struct adit_open req = {
 		.tunnel = r->tunnel, .network = ADIT_TCP, .from = v->client,
 		.host = r->host.text, .port = r->host.has_port ? r->host.port : 80,
@@ -321,14 +298,14 @@ static int
 request_find_back(struct http_request *r, struct adit_err *e)
 {
 	struct http_visit *v = r->visit;
-	struct adit_worker *w = adit_mux_worker(v->front);
+	struct adit_worker *w = v->worker;
 	struct kept_key key = { .tunnel = r->tunnel, .host = r->host.text, .port = r->host.port };
 	int err = request_choose(r, w);
 
 	if (err < 0)
 		return adit_err_set(e, err, "%s", adit_strerror(err));
 	key.session = r->choice.session;
-	key.visitor = r->choice.visitor_address ? v->id.conn : 0;
+	key.visitor = r->choice.visitor_address ? v->base.conn : 0;
 	/*
 	 * A client that was not heard for a second is asked first, and the head of a new stream is
 	 * what asks it.
@@ -386,7 +363,7 @@ request_make_head(struct http_request *r, const struct adit_fields *head)
 	upgrade = h1_wants_upgrade(head);
 	err = h1_strip_hop_by_hop(r->head, upgrade);
 	if (!err)
-		err = forwarded_set(r->head, &v->id.remote, &conf->trusted, &v->client);
+		err = forwarded_set(r->head, &v->base.remote, &conf->trusted, &v->client);
 	/* A proxy's connection may carry requests of many visitors, and a stream shows one. */
 	if (!err && !adit_addr_equal(&before, &v->client))
 		visit_drop_kept(v);
@@ -411,9 +388,9 @@ request_route(struct http_request *r, const struct adit_fields *head)
 		return 400;
 	if (adit_fields_has(head, "Gost-Forwarded-Node", v->shared->conf.node))
 		return 508;
-	if (entry_route(v->shared, adit_mux_worker(v->front), r->host.text, r->tunnel) < 0)
+	if (entry_route(v->shared, v->worker, r->host.text, r->tunnel) < 0)
 		return 404;
-	if (memory_is_short(worker_memory(adit_mux_worker(v->front))))
+	if (memory_is_short(worker_memory(v->worker)))
 		return 503;
 	return request_make_head(r, head) < 0 ? 500 : 0;
 }
@@ -435,23 +412,24 @@ request_route_error(int status)
 }
 
 static void
-request_start(struct http_visit *v, struct adit_exchange *near)
+visit_request(struct http_visitor *base, struct adit_exchange *near)
 {
 	struct http_request *r = calloc(1, sizeof(*r));
 	const struct adit_fields *head = adit_exchange_head(near);
+	struct http_visit *v = visit_of(base);
 	int status;
 
 	if (!r || !head) {
 		free(r);
 		adit_conn_close(&near->body, -ENOMEM);
+		http_visitor_next(base);
 		return;
 	}
 	r->visit = v;
 	r->near = near;
 	v->request = r;
-	v->requests++;
 	status = request_route(r, head);
-	snprintf(v->id.host, sizeof(v->id.host), "%s", r->host.text);
+	snprintf(v->base.host, sizeof(v->base.host), "%s", r->host.text);
 	if (status) {
 		request_refuse(r, status, request_route_error(status));
 		return;
@@ -462,65 +440,20 @@ request_start(struct http_visit *v, struct adit_exchange *near)
 /* ---- the visitor's connection ------------------------------------------------------------ */
 
 static void
-visit_stop(struct adit_activity *a, int why)
+visit_stop(struct http_visitor *base, int why)
 {
-	struct http_visit *v = adit_container_of(a, struct http_visit, activity);
+	struct http_request *r = visit_of(base)->request;
 
-	if (!why && adit_component_has_grace(a->component)) {
-		h1_server_last(v->front);
-		return;
-	}
-	adit_mux_drain(v->front);
-	if (!why && v->request)
-		return;
-	visit_ended(v, NULL, "stopped");
-	v->stopping = true;
-	if (v->request && v->request->front)
-		http_front_stop(v->request->front, why);	/* ends the visit by its done */
-	else if (v->request)
-		request_end(v->request, why);
-	if (!v->request)
-		visit_end(v, NULL, "stopped");
+	if (r->front)
+		http_front_stop(r->front, why);	/* ends it by its done */
+	else
+		request_end(r, why);
 }
 
-/*
- * The visitor's connection is over. Of a request that was none the front says which status it
- * answered with.
- */
-static void
-visit_front_ended(struct http_visit *v)
-{
-	const struct adit_reason *why = adit_mux_reason(v->front);
-	const char *how = ending_how(why->err);
-
-	if (why->code) {
-		v->requests++;
-		v->status = (int)why->code;
-		how = why->code == 408 ? ending_how(-ETIMEDOUT) : "refused";
-	}
-	visit_end(v, why->code ? NULL : ending_by(why->err, "visitor"), how);
-}
-
-/*
- * One request at a time. While it goes on the front has nothing to say that the request does not
- * hear itself.
- */
-static void
-visit_event(void *owner, struct adit_mux *front, unsigned events)
-{
-	struct http_visit *v = owner;
-	struct adit_conn *c;
-
-	(void)events;
-	while (!v->request && (c = adit_mux_accept(front)))
-		request_start(v, adit_exchange_of(c));
-	if (v->request) {
-		adit_mux_want(front, 0);	/* until request_end */
-		return;
-	}
-	if (adit_mux_err(front))
-		visit_front_ended(v);
-}
+static const struct http_visitor_ops visit_ops = {
+	.kind = "entrypoint", .name = "visitor", .request = visit_request, .stop = visit_stop,
+	.free = visit_free,
+};
 
 void
 visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start)
@@ -528,7 +461,6 @@ visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start
 	const struct h1_conf conf = {
 		.head_timeout = HEAD_NS, .idle_timeout = IDLE_NS, .send_continue = false,
 	};
-	struct adit_worker *w = adit_conn_worker(c);
 	struct http_visit *v = calloc(1, sizeof(*v));
 
 	if (!v) {
@@ -536,16 +468,9 @@ visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start
 		return;
 	}
 	v->start = *start;
-	visit_id_init(&v->id, c, "");
-	v->client = v->id.remote;
-	v->front = h1_server(c, &conf);
-	if (!v->front) {
-		free(v);
-		return;
-	}
+	v->worker = adit_conn_worker(c);
+	v->client = *adit_conn_remote(c);
 	v->shared = entry_shared_get(s);
-	v->activity.stop = visit_stop;
-	adit_activity_begin(&v->activity, s->conf.component, w);
-	adit_mux_own(v->front, visit_event, v);
-	adit_mux_want(v->front, ADIT_READ);
+	if (http_visitor_begin(&v->base, &visit_ops, s->conf.component, c, &conf) < 0)
+		visit_free(&v->base);
 }
