@@ -7,6 +7,7 @@
 
 #include "core/conn/ending.h"
 #include "core/conn/listen.h"
+#include "core/conn/peek.h"
 #include "core/conn/tcp.h"
 #include "core/http/respond.h"
 #include "core/runtime/memory.h"
@@ -19,7 +20,6 @@
 
 /* For the bytes that tell where a connection goes. */
 #define SNIFF_LIMIT_MS 5000
-#define PEEK_STEP 2048
 
 struct entry {
 	struct entry_shared	*shared;
@@ -33,8 +33,7 @@ struct newcomer {
 	struct entry_shared	*shared;
 	struct adit_conn	*conn;
 	struct adit_timer	*limit;	/* no deadline of conn, which could not be answered then */
-	uint8_t			*buf;
-	size_t			 len, cap;
+	struct peek		 seen;
 	bool			 proxy_done;
 	char			 host[HOSTNAME_MAX + 1];
 };
@@ -74,7 +73,7 @@ newcomer_free(struct newcomer *n)
 	adit_timer_free(n->limit);
 	adit_activity_end(&n->activity);
 	entry_shared_put(n->shared);
-	free(n->buf);
+	peek_fini(&n->seen);
 	free(n);
 }
 
@@ -168,9 +167,9 @@ newcomer_give_up(struct newcomer *n, int err)
 {
 	bool late = err == -ETIMEDOUT;
 
-	if (sniff_empty_lines(n->buf, n->len) == n->len) {
+	if (sniff_empty_lines(n->seen.buf, n->seen.len) == n->seen.len) {
 		newcomer_lose(n, err);
-	} else if (sniff_protocol(n->buf, n->len) != SNIFF_TLS) {
+	} else if (sniff_protocol(n->seen.buf, n->seen.len) != SNIFF_TLS) {
 		newcomer_refuse_http(n, err, late ? 408 : 400,
 				     late ? "request took too long" :
 					    "connection ended within a head");
@@ -248,7 +247,7 @@ newcomer_leave(struct newcomer *n, visit_begin *begin)
 {
 	struct adit_conn *c = n->conn;
 	struct arrival a = { .shared = entry_shared_get(n->shared), .begin = begin };
-	int err = adit_conn_unread(c, n->buf, n->len);
+	int err = peek_give_back(&n->seen, c);
 
 	strcpy(a.start.host, n->host);
 	adit_conn_want(c, 0);
@@ -269,7 +268,7 @@ newcomer_look_tls(struct newcomer *n)
 	struct clienthello hello;
 	char tunnel[37];
 
-	switch (clienthello_parse(n->buf, n->len, &hello)) {
+	switch (clienthello_parse(n->seen.buf, n->seen.len, &hello)) {
 	case CLIENTHELLO_MORE:
 		return false;
 	case CLIENTHELLO_FOUND:
@@ -298,7 +297,7 @@ newcomer_look_http(struct newcomer *n)
 {
 	struct hostname host;
 
-	switch (sniff_http_host(n->buf, n->len, &host)) {
+	switch (sniff_http_host(n->seen.buf, n->seen.len, &host)) {
 	case SNIFF_HOST_MORE:
 		return false;
 	case SNIFF_HOST_FOUND:
@@ -322,7 +321,7 @@ newcomer_look_proxy(struct newcomer *n)
 
 	if (n->proxy_done || !n->shared->conf.proxy_protocol)
 		return false;
-	used = proxy_decode(n->buf, n->len, &header, NULL);
+	used = proxy_decode(n->seen.buf, n->seen.len, &header, NULL);
 	if (used == 0)
 		return true;
 	n->proxy_done = true;
@@ -331,9 +330,9 @@ newcomer_look_proxy(struct newcomer *n)
 	client = adit_addr_from((struct sockaddr *)&header.src, sizeof(header.src));
 	if (client.family)
 		adit_conn_set_remote(n->conn, &client);
-	n->len -= (size_t)used;
-	memmove(n->buf, n->buf + used, n->len);
-	return n->len == 0;
+	n->seen.len -= (size_t)used;
+	memmove(n->seen.buf, n->seen.buf + used, n->seen.len);
+	return n->seen.len == 0;
 }
 
 static bool
@@ -341,7 +340,7 @@ newcomer_look(struct newcomer *n)
 {
 	if (newcomer_look_proxy(n))
 		return false;
-	switch (sniff_protocol(n->buf, n->len)) {
+	switch (sniff_protocol(n->seen.buf, n->seen.len)) {
 	case SNIFF_MORE:
 		return false;
 	case SNIFF_TLS:
@@ -360,27 +359,6 @@ newcomer_look(struct newcomer *n)
 	return true;
 }
 
-static int
-newcomer_read(struct newcomer *n)
-{
-	ssize_t got;
-
-	if (n->len == n->cap) {
-		size_t cap = n->cap ? n->cap * 2 : PEEK_STEP;
-		uint8_t *buf = cap <= SNIFF_MAX ? realloc(n->buf, cap) : NULL;
-
-		if (!buf)
-			return cap <= SNIFF_MAX ? -ENOMEM : -EMSGSIZE;
-		n->buf = buf;
-		n->cap = cap;
-	}
-	got = adit_conn_read(n->conn, n->buf + n->len, n->cap - n->len);
-	if (got <= 0)
-		return got ? (int)got : -ESHUTDOWN;
-	n->len += (size_t)got;
-	return 0;
-}
-
 static void
 newcomer_event(void *owner, struct adit_conn *c, unsigned events)
 {
@@ -390,7 +368,7 @@ newcomer_event(void *owner, struct adit_conn *c, unsigned events)
 	(void)c;
 	(void)events;
 	while (!err) {
-		err = newcomer_read(n);
+		err = peek_read(&n->seen, n->conn, SNIFF_MAX);
 		if (!err && newcomer_look(n))
 			return;
 	}
