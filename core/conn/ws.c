@@ -7,7 +7,7 @@
 
 #include "core/conn/conn.h"
 #include "core/http/h1_parse.h"
-#include "core/wire/ws.h"
+#include "core/wire/ws_unpack.h"
 
 #define HEAD_MAX 16384		/* of a request or response */
 #define INTERIM_MAX 16		/* responses before the answer; HEAD_MAX is of all of them */
@@ -48,14 +48,7 @@ struct ws {
 	char			*host;		/* client, until its request is written; owned */
 	char			 accept[WS_ACCEPT_TEXT];
 
-	/* receiving */
-	uint8_t			 head[WS_HEAD_MAX];
-	size_t			 head_len;
-	struct ws_frame		 frame;		/* the one that is arriving */
-	uint64_t		 left;		/* of its payload */
-	bool			 in_message;	/* its last frame is still to come */
-	uint8_t			 control[WS_CONTROL_MAX];
-	size_t			 control_len;
+	struct ws_unpack	 in;		/* receiving */
 
 	/* sending */
 	struct queue		 out;
@@ -563,98 +556,10 @@ ws_lower_ready(void *owner, struct adit_conn *lower, unsigned events)
 
 /* RFC 6455, 5.5.1: a Close is answered with its code. */
 static int
-ws_close_frame(struct ws *w)
+ws_answer_close(struct ws *w)
 {
-	size_t len = w->control_len < 2 ? 0 : 2;
-
-	if (w->control_len == 1)
-		return ws_protocol_fault(w, "a WebSocket Close frame with half a code");
 	w->ended = w->parted = true;
-	return ws_queue_frame(w, WS_CLOSE, w->control, len);
-}
-
-/* A control frame has arrived whole. 0, or why the conn fails. */
-static int
-ws_control_frame(struct ws *w)
-{
-	if (w->frame.opcode == WS_CLOSE)
-		return ws_close_frame(w);
-	if (w->frame.opcode == WS_PING) {
-		memcpy(w->pong, w->control, w->control_len);
-		w->pong_len = w->control_len;
-		w->pong_owed = true;
-	}
-	return 0;
-}
-
-/* A head is there. 0, or why the conn fails. */
-static int
-ws_frame_begins(struct ws *w)
-{
-	const struct ws_frame *f = &w->frame;
-
-	if (f->masked == w->client)
-		return ws_protocol_fault(w, w->client ? "a masked WebSocket frame from the server"
-						      : "a WebSocket frame that is not masked");
-	w->left = f->len;
-	w->control_len = 0;
-	if (f->opcode >= WS_CLOSE)
-		return 0;
-	if ((f->opcode == WS_CONTINUATION) != w->in_message)
-		return ws_protocol_fault(w, w->in_message
-						    ? "a WebSocket message within another"
-						    : "a WebSocket message without a beginning");
-	w->in_message = !f->fin;
-	return 0;
-}
-
-/* Bytes of a head, from *at on. Returns 1 when it is done, 0 for more, or why the conn fails. */
-static int
-ws_take_head(struct ws *w, const uint8_t **at, const uint8_t *end)
-{
-	size_t before = w->head_len, n = sizeof(w->head) - before;
-	const char *why;
-	ssize_t len;
-	int err;
-
-	if (n > (size_t)(end - *at))
-		n = (size_t)(end - *at);
-	memcpy(w->head + before, *at, n);
-	len = ws_decode(w->head, before + n, &w->frame, &why);
-	if (len < 0)
-		return ws_protocol_fault(w, why);
-	if (len == 0) {
-		w->head_len += n;
-		*at += n;
-		return 0;
-	}
-	*at += (size_t)len - before;
-	w->head_len = 0;
-	err = ws_frame_begins(w);
-	return err ? err : 1;
-}
-
-/* Bytes of a payload; data goes to *to, which is not behind *at. */
-static int
-ws_take_payload(struct ws *w, const uint8_t **at, const uint8_t *end, uint8_t **to)
-{
-	size_t n = (size_t)(end - *at);
-	bool control = w->frame.opcode >= WS_CLOSE;
-	uint8_t *into = control ? w->control + w->control_len : *to;
-
-	if (n > w->left)
-		n = (size_t)w->left;
-	if (w->frame.masked)
-		ws_mask(into, *at, n, w->frame.key, w->frame.len - w->left);
-	else if (into != *at && n)
-		memmove(into, *at, n);
-	*at += n;
-	w->left -= n;
-	if (control)
-		w->control_len += n;
-	else
-		*to += n;
-	return control && !w->left ? ws_control_frame(w) : 0;
+	return ws_queue_frame(w, WS_CLOSE, w->in.control, w->in.control_len < 2 ? 0 : 2);
 }
 
 /*
@@ -662,25 +567,24 @@ ws_take_payload(struct ws *w, const uint8_t **at, const uint8_t *end, uint8_t **
  * wrong is in w->fault, for after them.
  */
 static size_t
-ws_unpack(struct ws *w, uint8_t *buf, size_t len)
+ws_take(struct ws *w, uint8_t *buf, size_t len)
 {
-	const uint8_t *at = buf, *end = buf + len;
-	uint8_t *to = buf;
+	size_t got = ws_unpack(&w->in, buf, len);
 	int err = 0;
 
-	while (at < end && !err && !w->ended) {
-		if (!w->left)
-			err = ws_take_head(w, &at, end);
-		if (!w->left && err == 1 && w->frame.opcode >= WS_CLOSE)
-			err = ws_control_frame(w);	/* an empty one */
-		else if (w->left && err >= 0)
-			err = ws_take_payload(w, &at, end, &to);
-		if (err > 0)
-			err = 0;
+	if (w->in.pinged) {
+		memcpy(w->pong, w->in.ping, w->in.ping_len);
+		w->pong_len = w->in.ping_len;
+		w->pong_owed = true;
+		w->in.pinged = false;
 	}
+	if (w->in.fault)
+		err = ws_protocol_fault(w, w->in.fault);
+	else if (w->in.closed)
+		err = ws_answer_close(w);
 	if (err && !w->fault)
 		w->fault = err;
-	return (size_t)(to - buf);
+	return got;
 }
 
 /* lower has ended, or failed. */
@@ -689,7 +593,7 @@ ws_no_more(struct ws *w, ssize_t n)
 {
 	if (n < 0)
 		return n;
-	if (w->left || w->head_len || w->in_message)
+	if (!ws_unpack_is_between(&w->in))
 		return ADIT_ETRUNCATED;
 	w->ended = true;
 	return 0;
@@ -711,7 +615,7 @@ ws_receive(struct ws *w, void *buf, size_t len)
 		if (n <= 0)
 			return n == -EAGAIN ? n : ws_no_more(w, n);
 		w->asked = 0;
-		got = ws_unpack(w, buf, (size_t)n);
+		got = ws_take(w, buf, (size_t)n);
 		if (got)
 			return (ssize_t)got;
 	}
@@ -1027,7 +931,7 @@ ws_new(struct adit_conn *lower, struct ws_policy *p, bool client, const char *ho
 	}
 	queue_init(&w->out, worker_chunks(worker), OUT_CAP);
 	w->policy = ws_policy_get(p);
-	w->client = client;
+	w->client = w->in.client = client;
 	w->lower = lower;
 	w->host = copy;
 	ws_take_addresses(w);

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <wslay/wslay.h>
 
-#include "core/wire/ws.h"
+#include "core/wire/ws_unpack.h"
 
 /* ---- heads ---------------------------------------------------------------------- */
 
@@ -273,6 +273,72 @@ we_read_what_wslay_writes(void **state)
 	read_wslay(true);
 }
 
+/* ---- out of a stream ------------------------------------------------------------- */
+
+/* A message in two parts, a ping between them, an empty one, a Close; and what nobody reads. */
+static const uint8_t stream[] = {
+	0x01, 0x03, 'a', 'b', 'c', 0x89, 0x02, 'h', 'i', 0x00, 0x01, 'd', 0x80, 0x00, 0x82, 0x01,
+	'e', 0x8a, 0x01, '?', 0x88, 0x02, 0x03, 0xe8, 0x82, 0x01, 'f',
+};
+
+static void
+a_stream_is_taken_apart_in_place(void **state)
+{
+	(void)state;
+	for (size_t piece = 1; piece <= sizeof(stream); piece++) {
+		struct ws_unpack u = { .client = true };
+		char got[sizeof(stream)];
+		size_t n_got = 0;
+
+		for (size_t at = 0; at < sizeof(stream) && !u.closed; at += piece) {
+			size_t n = sizeof(stream) - at < piece ? sizeof(stream) - at : piece;
+			uint8_t buf[sizeof(stream)];
+
+			memcpy(buf, stream + at, n);
+			n = ws_unpack(&u, buf, n);
+			memcpy(got + n_got, buf, n);
+			n_got += n;
+		}
+		assert_null(u.fault);
+		assert_true(u.closed && u.pinged && ws_unpack_is_between(&u));
+		assert_int_equal(n_got, 5);
+		assert_memory_equal(got, "abcde", 5);
+		assert_int_equal(u.ping_len, 2);
+		assert_memory_equal(u.ping, "hi", 2);
+		assert_int_equal(u.control_len, 2);
+		assert_memory_equal(u.control, "\x03\xe8", 2);
+	}
+}
+
+static void
+what_breaks_the_protocol_comes_behind_the_data(void **state)
+{
+	static const struct {
+		bool	client;
+		uint8_t	bytes[12];
+		size_t	len;
+	} rows[] = {
+		{ true, { 0x82, 0x01, 'x', 0x82, 0x81, 0, 0, 0, 0, 'y' }, 10 },	/* masked */
+		{ true, { 0x82, 0x01, 'x', 0x80, 0x01, 'y' }, 6 },	/* no beginning */
+		{ true, { 0x02, 0x01, 'x', 0x82, 0x01, 'y' }, 6 },	/* one within another */
+		{ true, { 0x82, 0x01, 'x', 0x88, 0x01, 3 }, 6 },	/* half a code */
+		{ true, { 0x82, 0x01, 'x', 0xc2, 0x01, 'y' }, 6 },	/* a reserved bit */
+		{ false, { 0x82, 0x81, 0, 0, 0, 0, 'x', 0x82, 0x01, 'y' }, 10 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct ws_unpack u = { .client = rows[i].client };
+		uint8_t buf[12];
+
+		memcpy(buf, rows[i].bytes, sizeof(buf));
+		assert_int_equal(ws_unpack(&u, buf, rows[i].len), 1);
+		assert_int_equal(buf[0], 'x');
+		assert_non_null(u.fault);
+		assert_int_equal(ws_unpack(&u, buf, 1), 0);
+	}
+}
+
 int
 main(void)
 {
@@ -283,6 +349,8 @@ main(void)
 		cmocka_unit_test(masks_move_to_the_front_in_place),
 		cmocka_unit_test(wslay_reads_what_we_write),
 		cmocka_unit_test(we_read_what_wslay_writes),
+		cmocka_unit_test(a_stream_is_taken_apart_in_place),
+		cmocka_unit_test(what_breaks_the_protocol_comes_behind_the_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
