@@ -1,7 +1,8 @@
 /*
  * Handlers `tcp`, `udp`, `unix`, `rtcp`, `rudp` and `forward`: join each conn, of bytes or of
- * datagrams, with one of the forwarder's nodes. With `sniffing` the first bytes decide on the node: HTTP goes
- * request by request, TLS by its SNI, anything else by its protocol; none of it is decrypted.
+ * datagrams, with one of the forwarder's nodes. With `sniffing` the first bytes decide on the node:
+ * HTTP goes request by request, TLS by its SNI, anything else by its protocol; none of it is
+ * decrypted.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -16,14 +17,13 @@
 #include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/conn/opening.h"
+#include "core/conn/patience.h"
 #include "core/conn/peek.h"
 #include "core/service/http_forward.h"
 #include "core/service/target.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/sniff.h"
 
-#define HALF_CLOSED_NS ADIT_SECONDS(60)
-#define QUIET_NS ADIT_MS(500)	/* of datagrams: then a drain does not wait for them */
 #define TELL_NS ADIT_SECONDS(10)	/* between two lines about datagrams that reach nobody */
 
 struct forward_handler {

@@ -8,6 +8,7 @@
 #include <adit/pump.h>
 
 #include "core/conn/conn.h"
+#include "core/conn/ending.h"
 #include "core/conn/pipes.h"
 #include "core/conn/stuck.h"
 #include "core/runtime/memory.h"
@@ -97,23 +98,6 @@ pump_finish(struct adit_pump *p, int why_a, int why_b)
 	io_close(&p->end);
 }
 
-static const char *
-how_of(int err)
-{
-	switch (err) {
-	case 0:
-		return "end";
-	case -ECONNRESET:
-	case -EPIPE:
-	case -ECONNABORTED:
-		return "reset";
-	case -ETIMEDOUT:
-		return "timeout";
-	default:
-		return "failure";
-	}
-}
-
 static void
 pump_end(struct adit_pump *p, int err, int side, const char *how)
 {
@@ -135,7 +119,7 @@ pump_fail(struct adit_pump *p, int side, int err)
 	}
 	if (failed->ops == other->ops)
 		adit_conn_set_code(other, adit_conn_code(failed));
-	pump_end(p, err, side, how_of(err));
+	pump_end(p, err, side, ending_how(err));
 }
 
 static int
@@ -479,7 +463,7 @@ pump_conclude(struct adit_pump *p)
 		p->stats.err = err_b ? err_b : err_a;
 		p->stats.side = err_b != 0;
 	}
-	p->stats.how = how_of(p->stats.err);
+	p->stats.how = ending_how(p->stats.err);
 	pump_finish(p, err_a, err_b);
 }
 

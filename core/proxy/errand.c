@@ -10,9 +10,7 @@
 
 #include "core/conn/ending.h"
 #include "core/conn/opening.h"
-
-#define HALF_CLOSED_NS ADIT_SECONDS(60)
-#define QUIET_NS       ADIT_MS(500)	/* of datagrams: then a drain does not wait for them */
+#include "core/conn/patience.h"
 
 struct errand {
 	struct adit_activity	 activity;

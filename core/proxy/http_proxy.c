@@ -9,6 +9,7 @@
 #include <adit/log.h>
 
 #include "core/conn/ending.h"
+#include "core/conn/patience.h"
 #include "core/http/basic.h"
 #include "core/http/fields.h"
 #include "core/http/front.h"
@@ -20,7 +21,6 @@
 #include "core/wire/hostname.h"
 
 #define IDLE_NS	       ADIT_SECONDS(60)	/* of a client between two requests */
-#define HALF_CLOSED_NS ADIT_SECONDS(60)
 #define REALM_MAX      200
 
 const char *const http_proxy_agent_aliases[] = { "proxyAgent", NULL };

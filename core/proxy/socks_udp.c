@@ -7,6 +7,7 @@
 #include <adit/packet.h>
 
 #include "core/conn/ending.h"
+#include "core/conn/patience.h"
 #include "core/conn/udp.h"
 #include "core/proxy/associate.h"
 #include "core/proxy/inbox.h"
@@ -14,7 +15,6 @@
 
 #define READS	 64			/* datagrams in one turn */
 #define BUFFER	 (1 << 20)		/* of each kernel buffer: one socket for each client */
-#define QUIET_NS ADIT_MS(500)		/* then a drain does not wait for it */
 
 struct socks_udp {
 	struct adit_activity	 activity;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/conn/ending.h"
+#include "core/conn/patience.h"
 #include "core/conn/udp.h"
 #include "core/proxy/associate.h"
 #include "core/proxy/inbox.h"
@@ -18,7 +19,6 @@
 #define READS	  64			/* of either side in one turn */
 #define VECS	  8
 #define BUFFER	  (1 << 20)		/* of each kernel buffer of a bound port */
-#define QUIET_NS  ADIT_MS(500)		/* then a drain does not wait for it */
 
 struct udptun {
 	struct adit_activity	 activity;

@@ -7,6 +7,7 @@
 #include <adit/log.h>
 
 #include "core/conn/ending.h"
+#include "core/conn/patience.h"
 #include "core/http/front.h"
 #include "core/http/respond.h"
 #include "core/http/uri.h"
@@ -17,7 +18,6 @@
 #include "core/wire/hostname.h"
 
 #define IDLE_NS ADIT_SECONDS(60)	/* of a visitor between two requests */
-#define HALF_CLOSED_NS ADIT_SECONDS(60)
 #define NODE_SESSION (UINT64_C(1) << 63)	/* no tunnel's session has such a number */
 
 struct forward_visit {

@@ -9,9 +9,7 @@
 
 #include "core/conn/ending.h"
 #include "core/conn/framed.h"
-
-#define HALF_CLOSED_NS ADIT_SECONDS(60)
-#define QUIET_NS ADIT_MS(500)	/* of datagrams: then a drain does not wait for them */
+#include "core/conn/patience.h"
 
 struct joining {
 	struct adit_activity	 activity;

@@ -13,6 +13,7 @@
 #include <adit/pump.h>
 
 #include "core/conn/ending.h"
+#include "core/conn/patience.h"
 #include "core/http/front.h"
 #include "core/http/h1.h"
 #include "core/http/respond.h"
@@ -27,7 +28,6 @@
 
 #define IDLE_NS ADIT_SECONDS(60)	/* of a visitor between two requests */
 #define HEAD_NS ADIT_SECONDS(10)	/* of a request's head */
-#define HALF_CLOSED_NS ADIT_SECONDS(60)
 #define REPEATS_MAX 4			/* of one request: a client may have several sessions */
 
 struct http_visit {

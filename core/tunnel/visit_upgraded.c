@@ -6,9 +6,8 @@
 
 #include "core/conn/ending.h"
 #include "core/conn/opening.h"
+#include "core/conn/patience.h"
 #include "core/tunnel/visit.h"
-
-#define HALF_CLOSED_NS ADIT_SECONDS(60)
 
 /* There may be very many of them for very long: what the last line needs, and no more. */
 struct upgraded_visit {
