@@ -20,18 +20,6 @@
 #define A "4d21094e-b74c-4916-86c1-d9fa36ea677b"
 #define B "ac74d9dd-3125-442a-a7c1-f9e49e05faca"
 
-static int
-setup(void **state)
-{
-	struct service_stage *t;
-
-	if (service_stage_setup(state) < 0)
-		return -1;
-	t = *state;
-	fakes_register(t->registry);
-	return 0;
-}
-
 #define SERVICE(name, more) \
 	"- {name: " name ", addr: \":1\", handler: {type: fake}, listener: {type: fake" more "}}\n"
 #define CHAIN(name, addr) \
@@ -322,7 +310,8 @@ a_file_of_users_is_read_anew(void **state)
 	assert_true(passes(s, "new"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, service_stage_teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, service_stage_setup_fakes, service_stage_teardown)
 
 int
 main(void)

@@ -12,26 +12,6 @@
 
 static const uint32_t only_v1[] = { QUIC_V1 }, only_v2[] = { QUIC_V2 };
 
-/* Bytes both ways in one stream, whichever end opened it. */
-static void
-cross(struct quic_rig *r, struct adit_mux *from, struct adit_mux *to, size_t n)
-{
-	struct adit_conn *a, *b;
-	struct crossing x[2];
-
-	quic_rig_stream(r, from, to, &a, &b);
-	crossing_start(&x[0], a, b, n);
-	crossing_start(&x[1], b, a, n + 1);
-	assert_true(crossings_run(r, x, 2, RIG_LIMIT));
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(x[i].got, x[i].want);
-		assert_false(x[i].bad);
-		assert_true(x[i].ended);
-	}
-	adit_conn_close(a, 0);
-	adit_conn_close(b, 0);
-}
-
 /* ---- versions ---------------------------------------------------------------------------- */
 
 static void
@@ -42,8 +22,8 @@ assert_version(struct quic_rig *r, unsigned version)
 	quic_rig_session(r, &client, &server);
 	assert_int_equal(quic_session_version(client), version);
 	assert_int_equal(quic_session_version(server), version);
-	cross(r, client, server, 100000);
-	cross(r, server, client, 100000);
+	quic_rig_cross(r, client, server, 100000);
+	quic_rig_cross(r, server, client, 100000);
 	adit_mux_close(client, NULL);
 	assert_int_equal(quic_session_version(client), 0);
 }
@@ -184,8 +164,8 @@ assert_keys_change(struct quic_rig *r)
 	assert_int_equal(quic_session_key_updates(client), 0);
 	while ((quic_session_key_updates(client) < 4 || quic_session_key_updates(server) < 4) &&
 	       adit_now() < end) {
-		cross(r, client, server, 200000);
-		cross(r, server, client, 200000);
+		quic_rig_cross(r, client, server, 200000);
+		quic_rig_cross(r, server, client, 200000);
 	}
 	assert_true(quic_session_key_updates(client) >= 4);
 	assert_true(quic_session_key_updates(server) >= 4);
@@ -244,7 +224,7 @@ keys_are_kept_for_long(void **state)
 	quic_rig_start(r);
 	quic_rig_session(r, &client, &server);
 	for (int i = 0; i < 5; i++)
-		cross(r, client, server, 1000000);
+		quic_rig_cross(r, client, server, 1000000);
 	assert_int_equal(quic_session_key_updates(client), 0);
 	assert_int_equal(quic_session_key_updates(server), 0);
 	adit_mux_close(client, NULL);

@@ -10,19 +10,6 @@
 
 #include "tests/unit/quic_rig.h"
 
-struct hearing {
-	struct adit_mux	*m;
-	uint64_t	 last;
-};
-
-static bool
-has_heard(void *arg)
-{
-	const struct hearing *h = arg;
-
-	return adit_mux_heard(h->m) > h->last;
-}
-
 /* Tells the server of its client: err, and of what it has sent last if seen. */
 static void
 forge_of_client(struct quic_rig *r, int err, bool seen)

@@ -535,3 +535,31 @@ crossings_run(struct quic_rig *r, struct crossing *x, size_t n, unsigned limit)
 
 	return loop_until(r->l, crossings_done, &all, limit);
 }
+
+bool
+has_heard(void *hearing)
+{
+	const struct hearing *h = hearing;
+
+	return adit_mux_heard(h->m) > h->last;
+}
+
+void
+quic_rig_cross(struct quic_rig *r, struct adit_mux *from, struct adit_mux *to, size_t n)
+{
+	struct adit_conn *a, *b;
+	struct crossing x[2];
+
+	quic_rig_stream(r, from, to, &a, &b);
+	crossing_start(&x[0], a, b, n);
+	crossing_start(&x[1], b, a, n / 2);
+	assert_true(crossings_run(r, x, 2, RIG_LIMIT));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(x[i].failed, 0);
+		assert_true(x[i].ended);
+		assert_int_equal(x[i].got, x[i].want);
+		assert_false(x[i].bad);
+	}
+	adit_conn_close(a, 0);
+	adit_conn_close(b, 0);
+}

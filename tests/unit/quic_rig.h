@@ -95,4 +95,14 @@ void crossing_start(struct crossing *x, struct adit_conn *from, struct adit_conn
 /* Turns until all have ended, failed or limit ms have passed. */
 bool crossings_run(struct quic_rig *r, struct crossing *x, size_t n, unsigned limit);
 
+/* For loop_until: whether m has been heard since then. */
+struct hearing {
+	struct adit_mux	*m;
+	uint64_t	 last;
+};
+bool has_heard(void *hearing);
+
+/* n bytes in a stream that from opens, and half as many back; all must arrive whole. */
+void quic_rig_cross(struct quic_rig *r, struct adit_mux *from, struct adit_mux *to, size_t n);
+
 #endif

@@ -88,22 +88,6 @@ assert_crossed(const struct crossing *x)
 }
 
 static void
-cross(struct quic_rig *r, struct adit_mux *from, struct adit_mux *to, size_t n)
-{
-	struct adit_conn *a, *b;
-	struct crossing x[2];
-
-	quic_rig_stream(r, from, to, &a, &b);
-	crossing_start(&x[0], a, b, n);
-	crossing_start(&x[1], b, a, n / 2);
-	assert_true(crossings_run(r, x, 2, RIG_LIMIT));
-	assert_crossed(&x[0]);
-	assert_crossed(&x[1]);
-	adit_conn_close(a, 0);
-	adit_conn_close(b, 0);
-}
-
-static void
 what_was_agreed_on_is_told(void **state)
 {
 	struct quic_rig *r = *state;
@@ -130,7 +114,7 @@ bytes_cross_without_offloads(void **state)
 	r->udp.no_gso = r->udp.no_gro = true;
 	quic_rig_start(r);
 	quic_rig_session(r, &client, &server);
-	cross(r, client, server, 1000000);
+	quic_rig_cross(r, client, server, 1000000);
 	adit_mux_close(client, NULL);
 }
 
@@ -143,7 +127,7 @@ bytes_cross_over_ipv6(void **state)
 	assert_int_equal(adit_addr_parse("::1", 0, &r->udp.bind), 0);
 	quic_rig_start(r);
 	quic_rig_session(r, &client, &server);
-	cross(r, client, server, 1000000);
+	quic_rig_cross(r, client, server, 1000000);
 	adit_mux_close(client, NULL);
 }
 
@@ -159,7 +143,7 @@ wildcard_sockets_answer(void **state)
 	assert_int_equal(adit_addr_parse("127.0.0.5", r->at.port, &r->at), 0);
 	quic_rig_session(r, &client, &server);
 	assert_true(adit_addr_equal(adit_mux_local(server), &r->at));
-	cross(r, client, server, 100000);
+	quic_rig_cross(r, client, server, 100000);
 	adit_mux_close(client, NULL);
 }
 
@@ -174,8 +158,8 @@ bytes_cross_bad_weather(void **state)
 	r->up.twice = r->down.twice = 30;
 	quic_rig_start(r);
 	quic_rig_session(r, &client, &server);
-	cross(r, client, server, 600000);
-	cross(r, server, client, 300000);
+	quic_rig_cross(r, client, server, 600000);
+	quic_rig_cross(r, server, client, 300000);
 	adit_mux_close(client, NULL);
 }
 
@@ -330,7 +314,7 @@ resets_carry_their_code(void **state)
 		adit_conn_close(b, -ECONNRESET);
 	}
 	assert_int_equal(adit_mux_err(client), 0);
-	cross(r, client, server, 1000);
+	quic_rig_cross(r, client, server, 1000);
 	adit_mux_close(client, NULL);
 }
 
@@ -546,19 +530,6 @@ keep_alive_keeps_alive(void **state)
 	adit_mux_close(client, NULL);
 }
 
-struct hearing {
-	struct adit_mux	*m;
-	uint64_t	 last;
-};
-
-static bool
-has_heard(void *arg)
-{
-	const struct hearing *h = arg;
-
-	return adit_mux_heard(h->m) > h->last;
-}
-
 /*
  * A probe is answered within a round trip, whatever the keep-alive, and not when the delay of an
  * acknowledgement (25 ms) is over; a dead peer answers nothing.
@@ -655,7 +626,7 @@ stuck_streams_stop_no_other(void **state)
 	}
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(adit_conn_write(stuck[i][0], buf, sizeof(buf)), -EAGAIN);
-	cross(r, client, server, 3000000);
+	quic_rig_cross(r, client, server, 3000000);
 	/* Per stream: one window unread, one queue unsent. */
 	assert_in_range(chunk_pool_used(worker_chunks(r->l->worker)), 20 * (64 << 10),
 			20 * ((128 << 10) + (128 << 10)) + (4 << 20));
@@ -663,7 +634,7 @@ stuck_streams_stop_no_other(void **state)
 		adit_conn_close(stuck[i][0], -ECONNRESET);
 		adit_conn_close(stuck[i][1], -ECONNRESET);
 	}
-	cross(r, server, client, 100000);
+	quic_rig_cross(r, server, client, 100000);
 	adit_mux_close(client, NULL);
 }
 

@@ -15,6 +15,7 @@
 #include "core/tunnel/kept.h"
 #include "plugins/builtin.h"
 #include "tests/unit/config_text.h"
+#include "tests/unit/fakes.h"
 
 #define QUIET_TURNS 12
 #define PAIRS       16
@@ -115,6 +116,18 @@ service_stage_kill(struct service_stage *t)
 			activities_stop(pairs[i]->component->activities, t->loop->worker,
 			                ADIT_ESTOPPED);
 	loop_turn(t->loop, QUIET_TURNS);
+}
+
+int
+service_stage_setup_fakes(void **state)
+{
+	struct service_stage *t;
+
+	if (service_stage_setup(state) < 0)
+		return -1;
+	t = *state;
+	fakes_register(t->registry);
+	return 0;
 }
 
 int

@@ -22,6 +22,7 @@ struct service_stage {
 
 /* cmocka fixtures: *state is the stage. Teardown fails where something is left of a service. */
 int service_stage_setup(void **state);
+int service_stage_setup_fakes(void **state);	/* with those of tests/unit/fakes.h */
 int service_stage_teardown(void **state);
 
 /* A configuration, which must be right, from its text; one reference. */

@@ -18,18 +18,6 @@
 
 #define TURNS 8
 
-static int
-setup(void **state)
-{
-	struct service_stage *t;
-
-	if (service_stage_setup(state) < 0)
-		return -1;
-	t = *state;
-	fakes_register(t->registry);
-	return 0;
-}
-
 #define PLAIN "services: [{name: s, addr: \":1\", handler: {type: fake}, listener: {type: fake}}]\n"
 #define LAYERED \
 	"services: [{name: s, addr: \":1\", handler: {type: fake}, listener: {type: faked}}]\n"
@@ -559,7 +547,8 @@ what_is_not_available_is_said_in_its_place(void **state)
 	assert_int_equal(fakes_count("open"), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, service_stage_teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, service_stage_setup_fakes, service_stage_teardown)
 
 int
 main(void)

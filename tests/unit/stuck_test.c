@@ -174,23 +174,42 @@ who_only_waits_for_memory_begins_anew(void **state)
 	assert_non_null(t->flows[0].stuck.list);
 }
 
+/* A pump from in to out. */
+static void
+pump_begin(struct world *t, struct adit_conn **in, struct adit_conn **out)
+{
+	struct adit_worker *w = t->loop->worker;
+	struct adit_conn *a, *b;
+
+	assert_int_equal(adit_conn_pair(w, w, 65536, in, &a), 0);
+	assert_int_equal(adit_conn_pair(w, w, 65536, &b, out), 0);
+	assert_non_null(adit_pump(a, b, NULL, on_done, t));
+}
+
+/* More than a pump takes whose other side does not read. */
+static void
+fill(struct world *t, struct adit_conn *in)
+{
+	static const char bytes[65536];
+
+	for (int i = 0; i < 20; i++) {
+		adit_conn_write(in, bytes, sizeof(bytes));
+		loop_turn(t->loop, 3);
+	}
+}
+
 /* A pump whose side does not read is such a flow; what is read again is none. */
 static void
 a_pump_is_stuck_while_a_side_does_not_take(void **state)
 {
 	struct world *t = *state;
 	struct adit_worker *w = t->loop->worker;
-	struct adit_conn *in, *a, *b, *out;
+	struct adit_conn *in, *out;
 	static char bytes[65536];
 	ssize_t n;
 
-	assert_int_equal(adit_conn_pair(w, w, 65536, &in, &a), 0);
-	assert_int_equal(adit_conn_pair(w, w, 65536, &b, &out), 0);
-	assert_non_null(adit_pump(a, b, NULL, on_done, t));
-	for (int i = 0; i < 20; i++) {
-		adit_conn_write(in, bytes, sizeof(bytes));
-		loop_turn(t->loop, 3);
-	}
+	pump_begin(t, &in, &out);
+	fill(t, in);
 	run_short(t);
 	assert_int_equal(stuck_end_due(w, SOONER), 0);
 	use(t, 0);
@@ -201,10 +220,7 @@ a_pump_is_stuck_while_a_side_does_not_take(void **state)
 	run_short(t);
 	assert_int_equal(stuck_end_due(w, LATER), 0);
 	use(t, 0);
-	for (int i = 0; i < 20; i++) {
-		adit_conn_write(in, bytes, sizeof(bytes));
-		loop_turn(t->loop, 3);
-	}
+	fill(t, in);
 	run_short(t);
 	assert_int_equal(stuck_end_due(w, LATER), 1);
 	loop_turn(t->loop, 3);
@@ -220,17 +236,12 @@ a_pump_is_stuck_whatever_goes_the_other_way(void **state)
 {
 	struct world *t = *state;
 	struct adit_worker *w = t->loop->worker;
-	struct adit_conn *in, *a, *b, *out;
+	struct adit_conn *in, *out;
 	static char bytes[65536];
 	uint64_t blocked;
 
-	assert_int_equal(adit_conn_pair(w, w, 65536, &in, &a), 0);
-	assert_int_equal(adit_conn_pair(w, w, 65536, &b, &out), 0);
-	assert_non_null(adit_pump(a, b, NULL, on_done, t));
-	for (int i = 0; i < 20; i++) {
-		adit_conn_write(in, bytes, sizeof(bytes));
-		loop_turn(t->loop, 3);
-	}
+	pump_begin(t, &in, &out);
+	fill(t, in);
 	blocked = adit_now();
 	while (adit_now() == blocked)
 		;

@@ -11,25 +11,13 @@
 #include "core/conn/tls.h"
 #include "core/conn/tls_default.h"
 #include "tests/unit/conformance.h"
+#include "tests/unit/tls_duo.h"
 
 struct recipe {
 	int			(*lower)(struct conformance *t, struct adit_conn **a,
 					 struct adit_conn **b);
 	struct tls_creds	*client, *server;
 };
-
-static struct tls_creds *
-creds(enum tls_side side, const char *version)
-{
-	struct adit_tls_conf conf = { .max_version = version };
-	struct tls_source *src = tls_source_new(&conf, side, NULL, NULL);
-	struct tls_creds *c;
-
-	assert_non_null(src);
-	c = tls_creds_current(src);
-	tls_source_free(src);
-	return c;
-}
 
 static int
 make_tls(struct conformance *t, struct adit_conn **a, struct adit_conn **b)
@@ -48,7 +36,10 @@ static void
 conforms(const char *name, const char *version,
 	 int (*lower)(struct conformance *t, struct adit_conn **a, struct adit_conn **b))
 {
-	struct recipe r = { lower, creds(TLS_CLIENT, version), creds(TLS_SERVER, NULL) };
+	const struct adit_tls_conf of_client = { .max_version = version }, of_server = { 0 };
+	struct recipe r = {
+		lower, duo_creds(&of_client, TLS_CLIENT), duo_creds(&of_server, TLS_SERVER),
+	};
 	const struct conformance_case test = { .name = name, .make = make_tls, .arg = &r };
 
 	conformance_run(&test);

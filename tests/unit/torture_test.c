@@ -198,6 +198,21 @@ scene_pair(struct scene *s, struct adit_conn **a, struct adit_conn **b)
 	return !s->err;
 }
 
+/* To its end, with the n-th allocation armed. Whether there was one, which failed. */
+static bool
+scene_run(struct scene *s, unsigned n)
+{
+	bool failed;
+
+	scene_watch(s->a);
+	scene_watch(s->b);
+	if (!loop_until(s->l, scene_step, s, LIMIT_MS))
+		fail_msg("hangs after failure %u: %zu sent, %zu read", n, s->sent, s->got);
+	failed = !armed;
+	armed = 0;
+	return failed;
+}
+
 /* Runs a scenario for each n until it has no n-th allocation. begin may set err. */
 static void
 torture(void (*begin)(struct scene *s), unsigned step)
@@ -210,12 +225,7 @@ torture(void (*begin)(struct scene *s), unsigned step)
 
 		armed = n;
 		begin(&s);
-		scene_watch(s.a);
-		scene_watch(s.b);
-		if (!loop_until(s.l, scene_step, &s, LIMIT_MS))
-			fail_msg("hangs after failure %u: %zu sent, %zu read", n, s.sent, s.got);
-		failed = !armed;
-		armed = 0;
+		failed = scene_run(&s, n);
 		if (!failed)
 			assert_true(s.whole);
 		scene_end(&s);
@@ -582,6 +592,19 @@ tls_fails_cleanly(void **state)
 	tls_default_set_dir(NULL);
 }
 
+/* The server's session is the rig's. */
+static void
+quic_scene_end(struct scene *s, struct quic_rig *r)
+{
+	struct loop *l = r->l;
+
+	adit_conn_close(s->a, 0);
+	adit_conn_close(s->b, 0);
+	adit_mux_close(s->client, NULL);
+	quic_rig_free(r);
+	loop_free(l);
+}
+
 /* The sessions are there; a stream opens, carries and ends. */
 static void
 quic_fails_cleanly(void **state)
@@ -593,7 +616,6 @@ quic_fails_cleanly(void **state)
 	for (; failed && n < MOST; n++) {
 		struct quic_rig *r = quic_rig_new(loop_new());
 		struct scene s = { .l = r->l };
-		struct loop *l = r->l;
 		struct adit_err e = ADIT_ERR_INIT;
 
 		quic_rig_start(r);
@@ -601,16 +623,8 @@ quic_fails_cleanly(void **state)
 		armed = n;
 		s.a = adit_mux_open(s.client, 0, &e);
 		s.err = s.a ? 0 : -ENOMEM;
-		scene_watch(s.a);
-		if (!loop_until(l, scene_step, &s, LIMIT_MS))
-			fail_msg("hangs after failure %u: %zu sent, %zu read", n, s.sent, s.got);
-		failed = !armed;
-		armed = 0;
-		adit_conn_close(s.a, 0);
-		adit_conn_close(s.b, 0);
-		adit_mux_close(s.client, NULL);
-		quic_rig_free(r);
-		loop_free(l);
+		failed = scene_run(&s, n);
+		quic_scene_end(&s, r);
 	}
 	assert_in_range(n, 5, MOST - 1);
 }
@@ -638,7 +652,6 @@ quic_handshake_fails_cleanly(void **state)
 		struct scene s = { .l = r->l, .rig = r, .join = join_quic };
 		struct quic_target to = { .host = "server.test", .params = &r->params };
 		struct adit_err e = ADIT_ERR_INIT;
-		struct loop *l = r->l;
 
 		quic_rig_start(r);
 		to.addr = r->at;
@@ -646,16 +659,8 @@ quic_handshake_fails_cleanly(void **state)
 		s.client = quic_connect(r->client, &to, &e);
 		s.a = s.client ? adit_mux_open(s.client, 0, &e) : NULL;
 		s.err = s.a ? 0 : -ENOMEM;
-		scene_watch(s.a);
-		if (!loop_until(l, scene_step, &s, LIMIT_MS))
-			fail_msg("hangs after failure %u: %zu sent, %zu read", n, s.sent, s.got);
-		failed = !armed;
-		armed = 0;
-		adit_conn_close(s.a, 0);
-		adit_conn_close(s.b, 0);
-		adit_mux_close(s.client, NULL);
-		quic_rig_free(r);
-		loop_free(l);
+		failed = scene_run(&s, n);
+		quic_scene_end(&s, r);
 	}
 	assert_in_range(n, 5, MOST - 1);
 }

@@ -12,6 +12,7 @@
 #include "core/conn/tls_default.h"
 #include "core/conn/ws.h"
 #include "tests/unit/conformance.h"
+#include "tests/unit/tls_duo.h"
 
 struct recipe {
 	struct ws_policy	*policy;
@@ -56,23 +57,13 @@ ws_conforms(void **state)
 	conforms("ws", (struct recipe){ .client = NULL });
 }
 
-static struct tls_creds *
-creds(enum tls_side side)
-{
-	const struct adit_tls_conf conf = { 0 };
-	struct tls_source *src = tls_source_new(&conf, side, NULL, NULL);
-	struct tls_creds *c;
-
-	assert_non_null(src);
-	c = tls_creds_current(src);
-	tls_source_free(src);
-	return c;
-}
-
 static void
 wss_conforms(void **state)
 {
-	struct recipe r = { .client = creds(TLS_CLIENT), .server = creds(TLS_SERVER) };
+	const struct adit_tls_conf conf = { 0 };
+	struct recipe r = {
+		.client = duo_creds(&conf, TLS_CLIENT), .server = duo_creds(&conf, TLS_SERVER),
+	};
 
 	(void)state;
 	conforms("wss", r);
