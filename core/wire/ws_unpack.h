@@ -20,7 +20,7 @@ struct ws_unpack {
 
 	/* What came, for the caller to look at, and to clear where more may come. */
 	bool			 pinged;	/* the last ping's payload is in ping */
-	bool			 closed;	/* by a Close frame, with control; no more is taken */
+	bool			 closed;	/* by a Close frame, with control: no more comes */
 	uint8_t			 ping[WS_CONTROL_MAX];
 	size_t			 ping_len;
 	const char		*fault;		/* what breaks the protocol (static); the same */
