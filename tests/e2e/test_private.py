@@ -301,7 +301,8 @@ def test_private_tunnel_of_the_page(world: World):
 def test_external_entry_point_of_the_page(world: World):
     server = world.start(config=placed("entrypoint-server.yaml", {'":8443"': HERE}), name="server")
     clients = server.listening("clients")
-    for tunnel, name in (("4d21094e-b74c-4916-86c1-d9fa36ea677b", "com"), ("ac74d9dd-3125-442a-a7c1-f9e49e05faca", "org")):
+    for tunnel, name in (("4d21094e-b74c-4916-86c1-d9fa36ea677b", "com"),
+                         ("ac74d9dd-3125-442a-a7c1-f9e49e05faca", "org")):
         world.client("tcp", clients, tunnel, world.site(name).address)
     public = "9fd6c586-86f9-49c1-a03a-d4876851695a"
     for host, name in (("example.com", "com"), ("www.example.com", "com"), ("example.org", "org")):
