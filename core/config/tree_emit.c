@@ -117,12 +117,33 @@ emit_yaml(FILE *f, const struct adit_tree *node)
 
 /* ---- JSON ----------------------------------------------------------------- */
 
+/*
+ * The length of a character that YAML refuses where JSON does not, or takes for the end of a line
+ * (YAML 1.1, sections 4.1 and 4.2): our JSON is read as YAML again. 0: of any other.
+ */
+static size_t
+yaml_special(const char *text, unsigned *code)
+{
+	const unsigned char *c = (const unsigned char *)text;
+
+	if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) {
+		*code = c[1];
+		return 2;
+	}
+	if ((c[0] & 0xf0) != 0xe0 || !c[1] || !c[2])
+		return 0;
+	*code = (c[0] & 0x0fu) << 12 | (c[1] & 0x3fu) << 6 | (c[2] & 0x3fu);
+	return *code == 0x2028 || *code == 0x2029 || *code == 0xfeff || *code >= 0xfffe ? 3 : 0;
+}
+
 static void
 json_string(FILE *f, const char *text)
 {
 	fputc('"', f);
 	for (const char *p = text; *p; p++) {
 		unsigned char c = (unsigned char)*p;
+		unsigned code = c;
+		size_t len = c < ' ' || c == 127 ? 1 : yaml_special(p, &code);
 
 		if (c == '"' || c == '\\')
 			fprintf(f, "\\%c", c);
@@ -130,10 +151,11 @@ json_string(FILE *f, const char *text)
 			fputs("\\n", f);
 		else if (c == '\t')
 			fputs("\\t", f);
-		else if (c < ' ')
-			fprintf(f, "\\u%04x", c);
+		else if (len)
+			fprintf(f, "\\u%04x", code);
 		else
 			fputc(c, f);
+		p += len ? len - 1 : 0;
 	}
 	fputc('"', f);
 }

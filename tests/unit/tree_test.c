@@ -81,6 +81,23 @@ nodes_know_their_place(void **state)
 	assert_null(tree_get(service, "nam"));
 }
 
+/* What YAML refuses, or takes for the end of a line, is escaped in the JSON that we write. */
+static void
+json_of_any_text_is_read_again(void **state)
+{
+	struct reading *r = *state;
+	const struct adit_tree *root =
+		read_text(r, "a: \"\\x7f \\N \\L \\P \\uFEFF \\x1b \\n \\t \\x9f\"\n"
+			     "b: \"\u00e9 \u2027 \u20ac\"\n");
+	char *json = tree_emit(root, TREE_JSON, NULL);
+
+	assert_non_null(root);
+	assert_non_null(json);
+	assert_true(tree_equal(read_text(r, json), root));
+	assert_int_equal(config_errors_count(r->errs), 0);
+	free(json);
+}
+
 static void
 json_is_read(void **state)
 {
@@ -576,6 +593,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nodes_know_their_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(json_is_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(json_of_any_text_is_read_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_an_empty_map, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_second_document_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(aliases_are_the_same_node, setup, teardown),
