@@ -10,7 +10,7 @@ from typing import Mapping
 import pytest
 
 from harness import visitor
-from harness.daemon import Address, Daemon
+from harness.daemon import Address, Daemon, address
 from harness.load import Load
 from harness.site import Site
 from harness.waiting import until
@@ -290,6 +290,27 @@ def test_changed_service_costs_no_request(world: World, transport):
     until(lambda: client.log.count(REGISTERED) > before or before > 2, "the client has moved")
     crowd.goes_on()
     crowd.end()
+
+
+def test_removed_service_may_come_back_while_it_drains(world: World):
+    """Over QUIC the sessions of one that is gone have its port still: who comes back has both."""
+    rules, site = {"app.local": tunnel_id()}, world.site("alpha")
+    whole = server_config("quic", rules, more=forward("extra", world.site("beta").address))
+    daemon = world.start("-drain", "60s", config=whole, name="server")
+    server = Tunnel(daemon, daemon.listening("main"), daemon.entrypoint("main"))
+    client = world.client("quic", server.clients, rules["app.local"], site.address)
+    with visitor.Visitor(server.entry) as v:
+        response = v.start("app.local", "/gate")
+        assert response.read(6) == b"first\n"
+        for config in ("services:\n" + whole[whole.index("- name: extra"):], whole):
+            mark, registered = reload(world, daemon, config), client.log.mark()
+            daemon.log.wait("^config reloaded", since=mark)
+        assert daemon.log.wait("^listening on .*/udp", since=mark).msg.endswith(f"{at(server.clients)}/udp")
+        client.log.wait(REGISTERED, since=registered)
+        entry = address(daemon.log.wait("^entrypoint: ", since=mark).msg)
+        assert visitor.get(entry, "app.local").text == "alpha\n"
+        site.gate.set()
+        assert response.read() == b"last\n"
 
 
 @pytest.mark.short
