@@ -318,7 +318,7 @@ def test_what_a_gost_is_told(world: World):
 
 
 @pytest.mark.threads
-@pytest.mark.parametrize("transport", ("tls", "wss", "mtls", "quic"))
+@pytest.mark.parametrize("transport", ("tls", "wss", "mtls", "h2", "quic"))
 def test_client_certificates(world: World, transport: str):
     """By common name, alternative name and fingerprint, over TLS, what is layered on it, and QUIC."""
     authority = certs.make(world.folder, "authority", ca=True)

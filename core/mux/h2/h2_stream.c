@@ -343,6 +343,14 @@ stream_delivery(struct adit_conn *c, struct adit_delivery *d)
 	return err;
 }
 
+static const struct adit_certificate *
+stream_certificate(struct adit_conn *c)
+{
+	struct h2_stream *s = stream_of(c);
+
+	return s->session ? adit_conn_certificate(s->session->lower) : NULL;
+}
+
 static const struct adit_conn_ops h2_stream_ops = {
 	.size = sizeof(h2_stream_ops),
 	.name = "h2",
@@ -352,6 +360,7 @@ static const struct adit_conn_ops h2_stream_ops = {
 	.close = stream_close,
 	.free = stream_free,
 	.delivery = stream_delivery,
+	.certificate = stream_certificate,
 };
 
 /* ---- making them ------------------------------------------------------------------------- */
