@@ -198,7 +198,7 @@ a_gate_that_asks_nothing_is_open(void **state)
 
 	assert_int_equal(begin(t, "x", "y"), 0);
 	assert_null(t->login.who);
-	assert_int_equal(login_begin(&t->login, NULL, t->conn, &(struct credentials){ NULL }), 0);
+	assert_int_equal(login_begin(&t->login, NULL, t->conn, &(struct credentials){ .user = NULL }), 0);
 }
 
 static void
@@ -216,7 +216,7 @@ plain_passwords_and_tokens_are_answered_at_once(void **state)
 	assert_int_equal(begin(t, "inline", "x"), ADIT_EUNAUTH);
 	assert_int_equal(begin(t, "alice", ""), ADIT_EUNAUTH);
 	assert_null(t->login.who);
-	assert_int_equal(login_begin(&t->login, &t->gate, t->conn, &(struct credentials){ NULL }),
+	assert_int_equal(login_begin(&t->login, &t->gate, t->conn, &(struct credentials){ .user = NULL }),
 			 ADIT_EUNAUTH);
 }
 
