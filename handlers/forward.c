@@ -177,7 +177,12 @@ static void
 forwarding_stop(struct adit_activity *a, int why)
 {
 	struct forwarding *f = adit_container_of(a, struct forwarding, activity);
+	bool silent = f->limit && !f->seen.len;		/* while it is sniffed: nothing is lost */
 
+	if (!why && silent && !adit_component_has_grace(a->component)) {
+		forwarding_fail(f, ADIT_EDRAINING, NULL, adit_strerror(ADIT_EDRAINING));
+		return;
+	}
 	if (!why && !(f->pump && f->datagrams && adit_pump_silence(f->pump) >= QUIET_NS))
 		return;
 	if (f->pump)

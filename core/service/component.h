@@ -32,8 +32,9 @@ struct adit_component {
 	const char			*name;	/* borrowed from the configuration, as all below */
 	struct adit_log			*log;
 	const char			*address;	/* of a node */
-	const char			*hop, *dialer;	/* of a node's connector: what it is part of,
-							 * and what leads there; NULL: not known */
+	const char			*hop, *dialer;	/* of a node's connector: what it is part
+							 * of, and what leads there; NULL: not
+							 * known */
 	struct adit_tls_conf		 tls;
 	const char			*user, *password;	/* to present; NULL: none */
 	char				*owned_user;	/* of a file: freed with p, as is: */

@@ -388,6 +388,21 @@ def test_a_drain_lets_a_request_end(world: World):
     assert forward.wait() == 0
 
 
+def test_a_drain_does_not_wait_for_who_says_nothing(world: World):
+    config = json.dumps({"services": [service([{"addr": at(world.site().address)}], {"sniffing.timeout": "10m"})]})
+    forward = world.start("-drain", "10m", "-D", config=config)
+    with visitor.connect(forward.listening("web")) as sock:
+        # He is in when another one, who came later, was served.
+        assert visitor.get(forward.listening("web"), "a.example").status == 200
+        forward.send(signal.SIGTERM)
+        sock.settimeout(PATIENCE)
+        try:
+            assert sock.recv(1) == b""
+        except ConnectionError:
+            pass
+    assert forward.wait() == 0
+
+
 # ---- what is wrong is said where it stands ----------------------------------------------------
 
 
