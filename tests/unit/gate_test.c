@@ -195,16 +195,18 @@ static void
 a_gate_that_asks_nothing_is_open(void **state)
 {
 	struct stage *t = *state;
+	const struct credentials none = { .user = NULL };
 
 	assert_int_equal(begin(t, "x", "y"), 0);
 	assert_null(t->login.who);
-	assert_int_equal(login_begin(&t->login, NULL, t->conn, &(struct credentials){ .user = NULL }), 0);
+	assert_int_equal(login_begin(&t->login, NULL, t->conn, &none), 0);
 }
 
 static void
 plain_passwords_and_tokens_are_answered_at_once(void **state)
 {
 	struct stage *t = *state;
+	const struct credentials none = { .user = NULL };
 
 	write_users(t, "alice one\ninline other\n");
 	open_gate(t);
@@ -216,8 +218,7 @@ plain_passwords_and_tokens_are_answered_at_once(void **state)
 	assert_int_equal(begin(t, "inline", "x"), ADIT_EUNAUTH);
 	assert_int_equal(begin(t, "alice", ""), ADIT_EUNAUTH);
 	assert_null(t->login.who);
-	assert_int_equal(login_begin(&t->login, &t->gate, t->conn, &(struct credentials){ .user = NULL }),
-			 ADIT_EUNAUTH);
+	assert_int_equal(login_begin(&t->login, &t->gate, t->conn, &none), ADIT_EUNAUTH);
 }
 
 static void
