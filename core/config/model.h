@@ -201,6 +201,7 @@ struct service_conf {
 	uint64_t		 observe_period;	/* ns */
 	uint64_t		 dial_timeout;		/* ns, of one try */
 	uint64_t		 limiter_refresh, limiter_cleanup;	/* ns */
+	const struct adit_tree	*trusted_proxies;
 	const struct adit_tree	*interface, *so_mark, *labels, *limiter_scope;
 	const struct adit_tree	*netns, *netns_out, *pre_up, *post_up, *pre_down, *post_down;
 };

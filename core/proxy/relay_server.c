@@ -131,11 +131,21 @@ request_is_udp(const struct relay_msg *m)
 	return m->code & RELAY_UDP || relay_msg_network(m) == RELAY_NET_UDP;
 }
 
+/* The last of several, as gost has it; one without a type where there is none. */
+static const struct wire_addr *
+request_target(const struct relay_msg *m)
+{
+	static const struct wire_addr none;
+
+	if (!m->n_addr)
+		return &none;
+	return &m->addr[m->n_addr < RELAY_ADDRS ? m->n_addr - 1 : RELAY_ADDRS - 1];
+}
+
 static void
 visit_connect(struct relay_visit *v)
 {
 	const struct relay_msg *m = &v->request;
-	const struct wire_addr *asked = &m->addr[m->n_addr < RELAY_ADDRS ? m->n_addr - 1 : 2];
 	struct adit_target to = { .network = request_is_udp(m) ? ADIT_UDP : ADIT_TCP };
 	const struct errand_conf conf = {
 		.ops = &connect_ops, .handler = v->conf->handler, .to = &to,
@@ -144,8 +154,8 @@ visit_connect(struct relay_visit *v)
 	char host[WIRE_ADDR_TEXT];
 
 	/* Sockets of this machine's other programs are not given to whoever may connect. */
-	if (!m->n_addr || relay_msg_network(m) > RELAY_NET_UDP ||
-	    inbox_target(asked, host, &to) < 0)
+	if (relay_msg_network(m) > RELAY_NET_UDP ||
+	    inbox_target(request_target(m), host, &to) < 0)
 		visit_refuse(v, RELAY_BAD_REQUEST);
 	else
 		errand(visit_release(v), &conf);

@@ -5,8 +5,10 @@
 
 #include <adit/log.h>
 
+#include "core/config/opts.h"
 #include "core/conn/conn.h"
 #include "core/conn/dial.h"
+#include "core/conn/proxied.h"
 #include "core/conn/tcp.h"
 #include "core/conn/udp_dial.h"
 #include "core/service/component.h"
@@ -24,6 +26,8 @@ struct node {
 	struct instance		 dialer, connector;
 	struct session_pool	*pool;		/* where dialer ends in a session; owned */
 	struct node_state	 state;
+	int64_t			 proxy_protocol;	/* version of the PROXY header that it is
+							 * sent; 0: none */
 	char			 host[256];
 	uint16_t		 port;
 };
@@ -42,6 +46,12 @@ struct chain {
 	struct adit_log		*log;
 	size_t			 n;
 	struct hop		 hops[HOPS_MAX];
+};
+
+static const struct adit_opt proxy_rows[] = {
+	{ .name = "proxyProtocol", .type = ADIT_OPT_INT, .max = 2,
+	  .offset = offsetof(struct node, proxy_protocol) },
+	ADIT_OPT_END,
 };
 
 /* ---- building --------------------------------------------------------------------- */
@@ -109,6 +119,24 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 		place_say(at, -ENOMEM, "out of memory");
 }
 
+/* A node has what its hop says, unless it says something itself. at: of the node. */
+static void
+node_read_proxy(struct node *n, const struct hop_conf *hop, const struct place *at)
+{
+	const struct adit_tree *own = n->conf->metadata;
+	struct place_step metadata;
+	const struct opts_src source = {
+		.node = tree_get(own, "proxyProtocol") ? own : hop->metadata,
+		.path = &metadata.path, .lenient = true,
+	};
+
+	place_step(&metadata, at, "metadata", own);
+	opts_fill(proxy_rows, n, &source, at->errs);
+	if (n->pool && n->proxy_protocol)
+		place_say(&metadata.at, ADIT_EUNSUPPORTED,
+			  "proxyProtocol: a session is of many visitors");
+}
+
 /* at: of conf itself, not of a name that stands for it. */
 static void
 hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, struct adit_log *log,
@@ -136,8 +164,9 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, s
 		const struct node_conf *node = &conf->nodes.v[h->n];
 		struct place_step step;
 
-		node_init(&h->nodes[h->n], node, r, log,
-			  place_step_item(&step, at, "nodes", h->n, node->node));
+		place_step_item(&step, at, "nodes", h->n, node->node);
+		node_init(&h->nodes[h->n], node, r, log, &step.at);
+		node_read_proxy(&h->nodes[h->n], conf, &step.at);
 		h->nodes[h->n].connector_place.hop = conf->name;
 	}
 }
@@ -263,8 +292,22 @@ node_report(struct conn_watch *watch, int err)
 	free(r);
 }
 
+/* In front of all layers. A session is of many visitors: it has none to begin with. */
 static struct adit_conn *
-node_dial(struct chain *c, struct node *n, const struct adit_dial *how, struct adit_err *e)
+node_announce(const struct node *n, struct adit_conn *conn, const struct adit_addr *visitor,
+	      struct adit_err *e)
+{
+	if (!conn || !n->proxy_protocol)
+		return conn;
+	conn = proxied_conn(conn, (unsigned)n->proxy_protocol, visitor);
+	if (!conn)
+		adit_err_set(e, -ENOMEM, "out of memory");
+	return conn;
+}
+
+static struct adit_conn *
+node_dial(struct chain *c, struct node *n, const struct adit_dial *how,
+	  const struct adit_addr *visitor, struct adit_err *e)
 {
 	const struct adit_dial req = {
 		.worker = how->worker, .host = n->host, .port = n->port, .via = how->via,
@@ -275,6 +318,8 @@ node_dial(struct chain *c, struct node *n, const struct adit_dial *how, struct a
 	struct adit_conn *conn;
 
 	conn = n->pool ? session_pool_dial(n->pool, &req, e) : d->ops->dial(d, &req, e);
+	if (!n->pool)
+		conn = node_announce(n, conn, visitor, e);
 	if (conn && !n->pool)
 		conn = instance_client(&n->dialer, conn, n->host, e);
 	if (!conn) {
@@ -301,7 +346,7 @@ chain_reach(struct chain *c, struct adit_dial how, const struct adit_addr *visit
 	    struct node **last, struct adit_err *e)
 {
 	struct node *n = hop_pick(&c->hops[0], visitor);
-	struct adit_conn *conn = node_dial(c, n, &how, e);
+	struct adit_conn *conn = node_dial(c, n, &how, visitor, e);
 
 	for (size_t i = 1; conn && i < c->n; i++) {
 		struct node *next = hop_pick(&c->hops[i], visitor);
@@ -311,7 +356,7 @@ chain_reach(struct chain *c, struct adit_dial how, const struct adit_addr *visit
 		struct adit_connector *via = n->connector.base;
 
 		how.via = via->ops->connect(via, conn, &to, visitor, e);
-		conn = how.via ? node_dial(c, next, &how, e) : NULL;
+		conn = how.via ? node_dial(c, next, &how, visitor, e) : NULL;
 		n = next;
 	}
 	*last = n;

@@ -5,9 +5,11 @@
 
 #include <adit/log.h>
 
+#include "core/config/opts.h"
 #include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/conn/listen.h"
+#include "core/conn/proxied.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/service/auth.h"
@@ -17,6 +19,7 @@
 #include "core/service/instance.h"
 #include "core/service/service.h"
 #include "core/service/session_serve.h"
+#include "core/tunnel/forwarded.h"
 
 /* For a layer's handshake that has no limit of its own, or for the head of a stream. */
 #define HANDSHAKE_MS 6000
@@ -39,8 +42,16 @@ struct service {
 							 * ended by NULL */
 	struct held			**grants;	/* the same */
 	struct forwarder		 forwarder;
+	struct adit_strings		 trusted;	/* whose PROXY headers are taken; none:
+							 * anybody's; owned */
 	struct claims			 claims;
 	bool				 opened_listener, opened_handler;
+};
+
+static const struct adit_opt trusted_rows[] = {
+	{ .name = "trustedProxies", .type = ADIT_OPT_LIST,
+	  .offset = offsetof(struct service, trusted) },
+	ADIT_OPT_END,
 };
 
 /* ---- life ---------------------------------------------------------------------------- */
@@ -55,6 +66,7 @@ service_free(struct service *s)
 	chain_put(s->listener_chain);
 	chain_put(s->handler_chain);
 	forwarder_fini(&s->forwarder);
+	adit_opt_fini(trusted_rows, s);
 	claims_fini(&s->claims);
 	for (size_t i = 0; s->ingresses && s->ingresses[i]; i++)
 		adit_component_put(s->ingresses[i]->component);
@@ -116,7 +128,6 @@ service_refuse_metadata(const struct service_conf *c, const struct place *at)
 		"interface", "so_mark", "netns", "netns.out", "preUp", "postUp", "preDown",
 		"postDown", "dialTimeout", NULL,
 	};
-	static const char *const proxy_protocol[] = { "proxyProtocol", NULL };
 	static const char *const ignore_chain[] = { "ignoreChain", NULL };
 	struct place_step metadata;
 
@@ -124,8 +135,6 @@ service_refuse_metadata(const struct service_conf *c, const struct place *at)
 		return;
 	place_step(&metadata, at, "metadata", c->metadata);
 	place_unavailable(&metadata.at, unavailable);
-	if (c->proxy_protocol > 0)
-		place_unavailable(&metadata.at, proxy_protocol);
 	if (c->ignore_chain)
 		place_unavailable(&metadata.at, ignore_chain);
 }
@@ -267,6 +276,23 @@ service_take_ingresses(struct service *s, const struct service_world *world)
 }
 
 static void
+service_read_trusted(struct service *s, const struct place *at)
+{
+	struct place_step metadata;
+	const struct opts_src source = {
+		.node = s->conf->metadata, .path = &metadata.path, .lenient = true,
+	};
+	struct adit_err e = ADIT_ERR_INIT;
+
+	place_step(&metadata, at, "metadata", s->conf->metadata);
+	if (opts_fill(trusted_rows, s, &source, at->errs) == 0 &&
+	    forwarded_check(&s->trusted, &e) < 0) {
+		adit_err_context(&e, "trustedProxies");
+		place_refuse(&metadata.at, &e);
+	}
+}
+
+static void
 service_make(struct service *s, const struct service_world *world, const struct place *at)
 {
 	const struct service_conf *c = s->conf;
@@ -274,6 +300,7 @@ service_make(struct service *s, const struct service_world *world, const struct 
 	struct place_step below;
 
 	service_refuse_unsupported(world, c, at);
+	service_read_trusted(s, at);
 	s->listener_chain = world_chain(world, c->listener->chain);
 	s->handler_chain = world_chain(world, c->handler->chain);
 	if (service_take_ingresses(s, world) < 0 || service_take_authers(s, world) < 0) {
@@ -679,19 +706,13 @@ arrival_limit_ms(const struct service *s)
 	return ms < UINT_MAX ? (unsigned)ms : UINT_MAX;
 }
 
-void
-adit_accept(struct adit_listener *l, struct adit_conn *c)
+/* Through the handshakes of the listener's layers, if it has any, and to the handler. */
+static void
+service_receive(struct service *s, struct adit_conn *c)
 {
-	struct service *s = l->component->service;
-	struct adit_worker *w = adit_conn_worker(c);
 	struct adit_err e = ADIT_ERR_INIT;
 	struct arrival *a;
 
-	if (memory_is_short(worker_memory(w))) {
-		adit_conn_close(c, ADIT_ELIMIT);
-		return;
-	}
-	adit_conn_set_component(c, l->component);
 	if (!s->listener.n_layers && adit_conn_is_open(c)) {
 		if (s->listener.session)
 			service_serve_session(s, c);
@@ -715,11 +736,113 @@ adit_accept(struct adit_listener *l, struct adit_conn *c)
 	a->conn = c;
 	a->asked = !s->listener.n_layers;
 	a->activity.stop = arrival_stop;
-	adit_activity_begin(&a->activity, l->component, w);
-	adit_conn_set_component(c, l->component);
+	adit_activity_begin(&a->activity, &s->listener_place, adit_conn_worker(c));
+	adit_conn_set_component(c, &s->listener_place);
 	adit_conn_own(c, arrival_event, a);
 	adit_conn_deadline(c, arrival_limit_ms(s));
 	adit_conn_want(c, ADIT_OPEN);
+}
+
+/* ---- PROXY headers ------------------------------------------------------------------------ */
+
+/* A conn whose header is awaited. */
+struct announced {
+	struct adit_activity	 activity;
+	struct service		*service;
+	struct adit_conn	*conn;
+	struct proxied		 header;
+};
+
+static void
+announced_end(struct announced *a)
+{
+	adit_activity_end(&a->activity);
+	free(a);
+}
+
+static void
+announced_lose(struct announced *a, int err)
+{
+	struct ending end = ending_of(&a->service->listener_place, a->conn);
+
+	end.kind = "listener";
+	end.by = ending_by(err, "peer");
+	end.how = ending_how(err);
+	ending_log(&end, ADIT_LOG_INFO, "PROXY header: %s", adit_strerror(err));
+	adit_conn_close(a->conn, err);
+	announced_end(a);
+}
+
+static void
+announced_stop(struct adit_activity *activity, int why)
+{
+	announced_lose(adit_container_of(activity, struct announced, activity),
+		       why ? why : ADIT_EDRAINING);
+}
+
+static void
+announced_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct announced *a = owner;
+	struct service *s = a->service;
+	int err = proxied_read(&a->header, c);
+
+	(void)events;
+	if (err == -EAGAIN)
+		return;
+	if (err) {
+		announced_lose(a, err);
+		return;
+	}
+	adit_conn_deadline(c, 0);
+	adit_conn_own(c, NULL, NULL);
+	adit_conn_want(c, 0);
+	announced_end(a);
+	service_receive(s, c);
+}
+
+/* Of a conn of bytes, right from its peer, who may be believed. */
+static bool
+service_awaits_header(const struct service *s, const struct adit_conn *c)
+{
+	if (s->conf->proxy_protocol <= 0 || adit_conn_flags(c) & ADIT_CONN_DGRAM ||
+	    !adit_conn_is_open(c))
+		return false;
+	return !s->trusted.n || forwarded_is_trusted(&s->trusted, adit_conn_remote(c));
+}
+
+static void
+service_await_header(struct service *s, struct adit_conn *c)
+{
+	struct announced *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		adit_conn_close(c, -ENOMEM);
+		return;
+	}
+	a->service = s;
+	a->conn = c;
+	a->activity.stop = announced_stop;
+	adit_activity_begin(&a->activity, &s->listener_place, adit_conn_worker(c));
+	adit_conn_own(c, announced_event, a);
+	adit_conn_deadline(c, HANDSHAKE_MS);
+	adit_conn_want(c, ADIT_READ);
+}
+
+void
+adit_accept(struct adit_listener *l, struct adit_conn *c)
+{
+	struct service *s = l->component->service;
+
+	if (memory_is_short(worker_memory(adit_conn_worker(c)))) {
+		adit_conn_close(c, ADIT_ELIMIT);
+		return;
+	}
+	adit_conn_set_component(c, l->component);
+	if (service_awaits_header(s, c))
+		service_await_header(s, c);
+	else
+		service_receive(s, c);
 }
 
 int

@@ -12,8 +12,8 @@
 #define LIST_MAX   4096 /* of X-Forwarded-For: far more proxies than there are */
 #define CLAIMS_MAX 32
 
-static bool
-is_trusted(const struct adit_strings *trusted, const struct adit_addr *peer)
+bool
+forwarded_is_trusted(const struct adit_strings *trusted, const struct adit_addr *peer)
 {
 	struct addr_range range;
 
@@ -161,7 +161,7 @@ believe_list(const struct adit_fields *f, const struct adit_strings *trusted,
 			break;
 		*client = a;
 		found = true;
-		if (!is_trusted(trusted, &a))
+		if (!forwarded_is_trusted(trusted, &a))
 			break;
 	}
 	return found;
@@ -196,7 +196,7 @@ forwarded_set(struct adit_fields *f, const struct adit_addr *peer,
 
 	*client = *peer;
 	adit_addr_format_ip(peer, ip);
-	if (is_trusted(trusted, peer))
+	if (forwarded_is_trusted(trusted, peer))
 		believe(f, trusted, client);
 	else
 		remove_claims(f);

@@ -20,6 +20,11 @@ int forwarded_set(struct adit_fields *f, const struct adit_addr *peer,
                   const struct adit_strings *trusted, struct adit_addr *client);
 
 /*
+ * Whether trusted, which passed forwarded_check, has peer: an address of it, or in a network.
+ */
+bool forwarded_is_trusted(const struct adit_strings *trusted, const struct adit_addr *peer);
+
+/*
  * Adds node to the list of servers that the request came through: a loop may be longer than one of
  * them. 0 or -ENOMEM, -E2BIG.
  */

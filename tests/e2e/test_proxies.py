@@ -608,3 +608,84 @@ chains:
     by_line = world.start("-L", f"http://{HERE}", *[w for url, where in zip(
         ("socks5+tls", "http+ws", "relay+mtls"), hops) for w in ("-F", f"{url}://user:pass@{at(where)}")]).listening()
     assert curl("-x", f"http://{at(by_line)}", f"http://{at(site.address)}/")[0] == "inside\n"
+
+
+# ---- who visits -----------------------------------------------------------------------
+
+
+PROXY1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 4242 80\r\n"
+PROXY2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\7\xc6\x33\x64\1\x10\x92\0\x50"
+
+
+def heads(world: World) -> tuple[Address, list[bytes]]:
+    """A target that keeps the first line of each connection, which it echoes."""
+    seen: list[bytes] = []
+
+    def serve(conn: socket.socket) -> None:
+        line = b""
+        while not line.endswith(b"\n"):
+            block = conn.recv(1)
+            if not block:
+                break
+            line += block
+        seen.append(line)
+        conn.sendall(line)
+    return world.serve(serve).address, seen
+
+
+@pytest.mark.parametrize("listener", ["tcp", "tls", "ws"])
+def test_proxy_header_is_taken(world: World, listener: str):
+    """In front of whatever the listener speaks, in both versions, or none; the target is told who visits."""
+    target, seen = heads(world)
+    daemon = world.start("-L", f"forward+{listener}://{HERE}/{at(target)}?proxyProtocol=1&handler.proxyProtocol=1")
+    port = daemon.listening()
+    for header, source in ((PROXY1, b"192.0.2.7"), (PROXY2, b"192.0.2.7"), (b"", b"127.0.0.1"),
+                           (b"PROXY UNKNOWN\r\n", b"127.0.0.1")):
+        count = len(seen)
+        with socket.create_connection(port, timeout=PATIENCE) as sock:
+            for i in range(len(header)):
+                sock.sendall(header[i:i + 1])
+            if listener == "tcp":
+                sock.sendall(b"x")
+            elif listener == "tls":
+                tls = ssl.create_default_context()
+                tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+                sock = tls.wrap_socket(sock)
+                sock.sendall(b"x")
+            else:
+                sock.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+                assert exactly(sock, 12) == b"HTTP/1.1 101"
+            until(lambda: len(seen) > count, "the target is reached")
+            assert seen[-1].startswith(b"PROXY TCP4 " + source)
+            sock.close()
+
+
+def test_proxy_header_of_a_stranger(world: World):
+    """Only those who are trusted may say who visits; what is no header is closed."""
+    target, seen = heads(world)
+    for trusted, source in (("127.0.0.0/8", b"PROXY TCP4 192.0.2.7 "), ("192.0.2.0/24", b"PROXY TCP4 127.0.0.1 ")):
+        port = world.start("-L", f"tcp://{HERE}/{at(target)}?proxyProtocol=2&trustedProxies={trusted}"
+                                 "&handler.proxyProtocol=1").listening()
+        with visitor.connect(port) as sock:
+            sock.sendall(PROXY1)
+            assert exactly(sock, len(source)) == source
+    bad = world.start("-L", f"tcp://{HERE}/{at(target)}?proxyProtocol=2")
+    with visitor.connect(bad.listening()) as sock:
+        sock.sendall(b"PROXY TCP4 nonsense\r\n")
+        assert rest(sock) == b""
+    bad.log.wait("^PROXY header: ")
+    wrong = world.run("check", "-L", f"tcp://{HERE}/{at(target)}?proxyProtocol=1&trustedProxies=somebody")
+    assert wrong.status != 0 and "trustedProxies" in wrong.log.text() + wrong.output()
+
+
+def test_proxy_header_to_a_node(world: World):
+    """In front of the node's own protocol; the next adit takes it, and so knows who visits."""
+    site = world.site("inside")
+    far = world.start("-L", f"http+tls://{HERE}?proxyProtocol=1")
+    near = world.start("-L", f"http://{HERE}?proxyProtocol=1", "-F",
+                       f"http+tls://{at(far.listening())}?proxyProtocol=2").listening()
+    with visitor.connect(near) as sock:
+        sock.sendall(PROXY1 + f"GET http://{at(site.address)}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert rest(sock).endswith(b"inside\n")
+    assert far.log.wait(">-< ").fields["remote"] == "192.0.2.7:4242"
