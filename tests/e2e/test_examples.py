@@ -14,6 +14,7 @@ from typing import Mapping
 import pytest
 
 from harness import certs, pages, visitor
+from harness.datagrams import UdpServer, ask
 from harness.pages import EXAMPLES, ROOT, Block, Command
 from harness.waiting import until
 from harness.world import REGISTERED, World, at
@@ -205,6 +206,16 @@ def test_routing_client_works(world: World, folder: Path):
         assert v.get("other.example.com").text == "rest\n"
     with visitor.Visitor(server.entry, "secure.example.com", secure.cert) as v:
         assert v.get("secure.example.com").text == "secure\n"
+
+
+def test_proxy_pair_works(world: World, folder: Path):
+    site, echo = world.site("reachable"), world.keep(UdpServer())
+    server = world.start(config=placed(folder, "proxy-server.yaml", {'":8443"': HERE}))
+    local = world.start(config=placed(folder, "proxy-client.yaml", {
+        "127.0.0.1:1080": HERE, "127.0.0.1:5353": HERE, "192.168.1.1:53": at(echo.address),
+        f"{SERVER_NAME}:8443": at(server.listening("proxy"))}))
+    assert visitor.get(local.listening("local"), "x", f"http://{at(site.address)}/").text == "reachable\n"
+    ask(local.listening("dns"), b"query", b"query")
 
 
 def test_port_forward_works(world: World, folder: Path):
