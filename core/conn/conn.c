@@ -13,6 +13,7 @@
 #include "core/runtime/memory.h"
 
 #define UNREAD_MAX 65536
+#define POUR_PIECES 8			/* chunks of a queue that one write takes */
 #define CONN_COST 2048			/* with what its owner has for it, about: memory used */
 #define ALIGN(n) (((n) + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1))
 
@@ -260,6 +261,41 @@ adit_conn_write(struct adit_conn *c, const void *buf, size_t len)
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
 
 	return adit_conn_writev(c, &iov, 1);
+}
+
+size_t
+conn_pour(struct adit_conn *c, struct adit_conn *to, size_t len)
+{
+	struct adit_conn_core *core = c->core;
+	unsigned before = core->io.ready;
+	size_t n;
+
+	if (core->err || core->unread || !(before & ADIT_OPEN) || !HAS(c, pour))
+		return 0;
+	n = c->ops->pour(c, to, len);
+	core->traffic.in += n;
+	if (n)
+		conn_tell_rest(c, before, ADIT_READ);
+	return n;
+}
+
+size_t
+conn_pour_queue(struct queue *q, struct adit_conn *to, size_t len)
+{
+	struct iovec iov[POUR_PIECES];
+	int n = queue_peek(q, 0, iov, POUR_PIECES), used = 0;
+	ssize_t took;
+
+	for (; used < n && len; used++) {
+		if (iov[used].iov_len > len)
+			iov[used].iov_len = len;
+		len -= iov[used].iov_len;
+	}
+	took = used ? adit_conn_writev(to, iov, used) : 0;
+	if (took <= 0)
+		return 0;
+	queue_drop(q, (size_t)took);
+	return (size_t)took;
 }
 
 int

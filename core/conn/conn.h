@@ -82,6 +82,15 @@ conn_is_early(const struct adit_conn *c)
 }
 
 /*
+ * As the operation: what has arrived at c goes to to without a copy in between, which has no
+ * failure, and no end, of its own: 0 leaves all that to a read.
+ */
+size_t conn_pour(struct adit_conn *c, struct adit_conn *to, size_t len);
+
+/* The same for a conn whose bytes stand in q. */
+size_t conn_pour_queue(struct queue *q, struct adit_conn *to, size_t len);
+
+/*
  * What a write to c answers whose queue took nothing: -EAGAIN, and if the queue has yielded c is
  * writable again once there is memory; or -ENOMEM.
  */

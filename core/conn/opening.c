@@ -60,6 +60,14 @@ opening_keep(struct opening *o, const struct iovec *iov, int n)
 	return (ssize_t)took;
 }
 
+static size_t
+opening_pour(struct adit_conn *c, struct adit_conn *to, size_t len)
+{
+	struct opening *o = opening_of(c);
+
+	return o->lower ? conn_pour(o->lower, to, len) : 0;
+}
+
 static ssize_t
 opening_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
@@ -161,6 +169,7 @@ static const struct adit_conn_ops opening_ops = {
 	.mux = opening_mux,
 	.agree = opening_agree,
 	.delivery = opening_delivery,
+	.pour = opening_pour,
 };
 
 /* Lower is open. What was written early is the first that goes there. */

@@ -261,16 +261,23 @@ direction_kill(struct adit_pump *p, struct direction *d, int err)
 	d->err = err;
 }
 
-/* One read, one write. Returns how much was read, 0: not now, or not any more. */
+/*
+ * One read, one write, or both at once. Returns how much was read, 0: not now, or not any more.
+ */
 static size_t
 direction_copy(struct adit_pump *p, struct direction *d)
 {
-	size_t len;
+	size_t len, poured;
 	uint8_t *scratch = adit_worker_scratch(p->worker, &len);
 	ssize_t n, took;
 
 	if (len > SHORT_READ && memory_is_short(worker_memory(p->worker)))
 		len = SHORT_READ;
+	poured = conn_pour(d->from, d->to, len);
+	if (poured) {
+		direction_count(p, d, poured);
+		return poured;
+	}
 	n = adit_conn_read(d->from, scratch, len);
 	if (n <= 0) {
 		direction_stop(p, d, (int)n);

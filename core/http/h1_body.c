@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "core/conn/conn.h"
+
 /*
  * Small writes of one turn leave together: what is below this is copied and sent in the next turn,
  * or at the message's end.
@@ -171,6 +173,26 @@ h1_body_read(struct h1 *h, void *buf, size_t len)
 		break;
 	}
 	return 0;
+}
+
+/* Chunks have framing between them. */
+size_t
+h1_body_pour(struct h1 *h, struct adit_conn *to, size_t len)
+{
+	bool counted = h->rx_framing == H1_LENGTH;
+	size_t n;
+
+	if (h->rx != H1_RX_BODY || h->rx_framing == H1_CHUNKED || h->in.len || h->lower_ended)
+		return 0;
+	n = conn_pour(h->lower, to, counted && h->rx_left < len ? (size_t)h->rx_left : len);
+	if (!n)
+		return 0;
+	adit_mux_hear(&h->base, adit_now());
+	adit_mux_moved(&h->base, (uint64_t)n, 0);
+	h->rx_left -= counted ? n : 0;
+	if (counted && !h->rx_left)
+		rx_done(h);
+	return n;
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */

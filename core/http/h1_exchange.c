@@ -57,6 +57,16 @@ exchange_read(struct adit_conn *c, void *buf, size_t len)
 	return n;
 }
 
+/* What is in memory already, of a body that is being read. */
+static size_t
+exchange_pour(struct adit_conn *c, struct adit_conn *to, size_t len)
+{
+	struct h1_exchange *x = exchange_of(c);
+	struct h1 *h = x->h;
+
+	return h && h->lower && x->head_given && !h->expecting ? h1_body_pour(h, to, len) : 0;
+}
+
 static ssize_t
 exchange_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
@@ -184,6 +194,7 @@ static const struct adit_exchange_ops h1_exchange_ops = {
 		.close = exchange_close,
 		.free = exchange_free,
 		.want = exchange_want,
+		.pour = exchange_pour,
 	},
 	.send_head = exchange_send_head,
 	.head = exchange_head,

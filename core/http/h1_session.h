@@ -147,6 +147,9 @@ void h1_parse_ahead(struct h1 *h);
 /* As conn_ops.read, of the current body; adit_conn_fail is the caller's. */
 ssize_t h1_body_read(struct h1 *h, void *buf, size_t len);
 
+/* As conn_ops.pour. */
+size_t h1_body_pour(struct h1 *h, struct adit_conn *to, size_t len);
+
 /* As conn_ops.writev. */
 ssize_t h1_body_write(struct h1 *h, const struct iovec *iov, int n);
 

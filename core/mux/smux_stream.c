@@ -40,11 +40,24 @@ stream_consume(struct smux *m, struct smux_stream *s, size_t len)
 		smux_due(m, s, DUE_UPD);
 }
 
+/* n bytes were taken out of what had arrived. */
+static void
+stream_taken(struct smux_stream *s, size_t n)
+{
+	struct smux *m = s->session;
+
+	if (!m)
+		return;
+	m->unread -= n;
+	m->holding -= !s->in.len;
+	stream_consume(m, s, n);
+	smux_relax(m);
+}
+
 static ssize_t
 stream_read(struct adit_conn *c, void *buf, size_t len)
 {
 	struct smux_stream *s = stream_of(c);
-	struct smux *m = s->session;
 	size_t n;
 
 	if (!len)
@@ -52,13 +65,19 @@ stream_read(struct adit_conn *c, void *buf, size_t len)
 	n = queue_take(&s->in, buf, len);
 	if (!n)
 		return s->in_ended ? 0 : -EAGAIN;
-	if (!m)
-		return (ssize_t)n;
-	m->unread -= n;
-	m->holding -= !s->in.len;
-	stream_consume(m, s, n);
-	smux_relax(m);
+	stream_taken(s, n);
 	return (ssize_t)n;
+}
+
+static size_t
+stream_pour(struct adit_conn *c, struct adit_conn *to, size_t len)
+{
+	struct smux_stream *s = stream_of(c);
+	size_t n = conn_pour_queue(&s->in, to, len);
+
+	if (n)
+		stream_taken(s, n);
+	return n;
 }
 
 static ssize_t
@@ -210,6 +229,7 @@ static const struct adit_conn_ops smux_stream_ops = {
 	.free = stream_free,
 	.delivery = stream_delivery,
 	.certificate = stream_certificate,
+	.pour = stream_pour,
 };
 
 /*

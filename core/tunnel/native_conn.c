@@ -7,6 +7,7 @@
 
 #include <adit/mux.h>
 
+#include "core/conn/conn.h"
 #include "core/mux/quic/quic.h"
 
 bool
@@ -459,6 +460,14 @@ native_conn_read(struct adit_conn *c, void *buf, size_t len)
 	return n->open ? native_result(n, below, adit_conn_read(below, buf, len)) : -EAGAIN;
 }
 
+static size_t
+native_pour(struct adit_conn *c, struct adit_conn *to, size_t len)
+{
+	struct native_conn *n = native_of(c);
+
+	return n->open && !n->flow ? conn_pour(n->lower, to, len) : 0;
+}
+
 static ssize_t
 native_conn_writev(struct adit_conn *c, const struct iovec *iov, int n_iov)
 {
@@ -534,6 +543,7 @@ static const struct adit_conn_ops native_ops = {
 	.free = native_free,
 	.want = native_want,
 	.agree = native_agree,
+	.pour = native_pour,
 };
 
 static struct native_conn *

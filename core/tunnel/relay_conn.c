@@ -238,6 +238,14 @@ relay_conn_read(struct adit_conn *c, void *buf, size_t len)
 	return adit_conn_read(r->lower, buf, len);
 }
 
+static size_t
+relay_pour(struct adit_conn *c, struct adit_conn *to, size_t len)
+{
+	struct relay_conn *r = relay_of(c);
+
+	return r->open && !r->awaiting ? conn_pour(r->lower, to, len) : 0;
+}
+
 static ssize_t
 relay_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
@@ -303,6 +311,7 @@ static const struct adit_conn_ops relay_ops = {
 	.free = relay_free,
 	.want = relay_want,
 	.splice_fd = relay_splice_fd,
+	.pour = relay_pour,
 };
 
 struct adit_conn *

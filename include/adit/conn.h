@@ -126,6 +126,13 @@ struct adit_conn_ops {
 
 	/* As adit_conn_certificate. */
 	const struct adit_certificate *(*certificate)(struct adit_conn *c);
+
+	/*
+	 * Instead of read, where bytes stand in memory already: writes at most len of them to to,
+	 * and takes off what that took. How many; 0 where none stand there, or to took none: read
+	 * and write say why.
+	 */
+	size_t		(*pour)(struct adit_conn *c, struct adit_conn *to, size_t len);
 };
 
 /* The certificate that a peer presented in TLS. */

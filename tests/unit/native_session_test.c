@@ -12,6 +12,7 @@
 #include <adit/mux.h>
 #include <adit/tunnel.h>
 
+#include "core/conn/conn.h"
 #include "core/tunnel/native_conn.h"
 #include "core/tunnel/native_request.h"
 #include "tests/unit/native_rig.h"
@@ -218,6 +219,44 @@ a_visitor_is_a_stream(void **state)
 	assert_string_equal(got, "pong");
 	assert_int_equal(adit_conn_shutdown(stream), 0);
 	assert_int_equal(quic_rig_read(t->quic, visitor, got, sizeof(got)), 0);
+	adit_conn_close(visitor, 0);
+	adit_conn_close(stream, 0);
+	adit_conn_close(c, 0);
+}
+
+static bool
+has_all(void *conn)
+{
+	struct adit_conn *c = conn;
+	struct adit_delivery d;
+
+	return adit_conn_delivery(c, &d) == 0 && d.acked == d.taken;
+}
+
+/* Without a copy in between: as much as is asked for and is taken; the rest stays to be read. */
+static void
+what_has_arrived_is_poured(void **state)
+{
+	struct native_rig *t = *state;
+	struct adit_conn *c = bound(t), *visitor = visit(t, ADIT_TCP), *stream, *to, *far;
+	char got[8] = "";
+
+	stream = quic_rig_accept(t->quic, t->client);
+	native_rig_send(t, stream, ok_bytes, sizeof(ok_bytes));
+	native_rig_send(t, stream, "pong", 4);
+	assert_true(loop_until(t->loop, native_rig_is_open, visitor, LIMIT));
+	assert_true(loop_until(t->loop, has_all, stream, LIMIT));
+	assert_int_equal(adit_conn_pair(t->loop->worker, t->loop->worker, 3, &to, &far), 0);
+	assert_int_equal(conn_pour(visitor, to, 2), 2);
+	assert_int_equal(conn_pour(visitor, to, 100), 1);
+	assert_int_equal(conn_pour(visitor, to, 100), 0);
+	assert_int_equal(adit_conn_read(far, got, sizeof(got)), 3);
+	assert_int_equal(adit_conn_read(visitor, got + 3, 4), 1);
+	assert_string_equal(got, "pong");
+	assert_int_equal(conn_pour(visitor, to, 100), 0);
+	assert_int_equal(adit_conn_traffic(visitor)->in, 4);
+	adit_conn_close(to, 0);
+	adit_conn_close(far, 0);
 	adit_conn_close(visitor, 0);
 	adit_conn_close(stream, 0);
 	adit_conn_close(c, 0);
@@ -557,6 +596,7 @@ main(void)
 		WITH_RIG(what_is_no_request_is_refused),
 		WITH_RIG(silence_before_a_request_ends_in_a_reset),
 		WITH_RIG(a_visitor_is_a_stream),
+		WITH_RIG(what_has_arrived_is_poured),
 		WITH_RIG(first_bytes_follow_the_head_at_once),
 		WITH_RIG(first_bytes_move_on_with_the_open),
 		WITH_RIG(answers_are_told_apart),

@@ -159,6 +159,17 @@ stream_read(struct adit_conn *c, void *buf, size_t len)
 	return (ssize_t)n;
 }
 
+static size_t
+stream_pour(struct adit_conn *c, struct adit_conn *to, size_t len)
+{
+	struct quic_stream *st = quic_stream_of(quic_chan_of(c));
+	size_t n = conn_pour_queue(&st->chan.rx, to, len);
+
+	if (n)
+		quic_stream_consume(st, n);
+	return n;
+}
+
 static ssize_t
 stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
@@ -289,6 +300,7 @@ static const struct adit_conn_ops stream_ops = {
 	.mux = stream_mux,
 	.delivery = stream_delivery,
 	.certificate = stream_certificate,
+	.pour = stream_pour,
 };
 
 /* ---- beginning --------------------------------------------------------------------------- */
