@@ -292,7 +292,7 @@ static int
 http_rewrite_path(const struct node_http *h, struct adit_fields *request, char *decoded)
 {
 	const struct rewrite_list *list = &h->conf->rewrite_url;
-	struct adit_text old = adit_fields_control(request, ADIT_TARGET), new;
+	struct adit_text old = adit_fields_control(request, ADIT_TARGET), new = { .s = NULL };
 	const struct adit_text path = { decoded, uri_decode(uri_path(old), false, decoded) };
 	int found = 0, err;
 
