@@ -124,7 +124,6 @@ BAD = [
     (GOOD.replace("type: tcp", "type: tcp\n    chain: nowhere", 1), r":6:12: .*nowhere"),
     (GOOD.replace("type: tcp", "type: tcp\n    metadata:\n      readTimeout: soon", 1), r":7:20: .*soon"),
     (GOOD + GOOD.replace("services:\n", ""), r":12:9: .*web"),
-    (GOOD.replace("  handler:\n    type: tcp\n", ""), r":2:3: .*handler \"auto\""),
     (GOOD + "---\n" + GOOD, r":12:1: a second document"),
 ]
 

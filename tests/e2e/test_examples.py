@@ -168,7 +168,7 @@ def test_grants_work(world: World, folder: Path):
         f"{SERVER_NAME}:8443": at(server.listening("tunnels")), "127.0.0.1:3000": at(site.address)})
     thief = world.start(config=config.replace("username: web", "username: api").replace("change-me", "change-that"),
                         name="thief")
-    server.log.wait("refused: no grant gives that tunnel to user api")
+    server.log.wait("refused: forbidden: no grant gives that tunnel to user api")
     world.start(config=config, name="client").log.wait(REGISTERED)
     assert visitor.get(server.entrypoint("tunnels"), "app.example.com").text == "alpha\n"
     assert thief.log.count(REGISTERED) == 0
