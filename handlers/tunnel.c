@@ -61,7 +61,8 @@ static const struct adit_opt tunnel_opts[] = {
 	  .help = "visitors with this tunnel id count as a public entry point" },
 	{ .name = "entrypoint.proxyProtocol", .type = ADIT_OPT_INT, .offset = AT(proxy_protocol),
 	  .min = 0, .max = 2,
-	  .help = "take a PROXY header (version 1 or 2) in front, if there is one" },
+	  .help = "take a PROXY header (version 1 or 2) in front, if there is one, from "
+		  "entrypoint.trustedProxies, or from anybody if there are none" },
 	{ .name = "entrypoint.keepalive", .type = ADIT_OPT_BOOL, .offset = AT(keepalive),
 	  .def = "true", .help = "keep idle streams to clients and use them for later requests" },
 	{ .name = "entrypoint.compression", .type = ADIT_OPT_BOOL, .offset = AT(compression),

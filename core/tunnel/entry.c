@@ -12,6 +12,7 @@
 #include "core/http/respond.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
+#include "core/tunnel/forwarded.h"
 #include "core/tunnel/relay_conn.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
@@ -311,6 +312,17 @@ newcomer_look_http(struct newcomer *n)
 	return true;
 }
 
+/* Where it is said who is a proxy, nobody else says whom he brings. */
+static bool
+newcomer_may_announce(const struct newcomer *n)
+{
+	const struct entry_conf *conf = &n->shared->conf;
+
+	return conf->proxy_protocol &&
+	       (!conf->trusted.n ||
+		forwarded_is_trusted(&conf->trusted, adit_conn_remote(n->conn)));
+}
+
 /* Takes a PROXY header off the front, if there is one. Returns whether more is needed to tell. */
 static bool
 newcomer_look_proxy(struct newcomer *n)
@@ -319,7 +331,7 @@ newcomer_look_proxy(struct newcomer *n)
 	struct adit_addr client;
 	ssize_t used;
 
-	if (n->proxy_done || !n->shared->conf.proxy_protocol)
+	if (n->proxy_done || !newcomer_may_announce(n))
 		return false;
 	used = proxy_decode(n->seen.buf, n->seen.len, &header, NULL);
 	if (used == 0)

@@ -661,6 +661,20 @@ a_proxy_header_is_believed_only_if_configured(void **state)
 	close(fd);
 }
 
+static void
+a_proxy_header_of_a_stranger_is_not_believed(void **state)
+{
+	struct world *t = *state;
+	char proxies[] = "192.0.2.0/24", *trusted[] = { proxies };
+	int fd;
+
+	t->conf.proxy_protocol = true;
+	t->conf.trusted = (struct adit_strings){ .v = trusted, .n = 1 };
+	fd = visitor(t, proxy_line, sizeof(proxy_line) - 1);
+	shutdown(fd, SHUT_WR);
+	expect_status(t, fd, 400);	/* but the beginning of a strange request */
+}
+
 /* ---- life ---------------------------------------------------------------------------------- */
 
 static void
@@ -857,6 +871,7 @@ main(void)
 		TEST(a_proxy_header_in_one_piece_with_the_rest),
 		TEST(a_proxy_header_is_not_demanded),
 		TEST(a_proxy_header_is_believed_only_if_configured),
+		TEST(a_proxy_header_of_a_stranger_is_not_believed),
 		TEST(newcomers_are_stopped_with_the_service),
 		TEST(visits_outlive_the_entry_point),
 		TEST(a_port_in_use),
