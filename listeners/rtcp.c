@@ -181,10 +181,16 @@ static int rtcp_begin(struct rtcp_listener *l, unsigned index, struct adit_worke
 static void
 rtcp_move(struct rtcp_bind *b)
 {
-	uint64_t after = adit_random_below(MOVE_NS);
+	bool settled = b->opened && adit_now() - b->opened >= SETTLED;
+	uint64_t after = settled ? adit_random_below(MOVE_NS) : rtcp_jitter(b->pause);
+	struct rtcp_bind *next;
 
-	if (rtcp_begin(b->listener, b->index, b->worker, after) == 0)
-		b->draining = true;
+	if (rtcp_begin(b->listener, b->index, b->worker, after) < 0)
+		return;
+	b->draining = true;
+	next = b->listener->parts[b->index].bind;
+	if (!settled)		/* a server that is never to stay with is tried ever less often */
+		next->pause = b->pause < PAUSE_MAX_LATE / 2 ? b->pause * 2 : PAUSE_MAX_LATE;
 }
 
 /*
