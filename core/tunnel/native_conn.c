@@ -473,11 +473,15 @@ native_conn_writev(struct adit_conn *c, const struct iovec *iov, int n_iov)
 {
 	struct native_conn *n = native_of(c);
 	struct adit_conn *below = native_below(n);
+	ssize_t took;
 
 	native_agree(c);
 	if (!n->open && n->request)
 		return -EAGAIN;		/* early, but nothing goes before the OPEN */
-	return native_result(n, below, adit_conn_writev(below, iov, n_iov));
+	took = adit_conn_writev(below, iov, n_iov);
+	if (took < 0 && n->asks && !n->open)
+		return -EAGAIN;		/* who refuses stops what is sent early: his answer counts */
+	return native_result(n, below, took);
 }
 
 static int
