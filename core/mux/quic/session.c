@@ -120,13 +120,13 @@ quic_session_end(struct quic_session *s, const struct adit_reason *why, const ng
 	quic_session_uncount(s);
 	session_unlist(s);
 	s->state = QUIC_ENDED;
+	adit_mux_fail(&s->base, &end);
 	while ((c = TAILQ_FIRST(&s->chans)))
 		quic_chan_fail(c, end.err, end.code);
 	ngtcp2_conn_del(s->conn);
 	s->conn = NULL;
 	quic_tls_close(s);
 	adit_timer_set(s->timer, linger < LINGER_MAX ? linger : LINGER_MAX);
-	adit_mux_fail(&s->base, &end);
 	if (s->taker && s->taker->conf.failed)
 		s->taker->conf.failed(s->taker->conf.arg, &s->base);
 	quic_server_settle(s);
