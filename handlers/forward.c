@@ -129,6 +129,7 @@ static void
 forwarding_tell_failure(struct forwarding *f, const char *by, int why, const char *text)
 {
 	struct ending end = ending_of(f->activity.component, f->conn);
+	enum adit_log_level level = why == ADIT_EDRAINING ? ADIT_LOG_INFO : ADIT_LOG_ERROR;
 	char more[64] = "";
 	unsigned untold;
 
@@ -140,7 +141,7 @@ forwarding_tell_failure(struct forwarding *f, const char *by, int why, const cha
 	end.how = ending_how(why);
 	if (untold)
 		snprintf(more, sizeof(more), " (and %u more since the line before)", untold);
-	ending_log(&end, ADIT_LOG_ERROR, "%s%s%s%s", f->asked ? f->asked : "",
+	ending_log(&end, level, "%s%s%s%s", f->asked ? f->asked : "",
 		   f->asked ? ": " : "", text, more);
 }
 
