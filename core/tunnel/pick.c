@@ -17,6 +17,12 @@ member_lives(const struct tunnel_member *m)
 	return atomic_load_explicit(&m->heard, memory_order_relaxed) != MUX_FAILED;
 }
 
+bool
+member_serves(const struct tunnel_member *m)
+{
+	return member_lives(m) && member_is_usable(m);
+}
+
 static bool
 member_fits(const struct tunnel_member *m, const struct tunnel_wish *wish)
 {

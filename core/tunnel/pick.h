@@ -70,6 +70,9 @@ struct tunnel_worker;
 bool tunnels_choose(struct tunnel_worker *part, const struct adit_open *req,
 		    struct tunnel_tried *tried, struct adit_choice *out);
 
+/* Whether it lives and its client answers. */
+bool member_serves(const struct tunnel_member *m);
+
 /* Whether that session is in the tunnel, and lives. */
 bool tunnels_has(const struct tunnel_worker *part, const char *tunnel, uint64_t number);
 

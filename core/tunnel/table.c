@@ -547,7 +547,7 @@ tunnels_say_leaving(struct tunnel_worker *part, uint64_t number)
 	for (unsigned i = 0; i < n; i++)
 		if (members[i]->network == s->entry->member.network &&
 		    !atomic_load_explicit(&members[i]->leaving, memory_order_relaxed) &&
-		    atomic_load_explicit(&members[i]->heard, memory_order_relaxed) != MUX_FAILED)
+		    member_serves(members[i]))
 			return true;
 	return false;
 }
