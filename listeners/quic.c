@@ -168,8 +168,7 @@ session_stop(struct adit_activity *a, int why)
 {
 	struct quic_session *s = adit_container_of(a, struct quic_session, activity);
 
-	bool awaited = adit_mux_streams(s->mux) ||
-		       (!s->used && adit_component_has_grace(s->port->component));
+	bool awaited = adit_mux_streams(s->mux) || adit_component_has_grace(s->port->component);
 
 	/* What is opened meanwhile is served: QUIC has no word to tell its client to go. */
 	if (!why && awaited && s->port->replaced)
