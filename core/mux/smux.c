@@ -670,13 +670,23 @@ smux_drained(const struct adit_mux *base)
 	return !m->adit || m->drain_heard;
 }
 
+/*
+ * Lets a stream that is open go; but one of whose frame a part is sent stays until its owner has
+ * closed it and the rest is sent: the peer looks for the next frame behind that.
+ */
 static void
-stream_end_open(struct idmap_node *node, void *arg)
+stream_end_open(struct idmap_node *node, void *err)
 {
 	struct smux_stream *s = adit_container_of(node, struct smux_stream, node);
 
-	if (!s->closed)
-		stream_end(node, arg);
+	if (s->closed)
+		return;
+	if (s != s->session->part.stream) {
+		stream_end(node, err);
+		return;
+	}
+	smux_stream_fail(s, *(int *)err);
+	smux_drop_queued(s->session, s);
 }
 
 static void

@@ -148,6 +148,41 @@ stream_that_said_nothing_is_not_announced(void **state)
 	rig_end(&r);
 }
 
+/* The rest of a frame goes out, though the stream it is of has failed with the session. */
+static void
+session_close_ends_the_frame_that_was_cut(void **state)
+{
+	struct smux_conf conf = quiet(true, 2);
+	struct rig r = rig_new(*state, &conf, 4096);
+	struct smux_frame f = { .cmd = 0 };
+	const uint8_t *payload;
+	struct adit_conn *a, *b;
+	size_t len, got = 0;
+
+	rig_start(&r);
+	a = rig_opens(&r, 2, 3);
+	b = rig_opens(&r, 2, 5);
+	rig_hold(&r, true);
+	len = fill(*state, a, 200000);
+	assert_true(len > SMUX_FRAME_SIZE);
+	adit_mux_close(r.mux, NULL);
+	r.mux = NULL;
+	loop_turn(*state, 8);
+	assert_int_equal(adit_conn_err(a), -ECONNRESET);
+	assert_int_equal(adit_conn_err(b), -ECONNRESET);
+	adit_conn_close(b, 0);
+	adit_conn_close(a, 0);
+	rig_hold(&r, false);
+	loop_turn(*state, 64);
+	while (rig_next(&r, 2, &f, &payload) && f.cmd == SMUX_PSH)
+		got += f.len;
+	assert_in_range(got, 4096, SMUX_FRAME_SIZE);
+	assert_int_equal(f.cmd, SMUX_FIN);
+	rig_expect_nothing(&r);
+	assert_true(r.ended);
+	rig_end(&r);
+}
+
 /* Closing the session politely lets closed streams finish; what is still open fails. */
 static void
 session_close_flushes(void **state)
@@ -693,6 +728,7 @@ main(void)
 		LOOP_TEST(closed_streams_return_their_window),
 		LOOP_TEST(stream_that_said_nothing_is_not_announced),
 		LOOP_TEST(session_close_flushes),
+		LOOP_TEST(session_close_ends_the_frame_that_was_cut),
 		LOOP_TEST(session_ends_with_the_conn_below),
 		LOOP_TEST(a_reset_below_has_no_text_of_its_own),
 		LOOP_TEST(violations_end_the_session),
