@@ -480,7 +480,7 @@ native_conn_writev(struct adit_conn *c, const struct iovec *iov, int n_iov)
 		return -EAGAIN;		/* early, but nothing goes before the OPEN */
 	took = adit_conn_writev(below, iov, n_iov);
 	if (took < 0 && n->asks && !n->open)
-		return -EAGAIN;		/* who refuses stops what is sent early: his answer counts */
+		return -EAGAIN;		/* who refuses stops what is early: his answer counts */
 	return native_result(n, below, took);
 }
 
