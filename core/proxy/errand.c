@@ -50,16 +50,28 @@ errand_host(const struct errand *n)
 	return *n->host ? n->host : NULL;
 }
 
-/* The target was not reached: bytes and time are those of who asked for it. */
+/* Nothing was joined: bytes and time are those of who asked, whose conn may be gone by now. */
+static struct ending
+errand_ending(const struct errand *n, int err)
+{
+	struct ending end = {
+		.component = n->activity.component, .kind = "handler", .id = n->id,
+		.worker = n->worker, .remote = &n->remote, .host = errand_host(n),
+		.duration = adit_now() - n->born, .how = ending_how(err),
+	};
+
+	if (n->near)
+		end.traffic = *adit_conn_traffic(n->near);
+	return end;
+}
+
+/* The target was not reached. */
 static void
 errand_refuse(struct errand *n, int err, const char *text)
 {
-	struct ending end = ending_of(n->activity.component, n->near);
+	struct ending end = errand_ending(n, err);
 
-	end.kind = "handler";
-	end.host = errand_host(n);
 	end.by = "target";
-	end.how = ending_how(err);
 	ending_log(&end, ADIT_LOG_WARN, "%s%s%s", n->host, *n->host ? ": " : "", text);
 	adit_conn_close(n->far, err);
 	adit_conn_own(n->near, NULL, NULL);
@@ -112,16 +124,13 @@ errand_pump(struct errand *n)
 		errand_end(n);
 }
 
-/* The peer could not be told. */
+/* The peer could not be told. near is NULL where telling him has closed it. */
 static void
 errand_lose(struct errand *n, int err)
 {
-	struct ending end = ending_of(n->activity.component, n->near);
+	struct ending end = errand_ending(n, err);
 
-	end.kind = "handler";
-	end.host = errand_host(n);
 	end.by = ending_by(err, "peer");
-	end.how = ending_how(err);
 	ending_log(&end, ADIT_LOG_WARN, "answer: %s", adit_strerror(err));
 	adit_conn_close(n->near, err);
 	adit_conn_close(n->far, err);

@@ -12,7 +12,8 @@
 struct errand_ops {
 	/*
 	 * The target was reached over far: tells the peer. May give another conn in near's place:
-	 * one over it, or the one below. 0, or why it could not be told: near is closed then.
+	 * one over it, or the one below. 0, or why it could not be told: near is closed then, but
+	 * where it is NULL, for that was closed here.
 	 */
 	int	(*agree)(void *arg, struct adit_conn **near, struct adit_conn *far);
 

@@ -35,17 +35,19 @@ join_free(struct joining *j)
 	free(j);
 }
 
-/* Nothing was joined: bytes and time are those of the visitor's conn so far. */
+/* Nothing was joined: bytes and time are those of the visitor's conn so far, if he has one yet. */
 static void
 join_log_failure(const struct joining *j, const char *how, const char *text)
 {
-	struct ending end = ending_of(j->activity.component, j->visitor);
+	struct ending end = {
+		.component = j->activity.component, .kind = "handler", .id = j->id,
+		.worker = j->worker, .remote = &j->remote,
+		.user = permit_user(j->permit), .host = j->host, .tunnel = j->tunnel,
+		.duration = adit_now() - j->born, .how = how,
+	};
 
-	end.kind = "handler";
-	end.user = permit_user(j->permit);
-	end.host = j->host;
-	end.tunnel = j->tunnel;
-	end.how = how;
+	if (j->visitor)
+		end.traffic = *adit_conn_traffic(j->visitor);
 	ending_log(&end, ADIT_LOG_WARN, "visitor refused: %s, tunnel=%s", text, j->tunnel);
 }
 
