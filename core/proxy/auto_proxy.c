@@ -68,13 +68,17 @@ newcomer_release(struct newcomer *n)
 
 /* ---- TLS --------------------------------------------------------------------------------- */
 
+/*
+ * The target's own words are the first. It may be this very service, to which the same hello would
+ * go again, and again: anybody may send one, so that is noticed here.
+ */
 static int
 tls_agree(void *arg, struct adit_conn **near, struct adit_conn *far)
 {
+	const struct adit_addr *here = adit_conn_local(*near);
+
 	(void)arg;
-	(void)near;
-	(void)far;
-	return 0;		/* the target's own words are the first */
+	return here->port && adit_addr_equal(here, adit_conn_remote(far)) ? -ELOOP : 0;
 }
 
 static void

@@ -542,6 +542,20 @@ def test_tls_goes_by_its_server_name(world: World):
         assert rest(sock)[:2] == b"\x15\3", "no hello: an alert"
 
 
+def test_tls_to_the_proxy_itself_ends(world: World):
+    """A name that leads back here is not followed for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        free = sock.getsockname()
+    for kind in ("auto", "sni"):
+        daemon = world.start("-L", f"{kind}://{at(free)}", "-F", f"forward://{at(free)}")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            visitor.connect(daemon.listening(), "localhost").close()
+        daemon.log.wait("^answer: ")
+        daemon.stop()
+        assert daemon.log.count("^answer: ") == 1
+        assert daemon.log.count(">-< localhost:443$") <= 1
+
+
 def test_plain_http_by_its_host(world: World):
     """What was sent as to the server itself, by who does not know that a proxy is in between."""
     site = world.site("inside")
