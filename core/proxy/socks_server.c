@@ -244,7 +244,10 @@ socks5_say(struct adit_conn *c, const struct adit_addr *a)
 	return socks5_reply(c, 0, &addr);
 }
 
-/* gost's: without a port an association, else a port to be bound. */
+/*
+ * gost's: without a port an association, else a port to be bound. What the client says is sent from
+ * that port to whomever he names, so that having one is as much a right to UDP as to BIND.
+ */
 static int
 socks5_tunnel_udp(struct socks_visit *v, const struct socks_request *q)
 {
@@ -253,7 +256,7 @@ socks5_tunnel_udp(struct socks_visit *v, const struct socks_request *q)
 	int err = bind_address(&q->addr, &at);
 	struct adit_conn *c;
 
-	if (err || !(q->addr.port ? v->conf->bind : v->conf->udp))
+	if (err || !v->conf->udp || (q->addr.port && !v->conf->bind))
 		return socks5_deny(v, err ? err : ADIT_EFORBIDDEN);
 	if (q->addr.port) {
 		conf.port = udptun_port(adit_conn_worker(v->conn), &at);

@@ -336,6 +336,17 @@ def test_socks_udp_is_to_be_allowed(world: World):
             assert visitor.read_to_end(sock)[2:4] == b"\5\2"
 
 
+@pytest.mark.parametrize("options, code", [("bind=true", 2), ("udp=true", 2), ("udp=true&bind=true", 0)])
+def test_socks_udp_port_needs_both_rights(world: World, options: str, code: int):
+    """From a bound port a client sends UDP: the right to BIND alone is none to that."""
+    proxy = world.start("-L", f"socks5://{HERE}?{options}").listening()
+    with datagrams.udp_socket(("127.0.0.1", 0)) as free:
+        where = free.getsockname()
+    with visitor.connect(proxy) as sock:
+        sock.sendall(b"\5\1\0" + b"\5\xf3\0" + wire(where))
+        assert exactly(sock, 4)[2:] == bytes([5, code])
+
+
 @pytest.mark.peers
 @pytest.mark.short
 def test_udp_port_through_a_socks_proxy(world: World, pair):
