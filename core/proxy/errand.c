@@ -24,6 +24,7 @@ struct errand {
 	uint64_t		 idle;
 	unsigned		 attempt;	/* of a forwarder's nodes */
 	bool			 forward, datagrams;
+	enum adit_network	 network;	/* asked for; of no node of a forwarder's */
 	const struct adit_worker *worker;
 	uint64_t		 id, born;	/* of near, for the log */
 	struct adit_addr	 remote;
@@ -137,11 +138,24 @@ errand_lose(struct errand *n, int err)
 	errand_end(n);
 }
 
+/* A connector that knows bytes alone gives them for UDP as well: nobody could read those. */
+static bool
+errand_is_other_kind(const struct errand *n)
+{
+	bool datagrams = adit_conn_flags(n->far) & ADIT_CONN_DGRAM;
+
+	return !n->forward && datagrams != (n->network == ADIT_UDP);
+}
+
 static void
 errand_reached(struct errand *n)
 {
 	int err;
 
+	if (errand_is_other_kind(n)) {
+		errand_refuse(n, -ENOTSUP, adit_strerror(-ENOTSUP));
+		return;
+	}
 	adit_conn_want(n->far, 0);
 	adit_conn_own(n->near, NULL, NULL);
 	adit_conn_want(n->near, 0);
@@ -278,6 +292,7 @@ errand(struct adit_conn *near, const struct errand_conf *conf)
 	n->handler = conf->handler;
 	n->idle = conf->idle;
 	n->forward = !conf->to;
+	n->network = conf->to ? conf->to->network : ADIT_TCP;
 	adit_conn_own(near, errand_idle, n);
 	adit_conn_want(near, 0);
 	errand_begin(n, conf->to);
