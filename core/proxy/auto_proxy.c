@@ -28,8 +28,9 @@ newcomer_free(struct newcomer *n)
 	free(n);
 }
 
+/* how: the conn is closed, after last words without an error: a reset would take them back. */
 static void
-newcomer_lose(struct newcomer *n, int err, const char *text)
+newcomer_end(struct newcomer *n, int err, const char *text, int how)
 {
 	struct ending end = ending_of(n->activity.component, n->conn);
 
@@ -37,8 +38,14 @@ newcomer_lose(struct newcomer *n, int err, const char *text)
 	end.by = ending_by(err, "peer");
 	end.how = ending_how(err);
 	ending_log(&end, ADIT_LOG_WARN, "no request: %s", text ? text : adit_strerror(err));
-	adit_conn_close(n->conn, err == -ETIMEDOUT ? 0 : err);
+	adit_conn_close(n->conn, how);
 	newcomer_free(n);
+}
+
+static void
+newcomer_lose(struct newcomer *n, int err, const char *text)
+{
+	newcomer_end(n, err, text, err == -ETIMEDOUT ? 0 : err);
 }
 
 static void
@@ -105,7 +112,7 @@ static void
 newcomer_refuse_tls(struct newcomer *n, int err, enum tls_alert alert, const char *text)
 {
 	tls_send_alert(n->conn, alert);
-	newcomer_lose(n, err, text);
+	newcomer_end(n, err, text, 0);
 }
 
 /* To the server that the hello names. It cannot be asked for credentials. True: n is settled. */
