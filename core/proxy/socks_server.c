@@ -291,6 +291,11 @@ socks5_bind(struct socks_visit *v, const struct socks_request *q)
 
 	if (err || !v->conf->bind)
 		return socks5_deny(v, err ? err : ADIT_EFORBIDDEN);
+	err = inbox_give_back(&v->in, c);
+	if (err) {
+		socks_lose(v, err, NULL);
+		return -1;
+	}
 	adit_conn_deadline(c, 0);
 	if (q->code == SOCKS_BIND) {
 		conf.expected = conf.at;

@@ -484,6 +484,11 @@ def test_socks_bind(world: World):
             assert exactly(peer, 5) == b"hello"
             peer.sendall(b"there")
             assert exactly(sock, 5) == b"there"
+    with visitor.connect(proxy) as sock:
+        sock.sendall(b"\5\1\0" + b"\5\2\0\1\x7f\0\0\1\0\0" + b"early")
+        port = int.from_bytes(exactly(sock, 12)[10:], "big")
+        with visitor.connect(("127.0.0.1", port)) as peer:
+            assert exactly(peer, 5) == b"early", "what came with the request is the peer's"
     with visitor.connect(world.start("-L", f"socks5://{HERE}").listening()) as sock:
         sock.sendall(b"\5\1\0" + b"\5\2\0\1\x7f\0\0\1\0\0")
         assert rest(sock)[2:4] == b"\5\2", "not allowed unless asked for"
