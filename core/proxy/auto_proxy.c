@@ -24,6 +24,8 @@ static void
 newcomer_free(struct newcomer *n)
 {
 	adit_activity_end(&n->activity);
+	if (n->buf)
+		explicit_bzero(n->buf, n->cap);		/* may hold credentials */
 	free(n->buf);
 	free(n);
 }
@@ -178,7 +180,7 @@ newcomer_read(struct newcomer *n)
 		size_t cap = n->cap ? n->cap * 2 : PEEK_STEP;
 		uint8_t *buf = cap <= CLIENTHELLO_MAX ? realloc(n->buf, cap) : NULL;
 
-		if (!buf)
+		if (!buf)	/* what moved was a ClientHello's: no credentials */
 			return cap <= CLIENTHELLO_MAX ? -ENOMEM : -EMSGSIZE;
 		n->buf = buf;
 		n->cap = cap;

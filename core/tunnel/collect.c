@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int
 collect_reserve(struct collected *r, size_t need)
@@ -10,9 +11,14 @@ collect_reserve(struct collected *r, size_t need)
 
 	if (need <= r->cap)
 		return 0;
-	buf = realloc(r->buf, need);
+	buf = malloc(need);
 	if (!buf)
 		return -ENOMEM;
+	if (r->buf) {
+		memcpy(buf, r->buf, r->len);
+		explicit_bzero(r->buf, r->cap);
+	}
+	free(r->buf);
 	r->buf = buf;
 	r->cap = need;
 	return 0;
@@ -37,6 +43,8 @@ collect_more(struct collected *r, struct adit_conn *c, size_t need)
 void
 collected_fini(struct collected *r)
 {
+	if (r->buf)
+		explicit_bzero(r->buf, r->cap);
 	free(r->buf);
 	*r = (struct collected){ .buf = NULL };
 }

@@ -105,6 +105,16 @@ relay_of(struct adit_conn *c)
 	return adit_container_of(c, struct relay_conn, base);
 }
 
+/* It may hold credentials. */
+static void
+relay_forget_request(struct relay_conn *r)
+{
+	if (r->out)
+		explicit_bzero(r->out, r->out_len);
+	free(r->out);
+	r->out = NULL;
+}
+
 /* 0: all is sent. */
 static int
 relay_flush(struct relay_conn *r)
@@ -116,10 +126,8 @@ relay_flush(struct relay_conn *r)
 		if (n < 0)
 			return (int)n;
 		r->out_sent += (size_t)n;
-		if (r->out_sent < r->out_len)
-			continue;
-		free(r->out);
-		r->out = NULL;
+		if (r->out_sent == r->out_len)
+			relay_forget_request(r);
 	}
 	return 0;
 }
@@ -281,7 +289,7 @@ relay_free(struct adit_conn *c)
 	if (r->request)
 		explicit_bzero(r->request, sizeof(*r->request));
 	free(r->request);
-	free(r->out);
+	relay_forget_request(r);
 }
 
 static void
