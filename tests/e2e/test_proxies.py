@@ -446,6 +446,15 @@ def test_relay_says_why_not(world: World):
     assert relay_answer(proxy, b"\2\1\0\0") == b""
 
 
+def test_udp_over_a_node_of_bytes_is_refused(world: World):
+    """Before anything was agreed: what a port forward leads to takes bytes, whatever was asked for."""
+    node = world.serve(servers.echo)
+    proxy = world.start("-L", f"relay://{HERE}", "-F", f"forward://{at(node.address)}").listening()
+    echo = world.keep(datagrams.UdpServer())
+    to_echo = b"\2\0\7\1\x7f\0\0\1" + echo.address[1].to_bytes(2, "big")
+    assert relay_answer(proxy, b"\1\x81\0\x0a" + to_echo) == b"\1\7\0\0"
+
+
 def test_relay_binds_udp(world: World):
     """A port whose visitors the client answers; and an association, where he asks for no port."""
     echo = world.keep(datagrams.UdpServer())
