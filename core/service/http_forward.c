@@ -32,7 +32,7 @@ struct forward_visit {
 struct forward_request {
 	struct forward_visit		*visit;
 	struct adit_exchange		*near;		/* owned; NULL: front has it */
-	const struct adit_fields	*asked;		/* near's head */
+	struct adit_fields		*asked;		/* a copy of near's head; owned */
 	struct adit_fields		*head;		/* what is sent on; owned */
 	struct adit_conn		*far;		/* that opens, before back is made; owned */
 	struct adit_mux			*back;		/* the connection to the target; owned */
@@ -110,6 +110,7 @@ request_end(struct forward_request *r, int why)
 	adit_conn_close(r->far, why ? why : -ECANCELED);
 	request_let_back_go(r, why);
 	adit_fields_free(r->head);
+	adit_fields_free(r->asked);
 	free(r->decoded);
 	free(r);
 	http_visitor_next(&v->base);
@@ -230,14 +231,16 @@ request_edit(void *arg, struct adit_fields *response)
 	return r->to.node ? node_http_edit_response(r->to.node->http, response) : 0;
 }
 
-/* What was sent on is not sent again: a tunnel may last, and its head is let go. */
+/* What was sent on is not sent again: a tunnel may last, and its heads are let go. */
 static void
 request_answered(void *arg)
 {
 	struct forward_request *r = arg;
 
 	adit_fields_free(r->head);
+	adit_fields_free(r->asked);
 	r->head = NULL;
+	r->asked = NULL;
 }
 
 /* back is there: the two sides are joined. */
@@ -425,10 +428,12 @@ visit_request(struct http_visitor *base, struct adit_exchange *near)
 {
 	struct forward_visit *v = visit_of(base);
 	struct forward_request *r = calloc(1, sizeof(*r));
+	const struct adit_fields *head = adit_exchange_head(near);
 	int status;
 
-	if (r)
-		r->asked = adit_exchange_head(near);
+	/* near's own is gone when its trailers come, and the request may be sent again. */
+	if (r && head)
+		r->asked = adit_fields_copy(head);
 	if (!r || !r->asked) {
 		free(r);
 		adit_conn_close(&near->body, -ENOMEM);

@@ -265,12 +265,14 @@ def test_keepalive(world: World, keep: bool):
             assert (told["connection"], told["request"]) == (1, 2)
 
 
-def test_a_kept_connection_that_died_is_replaced(world: World):
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_kept_connection_that_died_is_replaced(world: World, method: str):
+    """A GET is repeated, on a new connection and then to another node, of which there is none."""
     site = world.site("alpha")
     forward = start(world, [{"addr": at(site.address)}])
     with visitor.Visitor(forward.listening("web")) as v:
         assert v.get("a.example").text == "alpha\n"
-        assert v.get("a.example", "/hangup", method="POST").status == 502
+        assert v.get("a.example", "/hangup", method=method).status == 502
         assert v.get("a.example").text == "alpha\n"
 
 
