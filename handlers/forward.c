@@ -271,6 +271,23 @@ forwarding_far_event(void *owner, struct adit_conn *far, unsigned events)
 	}
 }
 
+/* Chooses a node. Of what is not taken for HTTP none sees credentials: it gets past no node's. */
+static int
+forwarding_pick(struct forwarding *f, const struct route_request *req, struct forward_target *to,
+		struct adit_err *e)
+{
+	int err = target_pick(&f->handler->base, req, f->attempt, to, e);
+	const struct node_conf *node;
+
+	if (err < 0)
+		return err;
+	if (!f->handler->sniffing || !to->node || !node_http_asks(to->node->http))
+		return 0;
+	node = to->node->conf;
+	return adit_err_set(e, ADIT_EUNAUTH, "node %s asks for credentials, and this is no HTTP/1",
+			    node->name ? node->name : node->addr);
+}
+
 /* A node for what is known of the conn, and the way to it. */
 static struct adit_conn *
 forwarding_dial(struct forwarding *f, struct adit_err *e)
@@ -283,7 +300,7 @@ forwarding_dial(struct forwarding *f, struct adit_err *e)
 	req.port = f->protocol && strcmp(f->protocol, "tls") == 0 ? 443 : 0;
 	req.protocol = f->protocol;
 	f->greeted = false;
-	if (target_pick(h, &req, f->attempt, &to, e) < 0)
+	if (forwarding_pick(f, &req, &to, e) < 0)
 		return NULL;
 	/* What is TLS already stays what it is. */
 	f->secure = to.node && to.node->tls && !f->datagrams &&

@@ -206,11 +206,17 @@ node_http_free(struct node_http *h)
 /* ---- requests -------------------------------------------------------------------------------- */
 
 bool
+node_http_asks(const struct node_http *h)
+{
+	return h && h->credentials.data;
+}
+
+bool
 node_http_admits(const struct node_http *h, const struct adit_fields *request)
 {
 	struct adit_text given;
 
-	if (!h || !h->credentials.data)
+	if (!node_http_asks(h))
 		return true;
 	given = adit_fields_get(request, "Authorization");
 	if (given.len < 6 || strncasecmp(given.s, "Basic ", 6) != 0)

@@ -22,6 +22,9 @@ void node_http_free(struct node_http *h);	/* NULL is fine, for all functions her
 /* Whether a request has the credentials that the node asks for. In constant time. */
 bool node_http_admits(const struct node_http *h, const struct adit_fields *request);
 
+/* Whether it asks for credentials: what shows none, as it is no HTTP, is not for the node then. */
+bool node_http_asks(const struct node_http *h);
+
 /* Change a head that is about to be sent on. 0, or a failure: it must not be. */
 int node_http_edit_request(const struct node_http *h, struct adit_fields *request);
 int node_http_edit_response(const struct node_http *h, struct adit_fields *response);

@@ -319,6 +319,31 @@ def test_settings_of_a_node(world: World):
         assert v.get("a.example", "/echo?as=is").json["target"] == "/echo?as=is"
 
 
+def test_credentials_are_not_got_past(world: World):
+    """A node that asks for them takes nothing whose requests are not read, even if its target would."""
+    site = world.site("alpha")
+    forward = start(world, [{"name": "staff", "addr": at(site.address),
+                             "http": {"auth": {"username": "u", "password": "p"}}}], {"sniffing.timeout": "300ms"})
+    entry = forward.listening("web")
+    right = {"Authorization": "Basic " + base64.b64encode(b"u:p").decode()}
+    assert visitor.get(entry, "a.example").status == 401
+    assert visitor.get(entry, "a.example", headers=right).text == "alpha\n"
+    connections = site.connections
+    request = b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+    hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"
+    for first in (b"\n" + request, b"\r\n" + request, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", hello, b""):
+        with visitor.connect(entry) as sock:
+            sock.sendall(first)
+            sock.settimeout(PATIENCE)
+            try:
+                answer = visitor.read_to_end(sock)
+            except ConnectionError:
+                answer = b""
+            assert b"alpha" not in answer and (b"HTTP" not in answer or b" 401 " in answer), first
+    assert site.connections == connections
+    forward.log.wait("node staff asks for credentials")
+
+
 @pytest.mark.parametrize("secure", [False, True])
 def test_tls_toward_a_node(world: World, secure: bool):
     """tls of a node: HTTP that comes in the clear leaves encrypted; with secure only to whom it is meant for."""
