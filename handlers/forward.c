@@ -538,6 +538,7 @@ forward_init(struct adit_handler *h, struct adit_err *e)
 	f->http = (struct http_forward_conf){
 		.handler = h, .keepalive = f->http_keepalive, .read_timeout = f->read_timeout,
 		.proxy_version = (unsigned)f->proxy_protocol, .upgraded = forward_upgraded,
+		.per_visitor = f->proxy_protocol > 0 || target_has_chain(h),
 	};
 	if (!f->sniffing && target_forwarder(h)->edits)
 		adit_log(adit_component_log(h->component), ADIT_LOG_WARN,

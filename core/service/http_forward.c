@@ -57,7 +57,7 @@ visit_of(struct http_visitor *v)
 
 /* ---- the end of a request -------------------------------------------------------------------- */
 
-/* A target that is told who visits, in a header in front of all, has heard it of this one. */
+/* A target that is told who visits, in front of all, has heard it of this one. */
 static struct kept_key
 request_kept_key(const struct forward_request *r)
 {
@@ -66,7 +66,7 @@ request_kept_key(const struct forward_request *r)
 	return (struct kept_key){
 		.tunnel = "forward", .host = r->to.target.host, .port = r->to.target.port,
 		.session = r->to.node ? r->to.node->id | NODE_SESSION : 0,
-		.visitor = v->conf->proxy_version ? v->base.conn : 0,
+		.visitor = v->conf->per_visitor ? v->base.conn : 0,
 	};
 }
 
@@ -471,7 +471,7 @@ visit_free(struct http_visitor *base)
 {
 	struct forward_visit *v = visit_of(base);
 
-	if (v->conf->proxy_version)
+	if (v->conf->per_visitor)
 		kept_drop(v->worker, base->conn);
 	free(v);
 }

@@ -14,6 +14,8 @@ struct http_forward_conf {
 	struct adit_handler	*handler;	/* whose forwarder and chain */
 	bool			 keepalive;	/* of the visitor's connection, and of targets' */
 	unsigned		 proxy_version;	/* of the header for targets; 0: none */
+	bool			 per_visitor;	/* targets, or who leads there, may hear who visits:
+						 * what is kept is for that visitor alone */
 	uint64_t		 read_timeout;	/* ns, for a request's head and for a response's */
 
 	/*

@@ -17,6 +17,12 @@ target_forwarder(const struct adit_handler *h)
 	return service_forwarder(h->component->service);
 }
 
+bool
+target_has_chain(const struct adit_handler *h)
+{
+	return service_handler_chain(h->component->service) != NULL;
+}
+
 struct route_request
 target_request(const struct adit_conn *visitor)
 {
