@@ -30,9 +30,13 @@ http_visitor_ended(struct http_visitor *v, const char *by, const char *how)
 void
 http_visitor_leave(struct http_visitor *v)
 {
+	struct adit_component *p = v->activity.component;
+
+	adit_component_get(p);	/* free may look at what it was configured with */
 	adit_mux_close(v->front, NULL);
 	adit_activity_end(&v->activity);
 	v->ops->free(v);
+	adit_component_put(p);
 }
 
 void

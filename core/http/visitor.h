@@ -29,7 +29,10 @@ struct http_visitor_ops {
 	/* The request that goes on is to end, with that reason: http_visitor_next, now or soon. */
 	void		(*stop)(struct http_visitor *v, int why);
 
-	/* Frees v, last of all: its connection is closed, its activity ended. */
+	/*
+	 * Frees v, last of all: its connection is closed, its activity ended. The component is
+	 * there until then.
+	 */
 	void		(*free)(struct http_visitor *v);
 };
 
