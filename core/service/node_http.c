@@ -272,13 +272,13 @@ rewrite(const struct regex *re, const char *replacement, struct adit_text path,
 	struct rewriting r = { .out = NULL };
 	int found = regex_replace(re, path.s, path.len, replacement, rewriting_put, &r);
 
-	if (found <= 0 || !r.len)
-		return found < 0 ? found : 0;
+	if (found <= 0)
+		return found;
 	r = (struct rewriting){ .out = malloc(r.len + query.len + 2) };
 	if (!r.out)
 		return -ENOMEM;
 	found = regex_replace(re, path.s, path.len, replacement, rewriting_put, &r);
-	if (found > 0 && *r.out != '/') {
+	if (found > 0 && (!r.len || *r.out != '/')) {
 		memmove(r.out + 1, r.out, r.len);
 		*r.out = '/';
 		r.len++;

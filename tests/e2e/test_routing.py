@@ -306,7 +306,8 @@ def test_settings_of_a_node(world: World):
         "host": "inside.example", "requestHeader": {"X-Set": "new", "X-Gone": ""},
         "responseHeader": {"X-Via": "adit", "Server": ""},
         "rewriteURL": [{"match": "^/v1/(?P<rest>.*)$", "replacement": "/${rest}"},
-                       {"match": "^/find/(.*)$", "replacement": "/echo?word=$1&cost=$$1"}]}}])
+                       {"match": "^/find/(.*)$", "replacement": "/echo?word=$1&cost=$$1"},
+                       {"match": "^/nothing$", "replacement": ""}, {"match": "^/nothing", "replacement": "/wrong"}]}}])
     with visitor.Visitor(forward.listening("web")) as v:
         answer = v.get("a.example", "/v1/echo?q=1", headers={"X-Set": "old", "X-Gone": "here"})
         assert answer.headers["X-Via"] == "adit" and answer.headers["Server"] == ""
@@ -317,6 +318,8 @@ def test_settings_of_a_node(world: World):
         told = v.get("a.example", "/find/a%3Fb%0Dc?dropped=1").json
         assert told["target"] == "/echo?word=a%3Fb%0Dc&cost=$1"
         assert v.get("a.example", "/echo?as=is").json["target"] == "/echo?as=is"
+        # What is left of nothing is the root, where the site says its name.
+        assert v.get("a.example", "/nothing").text == "alpha\n"
 
 
 def test_credentials_are_not_got_past(world: World):
