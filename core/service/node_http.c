@@ -95,6 +95,26 @@ is_settable(const char *name)
 }
 
 static int
+http_check_host(const char *host, const struct place *there)
+{
+	struct adit_fields *scratch = adit_fields_new();
+	int err = scratch ? adit_fields_set_control(scratch, ADIT_AUTHORITY, host, strlen(host)) :
+			    -ENOMEM;
+
+	adit_fields_free(scratch);
+	if (err == -ENOMEM)
+		return place_say(there, err, "out of memory");
+	return err ? place_say(there, ADIT_ECONFIG, "no host: %s", host) : 0;
+}
+
+/* requestHeader's Host, in any case, is what the request's authority becomes. */
+static bool
+is_host(const char *key, const char *name)
+{
+	return strcmp(key, "requestHeader") == 0 && strcasecmp(name, "Host") == 0;
+}
+
+static int
 http_check_header(const struct adit_pairs *pairs, const char *key, const struct place *at)
 {
 	const struct tree_path path = { .up = at->path, .key = key };
@@ -114,6 +134,9 @@ http_check_header(const struct adit_pairs *pairs, const char *key, const struct 
 					   "a field of the connection, which is not the node's");
 		else if (adit_fields_set(scratch, name, pairs->value[i]) < 0)
 			failed = place_say(&there, ADIT_ECONFIG, "no header field: %s", name);
+		else if (is_host(key, name) && *pairs->value[i] &&
+			 http_check_host(pairs->value[i], &there) < 0)
+			failed = ADIT_ECONFIG;
 	}
 	adit_fields_free(scratch);
 	return failed;
@@ -156,7 +179,12 @@ http_take(struct node_http *h, const struct http_conf *conf, const struct place 
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 	int failed = place_unavailable(at, unavailable), err;
+	struct place_step host;
 
+	if (conf->host && *conf->host &&
+	    http_check_host(conf->host, place_step(&host, at, "host",
+						   tree_get(at->node, "host"))) < 0)
+		failed = ADIT_ECONFIG;
 	err = http_take_rewrites(h, &conf->rewrite_url, at);
 	failed = err ? err : failed;
 	err = http_check_header(&conf->request_header, "requestHeader", at);

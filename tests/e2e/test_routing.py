@@ -483,6 +483,13 @@ services:
         rewriteResponseBody:
         - match: a
           replacement: b
+    - addr: 127.0.0.1:1
+      http:
+        host: a b
+        requestHeader:
+          host: a/b
+        responseHeader:
+          Host: a/b
 """)
     daemon = world.run("check", "-C", "wrong.yaml")
     assert daemon.status != 0
@@ -492,5 +499,8 @@ services:
                  f"wrong.yaml:12:18: {node}.requestHeader.X Y: no header field",
                  f"wrong.yaml:13:20: {node}: failCodes: expected statuses, as 429,5xx",
                  f"wrong.yaml:15:21: {node}.rewriteURL[0].match: regular expression: missing closing parenthesis",
-                 f"wrong.yaml:18:9: {node}.rewriteResponseBody: rewriteResponseBody is not available in this build"):
+                 f"wrong.yaml:18:9: {node}.rewriteResponseBody: rewriteResponseBody is not available in this build",
+                 "wrong.yaml:22:15: services[0].forwarder.nodes[1].http.host: no host: a b",
+                 "wrong.yaml:24:17: services[0].forwarder.nodes[1].http.requestHeader.host: no host: a/b"):
         assert line in text, text
+    assert "nodes[1].http.responseHeader" not in text
