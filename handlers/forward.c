@@ -67,7 +67,8 @@ struct forwarding {
 	struct adit_timer	*limit;		/* of that; owned; else NULL */
 	const char		*protocol;	/* sniffed; NULL: unknown */
 	struct forward_node	*secure;	/* wants TLS when far is open; or NULL */
-	unsigned		 attempt;
+	struct forward_node	*node;		/* that far is to; or NULL */
+	struct forward_tried	 tried;
 	bool			 datagrams;
 	bool			 greeted;	/* far has its header in front */
 	const struct adit_worker *worker;
@@ -217,7 +218,7 @@ forwarding_go_on(struct forwarding *f, int err)
 
 	adit_conn_close(f->far, err);
 	f->far = NULL;
-	f->attempt++;
+	forwarder_tried(target_forwarder(&f->handler->base), f->node, &f->tried);
 	forwarding_open(f, err, text);
 	free(text);
 }
@@ -276,7 +277,7 @@ static int
 forwarding_pick(struct forwarding *f, const struct route_request *req, struct forward_target *to,
 		struct adit_err *e)
 {
-	int err = target_pick(&f->handler->base, req, f->attempt, to, e);
+	int err = target_pick(&f->handler->base, req, &f->tried, to, e);
 	const struct node_conf *node;
 
 	if (err < 0)
@@ -302,6 +303,7 @@ forwarding_dial(struct forwarding *f, struct adit_err *e)
 	f->greeted = false;
 	if (forwarding_pick(f, &req, &to, e) < 0)
 		return NULL;
+	f->node = to.node;
 	/* What is TLS already stays what it is. */
 	f->secure = to.node && to.node->tls && !f->datagrams &&
 		    !(f->protocol && strcmp(f->protocol, "tls") == 0) ? to.node : NULL;

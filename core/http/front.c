@@ -65,7 +65,9 @@ front_was_lost(int err)
 static void
 front_report(struct front *f)
 {
-	struct front_result r = { .status = f->status, .stats = f->stats, .err = f->err };
+	struct front_result r = {
+		.status = f->status, .stats = f->stats, .err = f->err, .sent = !f->request,
+	};
 	int near_err = f->near ? adit_conn_err(&f->near->body) : 0;
 
 	if ((f->response_ended || f->raw[0]) && !near_err)

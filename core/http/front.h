@@ -60,6 +60,7 @@ struct front_result {
 	 * connection and may be repeated (RFC 9110, 9.2.2).
 	 */
 	bool			 again;
+	bool			 sent;		/* the request's head was: far had been open */
 
 	/*
 	 * As front_opts.leave asks for: those below near and far, the caller's; both exchanges are

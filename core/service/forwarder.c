@@ -172,13 +172,30 @@ node_rank(const struct forward_node *n, const struct route_request *req)
 	return f->host ? RANK_HOST : RANK_FILTER;
 }
 
-/* Those already tried need no list: their failures marked them. */
+static bool
+is_tried(const struct forward_tried *tried, size_t i)
+{
+	return tried->nodes[i / 64] >> i % 64 & 1;
+}
+
+void
+forwarder_tried(const struct forwarder *f, const struct forward_node *node,
+		struct forward_tried *tried)
+{
+	size_t i = node ? (size_t)(node - f->nodes) : 0;
+
+	tried->n++;
+	if (node)
+		tried->nodes[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+/* Less precise ones do not stand in for those that were tried. */
 static const struct candidate *
-forwarder_choose(struct forwarder *f, const struct route_request *req, unsigned attempt,
-		 struct candidate v[SELECTOR_MAX])
+forwarder_choose(struct forwarder *f, const struct route_request *req,
+		 const struct forward_tried *tried, struct candidate v[SELECTOR_MAX])
 {
 	int64_t best = RANK_ANY;
-	size_t n = 0;
+	size_t n = 0, all = 0;
 
 	for (size_t i = 0; i < f->n; i++) {
 		int64_t rank = node_rank(&f->nodes[i], req);
@@ -186,11 +203,13 @@ forwarder_choose(struct forwarder *f, const struct route_request *req, unsigned 
 		if (rank < best)
 			continue;
 		if (rank > best)
-			n = 0;
+			n = all = 0;
 		best = rank;
-		v[n++] = (struct candidate){ &f->nodes[i].state, f->nodes[i].conf, i };
+		all++;
+		if (!is_tried(tried, i))
+			v[n++] = (struct candidate){ &f->nodes[i].state, f->nodes[i].conf, i };
 	}
-	if (attempt >= n)
+	if (tried->n >= all)
 		return NULL;
 	return selector_pick(&f->selector, v, n, selector_hash(req->client), adit_now());
 }
@@ -210,12 +229,12 @@ forward_target_set(struct forward_target *t, const struct node_conf *n, bool dat
 }
 
 int
-forwarder_pick(struct forwarder *f, const struct route_request *req, unsigned attempt,
-	       struct forward_target *out, struct adit_err *e)
+forwarder_pick(struct forwarder *f, const struct route_request *req,
+	       const struct forward_tried *tried, struct forward_target *out, struct adit_err *e)
 {
 	bool datagrams = req->network && strcmp(req->network, "udp") == 0;
 	struct candidate v[SELECTOR_MAX];
-	const struct candidate *c = f->conf ? forwarder_choose(f, req, attempt, v) : NULL;
+	const struct candidate *c = f->conf ? forwarder_choose(f, req, tried, v) : NULL;
 
 	if (!c)
 		return adit_err_set(e, ADIT_ENOROUTE, "node not available");

@@ -41,7 +41,7 @@ struct forward_request {
 	struct hostname			 host;
 	struct adit_text		 path;		/* decoded; s NULL: nobody looks at it */
 	char				*decoded;	/* owned; NULL: path is asked's */
-	unsigned			 attempt;	/* of the forwarder's nodes */
+	struct forward_tried		 tried;		/* of the forwarder's nodes */
 	bool				 fresh;		/* no kept connection: one was dead */
 	bool				 reused;	/* back had been kept, and may be dead */
 	int				 status;
@@ -179,20 +179,31 @@ visit_upgrade(struct forward_visit *v, struct adit_conn *const raw[2])
 	http_visitor_leave(&v->base);
 }
 
+/* The node was tried in vain. */
+static void
+request_try_next(struct forward_request *r, int failure)
+{
+	forwarder_tried(target_forwarder(r->visit->conf->handler), r->to.node, &r->tried);
+	request_try(r, failure);
+}
+
 /*
  * The request is sent again where that can do no harm: once where a kept connection was dead, and
  * to other nodes while there are.
  */
 static void
-request_again(struct forward_request *r, int err)
+request_again(struct forward_request *r, const struct front_result *result)
 {
 	adit_mux_close(r->back, NULL);
 	r->back = NULL;
-	if (r->reused)
+	if (r->reused) {
 		r->fresh = true;
-	else
-		r->attempt++;
-	request_try(r, err);
+		request_try(r, result->err);
+		return;
+	}
+	if (result->sent)	/* else who opened it has said so */
+		target_failed(&r->to, result->err);
+	request_try_next(r, result->err);
 }
 
 static void
@@ -213,7 +224,7 @@ request_done(void *arg, const struct front_result *result)
 	} else if (!result->err) {
 		request_end(r, 0);
 	} else if (result->again && !v->base.stopping) {
-		request_again(r, result->err);
+		request_again(r, result);
 	} else if (r->near) {
 		/* RFC 9110, 15.5.9: it is his to send the rest of his request in time. */
 		request_refuse(r, result->unfinished ? 408 : http_status_of(result->err),
@@ -302,8 +313,7 @@ request_far_event(void *owner, struct adit_conn *far, unsigned events)
 	}
 	adit_conn_close(far, err);
 	r->far = NULL;
-	r->attempt++;
-	request_try(r, err);
+	request_try_next(r, err);
 }
 
 static void
@@ -316,8 +326,7 @@ request_open(struct forward_request *r)
 	r->far = target_dial(v->conf->handler, v->worker, &r->to,
 			    &v->base.remote, &e);
 	if (!r->far) {
-		r->attempt++;
-		request_try(r, e.code);
+		request_try_next(r, e.code);
 	} else if (v->conf->proxy_version) {
 		adit_conn_own(r->far, request_far_event, r);
 		adit_conn_want(r->far, ADIT_OPEN);
@@ -363,7 +372,7 @@ request_try(struct forward_request *r, int failure)
 	struct adit_err e = ADIT_ERR_INIT;
 	struct kept_key key;
 
-	if (target_pick(v->conf->handler, &req, r->attempt, &r->to, &e) < 0) {
+	if (target_pick(v->conf->handler, &req, &r->tried, &r->to, &e) < 0) {
 		if (failure)
 			request_refuse(r, http_status_of(failure), adit_strerror(failure));
 		else

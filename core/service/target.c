@@ -67,15 +67,15 @@ target_watch(struct adit_handler *h, struct forward_node *node, struct adit_conn
 }
 
 int
-target_pick(struct adit_handler *h, const struct route_request *req, unsigned attempt,
-	   struct forward_target *out, struct adit_err *e)
+target_pick(struct adit_handler *h, const struct route_request *req,
+	    const struct forward_tried *tried, struct forward_target *out, struct adit_err *e)
 {
 	struct service *s = h->component->service;
 	bool datagrams = req->network && *req->network == 'u';
 
 	if (service_forwarder(s)->conf || !service_handler_chain(s))
-		return forwarder_pick(service_forwarder(s), req, attempt, out, e);
-	if (attempt)
+		return forwarder_pick(service_forwarder(s), req, tried, out, e);
+	if (tried->n)
 		return adit_err_set(e, ADIT_ENOROUTE, "node not available");
 	*out = (struct forward_target){
 		.target = {
@@ -87,6 +87,13 @@ target_pick(struct adit_handler *h, const struct route_request *req, unsigned at
 		out->target.port = req->port;
 	}
 	return 0;
+}
+
+void
+target_failed(const struct forward_target *to, int err)
+{
+	if (to->node)
+		node_state_report(&to->node->state, err, adit_now());
 }
 
 struct adit_conn *
@@ -161,10 +168,11 @@ adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt
 	     struct adit_err *e)
 {
 	const struct route_request req = target_request(visitor);
+	const struct forward_tried tried = { .n = attempt };
 	struct forward_target to;
 	struct adit_conn *c;
 
-	if (target_pick(h, &req, attempt, &to, e) < 0)
+	if (target_pick(h, &req, &tried, &to, e) < 0)
 		return NULL;
 	c = target_dial(h, adit_conn_worker(visitor), &to, adit_conn_remote(visitor), e);
 	return c ? target_secure(h, to.node, c, e) : NULL;

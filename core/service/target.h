@@ -23,8 +23,11 @@ struct route_request target_request(const struct adit_conn *visitor);
  * As forwarder_pick. Without a forwarder the chain alone knows where to, which is told what was
  * sniffed, if anything, and out has no node. What is in out is good as long as h's component.
  */
-int target_pick(struct adit_handler *h, const struct route_request *req, unsigned attempt,
-	       struct forward_target *out, struct adit_err *e);
+int target_pick(struct adit_handler *h, const struct route_request *req,
+		const struct forward_tried *tried, struct forward_target *out, struct adit_err *e);
+
+/* A connection to `to` that had been open failed before there was an answer. */
+void target_failed(const struct forward_target *to, int err);
 
 /*
  * A conn to the target that is still opening, the caller's; NULL with e filled. visitor: who it is

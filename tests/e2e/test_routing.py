@@ -276,15 +276,35 @@ def test_a_kept_connection_that_died_is_replaced(world: World, method: str):
         assert v.get("a.example").text == "alpha\n"
 
 
-def test_a_dead_node_costs_no_request(world: World):
+@pytest.mark.parametrize("fails", [1, 3])
+def test_a_dead_node_costs_no_request(world: World, fails: int):
     site, dead = world.site("alive"), world.dead_port()
     forward = start(world, [{"name": "dead", "addr": at(dead.address)}, {"name": "alive", "addr": at(site.address)}],
-                    {}, selector={"strategy": "fifo", "maxFails": 1, "failTimeout": "30s"})
+                    {}, selector={"strategy": "fifo", "maxFails": fails, "failTimeout": "30s"})
+    for _ in range(2):
+        with visitor.connect(forward.listening("web")) as sock:  # passed on as it is
+            sock.sendall(b"\x00 / HTTP/1.0\r\n\r\n")
+            assert b"HTTP" in visitor.read_to_end(sock)
     with visitor.Visitor(forward.listening("web")) as v:
         for _ in range(3):
             assert v.get("a.example").text == "alive\n"
     alone = start(world, [{"addr": at(dead.address)}])
     assert visitor.get(alone.listening("web"), "a.example").status == 502
+
+
+def test_a_node_that_hangs_up_is_marked(world: World):
+    """Who takes a connection and ends it without an answer has failed as well."""
+    taken: list[int] = []
+
+    def hang_up(sock: socket.socket) -> None:
+        taken.append(len(sock.recv(1000)))
+
+    site = world.site("alive")
+    forward = start(world, [{"addr": at(world.serve(hang_up).address)}, {"addr": at(site.address)}],
+                    {}, selector={"strategy": "fifo", "maxFails": 1, "failTimeout": "30s"})
+    for _ in range(3):
+        assert visitor.get(forward.listening("web"), "a.example").text == "alive\n"
+    assert len(taken) == 1
 
 
 def test_codes_that_mark_a_node(world: World):

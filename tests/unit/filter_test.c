@@ -62,6 +62,7 @@ expect(const struct node_list *nodes, const struct route_request *r, const char 
 	const struct forwarder_conf conf = { .nodes = *nodes };
 	const struct place nowhere = { .node = NULL };
 	struct forwarder f = { .conf = NULL };
+	const struct forward_tried none = { .n = 0 };
 	struct forward_target to;
 	struct adit_err e;
 	bool chosen[8] = { false };
@@ -70,7 +71,7 @@ expect(const struct node_list *nodes, const struct route_request *r, const char 
 
 	assert_int_equal(forwarder_init(&f, &conf, NULL, &nowhere), 0);
 	for (size_t i = 0; i < 8; i++)
-		if (forwarder_pick(&f, r, 0, &to, &e) == 0)
+		if (forwarder_pick(&f, r, &none, &to, &e) == 0)
 			chosen[to.node - f.nodes] = true;
 		else
 			assert_int_equal(e.code, ADIT_ENOROUTE);

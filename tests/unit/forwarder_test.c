@@ -39,8 +39,9 @@ pick(struct forwarder *f, const struct adit_conn *visitor, unsigned attempt,
      struct forward_target *out, struct adit_err *e)
 {
 	const struct route_request req = target_request(visitor);
+	const struct forward_tried tried = { .n = attempt };
 
-	return forwarder_pick(f, &req, attempt, out, e) == 0 ? &out->node->state : NULL;
+	return forwarder_pick(f, &req, &tried, out, e) == 0 ? &out->node->state : NULL;
 }
 
 static void
@@ -83,6 +84,40 @@ each_node_is_tried_once(void **state)
 	assert_int_equal(ports, 1u << 1 | 1u << 2);
 	assert_null(pick(&f, c, 2, &(struct forward_target){ .host = "" }, &e));
 	assert_int_equal(e.code, ADIT_ENOROUTE);
+	forwarder_fini(&f);
+	adit_conn_close(c, 0);
+}
+
+/* Also where one failure marks none; and what is less precise does not stand in for it. */
+static void
+what_was_tried_is_not_picked(void **state)
+{
+	struct filter_conf filter = { .host = "any" };
+	struct selector_conf fifo = {
+		.strategy = SELECT_FIFO, .max_fails = 3, .fail_timeout = (int64_t)ADIT_SECONDS(10),
+	};
+	struct node_conf nodes[] = {
+		{ .name = "a", .addr = "127.0.0.1:1", .filter = &filter },
+		{ .name = "b", .addr = "127.0.0.1:2", .filter = &filter },
+		{ .name = "rest", .addr = "127.0.0.1:3" },
+	};
+	const struct forwarder_conf conf = {
+		.selector = &fifo, .nodes = { .n = 3, .v = nodes },
+	};
+	struct adit_conn *c = visitor_of(*state, "any");
+	const struct route_request req = target_request(c);
+	struct forwarder f = forwarder_of(&conf);
+	struct forward_tried tried = { .n = 0 };
+	struct adit_err e = ADIT_ERR_INIT;
+	struct forward_target to;
+
+	for (uint16_t port = 1; port <= 2; port++) {
+		assert_int_equal(forwarder_pick(&f, &req, &tried, &to, &e), 0);
+		assert_int_equal(to.target.port, port);
+		node_state_report(&to.node->state, -ECONNREFUSED, adit_now());
+		forwarder_tried(&f, to.node, &tried);
+	}
+	assert_int_equal(forwarder_pick(&f, &req, &tried, &to, &e), ADIT_ENOROUTE);
 	forwarder_fini(&f);
 	adit_conn_close(c, 0);
 }
@@ -218,6 +253,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(without_nodes_nothing_is_picked, loop_setup,
 						loop_teardown),
 		cmocka_unit_test_setup_teardown(each_node_is_tried_once, loop_setup, loop_teardown),
+		cmocka_unit_test_setup_teardown(what_was_tried_is_not_picked, loop_setup,
+						loop_teardown),
 		cmocka_unit_test_setup_teardown(a_node_is_for_the_host_it_names, loop_setup,
 						loop_teardown),
 		cmocka_unit_test_setup_teardown(a_node_may_be_a_path, loop_setup, loop_teardown),
