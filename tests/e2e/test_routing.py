@@ -413,6 +413,23 @@ def test_targets_are_told_who_visits(world: World, version: int):
             assert heads[-1][16:] == bytes([127, 0, 0, 1] * 2) + who[1].to_bytes(2, "big") + heads[-1][26:]
 
 
+def test_what_a_chain_led_to_is_one_visitors(world: World):
+    """A chain's connector may have told its node who visits."""
+    site = world.site("alpha")
+    proxy = world.start(name="proxy", config=json.dumps({"services": [{
+        "name": "proxy", "addr": HERE, "handler": {"type": "socks5"}, "listener": {"type": "tcp"}}]}))
+    web = service([{"addr": at(site.address)}])
+    web["handler"]["chain"] = "c"
+    forward = world.start("-D", name="forward", config=json.dumps({"services": [web], "chains": [
+        {"name": "c", "hops": [{"name": "h", "nodes": [{
+            "name": "n", "addr": at(proxy.listening("proxy")), "connector": {"type": "socks5"},
+            "dialer": {"type": "tcp"}}]}]}]}))
+    for count in range(1, 9):  # more than there are workers
+        with visitor.Visitor(forward.listening("web")) as v:
+            assert v.get("a.example").text == "alpha\n" and v.get("a.example").text == "alpha\n"
+        assert site.connections == count
+
+
 def test_refusals(world: World):
     forward = start(world, [matching("Host(`a.example`)", world.site())])
     entry = forward.listening("web")
