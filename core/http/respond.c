@@ -112,14 +112,37 @@ http_refuse_with(struct adit_exchange *x, int status, const struct adit_fields *
 	adit_conn_close(&x->body, err ? ADIT_EREFUSED : 0);
 }
 
+/* The field that a status asks for, or NULL. */
+static const char *
+status_field(int status, const char **value)
+{
+	switch (status) {
+	case 401:
+		*value = "Basic realm=\"adit\"";
+		return "WWW-Authenticate";
+	case 405:
+		*value = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+		return "Allow";
+	case 408:		/* what he may still send is no request */
+		*value = "close";
+		return "Connection";
+	default:
+		*value = NULL;
+		return NULL;
+	}
+}
+
 void
 http_refuse(struct adit_exchange *x, int status, unsigned retry_after)
 {
-	struct adit_fields *extra = retry_after ? adit_fields_new() : NULL;
+	const char *value, *name = status_field(status, &value);
+	struct adit_fields *extra = name || retry_after ? adit_fields_new() : NULL;
 	char seconds[16];
 
 	snprintf(seconds, sizeof(seconds), "%u", retry_after);
-	if (extra)
+	if (extra && name)
+		adit_fields_set(extra, name, value);
+	if (extra && retry_after)
 		adit_fields_set(extra, "Retry-After", seconds);
 	http_refuse_with(x, status, extra);
 	adit_fields_free(extra);

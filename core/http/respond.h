@@ -17,12 +17,13 @@ int http_respond(struct adit_exchange *x, int status, const char *text,
 		 const struct adit_fields *extra);
 
 /*
- * Answers x, of which no final head was sent, with the status's own phrase for text, and closes it:
- * owned from now on. retry_after: seconds, 0 for no such field.
+ * Answers x, of which no final head was sent, with the status's own phrase for text and the field
+ * that it asks for (401, 405, 408), and closes it: owned from now on. retry_after: seconds, 0 for
+ * no such field.
  */
 void http_refuse(struct adit_exchange *x, int status, unsigned retry_after);
 
-/* The same with extra's fields, which may be NULL. */
+/* The same with extra's fields, which may be NULL, and no others. */
 void http_refuse_with(struct adit_exchange *x, int status, const struct adit_fields *extra);
 
 /*

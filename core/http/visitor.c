@@ -5,6 +5,7 @@
 #include <adit/log.h>
 
 #include "core/conn/ending.h"
+#include "core/http/front.h"
 
 struct ending
 http_visitor_ending(const struct http_visitor *v)
@@ -25,6 +26,19 @@ http_visitor_ended(struct http_visitor *v, const char *by, const char *how)
 		return;
 	v->by = by;
 	v->how = how;
+}
+
+void
+http_visitor_see_end(struct http_visitor *v, const struct front_result *result)
+{
+	const char *near = v->ops->name, *far = v->ops->far;
+
+	if (result->err && !result->near)
+		http_visitor_ended(v, ending_by(result->err, result->by_near ? near : far),
+				   ending_how(result->err));
+	else if (result->status == 101)
+		http_visitor_ended(v, ending_side(result->stats.side, near, far),
+				   result->stats.how);
 }
 
 void

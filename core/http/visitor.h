@@ -15,10 +15,12 @@
 
 struct http_visitor;
 struct ending;
+struct front_result;
 
 struct http_visitor_ops {
 	const char	*kind;		/* of the log's last line: "handler", "entrypoint" */
 	const char	*name;		/* what the log calls who visits: "visitor", "peer" */
+	const char	*far;		/* and who he is joined with: "client", "target" */
 
 	/*
 	 * The next request, which is v's to end: http_visitor_next is due when its response is
@@ -63,6 +65,12 @@ void http_visitor_next(struct http_visitor *v);
 
 /* What ended it, for its last line: the first that is known counts. Literals. */
 void http_visitor_ended(struct http_visitor *v, const char *by, const char *how);
+
+/*
+ * The same from what has come of a request: a response that was cut, or an upgraded connection that
+ * is over, is the visitor's end too; of any other nothing is noted.
+ */
+void http_visitor_see_end(struct http_visitor *v, const struct front_result *result);
 
 /* Ends it now, while no request goes on; leave: without a line, which somebody else will write. */
 void http_visitor_end(struct http_visitor *v);

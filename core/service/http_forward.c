@@ -116,60 +116,23 @@ request_end(struct forward_request *r, int why)
 	http_visitor_next(&v->base);
 }
 
-/* The field that a status asks for, or NULL. */
-static const char *
-refusal_field(int status, const char **value)
-{
-	switch (status) {
-	case 401:
-		*value = "Basic realm=\"adit\"";
-		return "WWW-Authenticate";
-	case 405:
-		*value = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-		return "Allow";
-	case 408:		/* what he may still send is no request */
-		*value = "close";
-		return "Connection";
-	default:
-		return NULL;
-	}
-}
-
 /* Answers in the target's stead: nothing of a response was passed on yet. */
 static void
 request_refuse(struct forward_request *r, int status, const char *why)
 {
 	struct adit_exchange *near = r->near;
-	const char *value, *name = refusal_field(status, &value);
-	struct adit_fields *extra = name ? adit_fields_new() : NULL;
 
 	r->status = status;
 	r->near = NULL;
 	adit_conn_log(&near->body, status < 500 ? ADIT_LOG_DEBUG : ADIT_LOG_WARN, "%s: %d: %s",
 		      r->host.text, status, why);
-	if (extra)
-		adit_fields_set(extra, name, value);
-	http_refuse_with(near, status, extra);
-	adit_fields_free(extra);
+	http_refuse(near, status, 0);
 	adit_mux_close(r->back, NULL);
 	r->back = NULL;
 	request_end(r, 0);
 }
 
 /* ---- the two sides --------------------------------------------------------------------------- */
-
-/* A response that was cut, or an upgraded connection that is over: the visitor's ends with it. */
-static void
-visit_see_end(struct forward_visit *v, const struct front_result *result)
-{
-	const char *side = result->by_near ? "peer" : "target";
-
-	if (result->err && !result->near)
-		http_visitor_ended(&v->base, ending_by(result->err, side), ending_how(result->err));
-	else if (result->status == 101)
-		http_visitor_ended(&v->base, ending_side(result->stats.side, "peer", "target"),
-				   result->stats.how);
-}
 
 /* What was HTTP ends here without a line in the log: that comes when what it became ends. */
 static void
@@ -215,7 +178,7 @@ request_done(void *arg, const struct front_result *result)
 	r->front = NULL;
 	r->near = result->near;
 	r->status = result->status;
-	visit_see_end(v, result);
+	http_visitor_see_end(&v->base, result);
 	if (result->status)
 		target_judge(&r->to, result->status);
 	if (result->raw[0]) {
@@ -486,8 +449,8 @@ visit_free(struct http_visitor *base)
 }
 
 static const struct http_visitor_ops visit_ops = {
-	.kind = "handler", .name = "peer", .request = visit_request, .stop = visit_stop,
-	.free = visit_free,
+	.kind = "handler", .name = "peer", .far = "target",
+	.request = visit_request, .stop = visit_stop, .free = visit_free,
 };
 
 void

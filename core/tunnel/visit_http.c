@@ -128,18 +128,6 @@ request_end(struct http_request *r, int why)
 	http_visitor_next(&v->base);
 }
 
-/* As http_refuse, with a field that the status asks for. */
-static void
-refuse_with(struct adit_exchange *near, int status, const char *name, const char *value)
-{
-	struct adit_fields *extra = adit_fields_new();
-
-	if (extra)
-		adit_fields_set(extra, name, value);
-	http_refuse_with(near, status, extra);
-	adit_fields_free(extra);
-}
-
 /* Answers in the target's stead: nothing of a response was passed on yet. */
 static void
 request_refuse(struct http_request *r, int status, int why)
@@ -152,12 +140,7 @@ request_refuse(struct http_request *r, int status, int why)
 	r->near = NULL;
 	adit_mux_close(r->back, &(struct adit_reason){ .err = why });
 	r->back = NULL;
-	if (status == 405)
-		refuse_with(near, status, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-	else if (status == 408)		/* what he may still send is no request */
-		refuse_with(near, status, "Connection", "close");
-	else
-		http_refuse(near, status, status == 503 ? 1 : 0);
+	http_refuse(near, status, status == 503 ? 1 : 0);
 	request_end(r, 0);
 }
 
@@ -184,19 +167,6 @@ request_moves(const struct http_request *r, const struct front_result *result)
 		return false;
 	return (r->reused && !r->repeats) || result->err == ADIT_EPEERDEAD ||
 	       !tunnels_has(part, r->tunnel, r->choice.session);
-}
-
-/* A response that was cut, or an upgraded connection that is over: the visitor's ends with it. */
-static void
-visit_see_end(struct http_visit *v, const struct front_result *result)
-{
-	const char *side = result->by_near ? "visitor" : "client";
-
-	if (result->err && !result->near)
-		http_visitor_ended(&v->base, ending_by(result->err, side), ending_how(result->err));
-	else if (result->status == 101)
-		http_visitor_ended(&v->base, ending_side(result->stats.side, "visitor", "client"),
-				   result->stats.how);
 }
 
 /* What was HTTP ends here without a line in the log: that comes when what it became ends. */
@@ -230,7 +200,7 @@ request_done(void *arg, const struct front_result *result)
 	r->front = NULL;
 	r->near = result->near;
 	r->status = result->status;
-	visit_see_end(v, result);
+	http_visitor_see_end(&v->base, result);
 	if (result->raw[0]) {
 		request_end(r, 0);
 		visit_upgrade(v, result->raw);
@@ -451,8 +421,8 @@ visit_stop(struct http_visitor *base, int why)
 }
 
 static const struct http_visitor_ops visit_ops = {
-	.kind = "entrypoint", .name = "visitor", .request = visit_request, .stop = visit_stop,
-	.free = visit_free,
+	.kind = "entrypoint", .name = "visitor", .far = "client",
+	.request = visit_request, .stop = visit_stop, .free = visit_free,
 };
 
 void
