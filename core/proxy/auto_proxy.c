@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conn/ending.h"
 #include "core/proxy/errand.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/socks.h"
@@ -34,12 +33,7 @@ newcomer_free(struct newcomer *n)
 static void
 newcomer_end(struct newcomer *n, int err, const char *text, int how)
 {
-	struct ending end = ending_of(n->activity.component, n->conn);
-
-	end.kind = "handler";
-	end.by = ending_by(err, "peer");
-	end.how = ending_how(err);
-	ending_log(&end, ADIT_LOG_WARN, "no request: %s", text ? text : adit_strerror(err));
+	errand_log_none(n->activity.component, n->conn, err, text);
 	adit_conn_close(n->conn, how);
 	newcomer_free(n);
 }

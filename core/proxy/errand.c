@@ -312,3 +312,15 @@ errand_join(struct adit_component *component, struct adit_conn *near, struct adi
 	n->far = far;
 	errand_pump(n);
 }
+
+void
+errand_log_none(const struct adit_component *p, const struct adit_conn *c, int err,
+		const char *text)
+{
+	struct ending end = ending_of(p, c);
+
+	end.kind = "handler";
+	end.by = ending_by(err, "peer");
+	end.how = ending_how(err);
+	ending_log(&end, ADIT_LOG_WARN, "no request: %s", text ? text : adit_strerror(err));
+}

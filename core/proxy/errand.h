@@ -24,6 +24,10 @@ struct errand_ops {
 	void	(*over)(void *arg);
 };
 
+/* The last line of c, whose peer asked for nothing: it went, was too slow, or said no request. */
+void errand_log_none(const struct adit_component *p, const struct adit_conn *c, int err,
+		     const char *text);
+
 struct errand_conf {
 	const struct errand_ops		*ops;
 	void				*arg;		/* lives until over, or as long as near */

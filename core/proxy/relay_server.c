@@ -37,12 +37,7 @@ visit_free(struct relay_visit *v)
 static void
 visit_lose(struct relay_visit *v, int err, const char *text)
 {
-	struct ending end = ending_of(v->activity.component, v->conn);
-
-	end.kind = "handler";
-	end.by = ending_by(err, "peer");
-	end.how = ending_how(err);
-	ending_log(&end, ADIT_LOG_WARN, "no request: %s", text ? text : adit_strerror(err));
+	errand_log_none(v->activity.component, v->conn, err, text);
 	adit_conn_close(v->conn, err == -ETIMEDOUT ? 0 : err);
 	visit_free(v);
 }

@@ -42,12 +42,7 @@ socks_free(struct socks_visit *v)
 static void
 socks_lose(struct socks_visit *v, int err, const char *text)
 {
-	struct ending end = ending_of(v->activity.component, v->conn);
-
-	end.kind = "handler";
-	end.by = ending_by(err, "peer");
-	end.how = ending_how(err);
-	ending_log(&end, ADIT_LOG_WARN, "no request: %s", text ? text : adit_strerror(err));
+	errand_log_none(v->activity.component, v->conn, err, text);
 	adit_conn_close(v->conn, err == -ETIMEDOUT ? 0 : err);
 	socks_free(v);
 }
