@@ -143,7 +143,7 @@ full_endpoints_refuse_in_version_2(void **state)
 	r->params.versions = only_v2;
 	r->params.n_versions = 1;
 	quic_rig_start(r);
-	quic_endpoint_drain(r->server);
+	quic_rig_drain(r);
 	client = quic_rig_connect(r);
 	assert_true(quic_rig_until_ended(r, client));
 	assert_int_equal(adit_mux_err(client), -ECONNREFUSED);

@@ -485,7 +485,7 @@ draining_endpoints_refuse(void **state)
 
 	quic_rig_start(r);
 	quic_rig_session(r, &client, &server);
-	quic_endpoint_drain(r->server);
+	quic_rig_drain(r);
 	refused = quic_rig_connect(r);
 	assert_true(quic_rig_until_ended(r, refused));
 	assert_int_equal(adit_mux_err(refused), -ECONNREFUSED);

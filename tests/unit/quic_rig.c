@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "core/mux/quic/internal.h"
+
 /* ---- weather ---------------------------------------------------------------------- */
 
 struct weather_conn {
@@ -429,6 +431,15 @@ quic_rig_read(struct quic_rig *r, struct adit_conn *c, void *buf, size_t len)
 
 	assert_true(loop_until(r->l, has_read, &w, RIG_LIMIT));
 	return w.got;
+}
+
+void
+quic_rig_drain(struct quic_rig *r)
+{
+	struct quic_server *s;
+
+	while ((s = quic_server_current(r->server)))
+		quic_server_stop(s, false);
 }
 
 void

@@ -79,6 +79,9 @@ ssize_t quic_rig_read(struct quic_rig *r, struct adit_conn *c, void *buf, size_t
 void quic_rig_stream(struct quic_rig *r, struct adit_mux *from, struct adit_mux *to,
                      struct adit_conn **a, struct adit_conn **b);
 
+/* The server takes no more sessions; those there are go on. */
+void quic_rig_drain(struct quic_rig *r);
+
 /* Bytes that pass between a and b, each way, with ends; checks that they are intact. */
 struct crossing {
 	struct adit_conn	*from, *to;

@@ -165,9 +165,6 @@ struct quic_endpoint *quic_endpoint_new(struct adit_packet_conn *packet,
  */
 void quic_endpoint_close(struct quic_endpoint *ep, const struct adit_reason *why);
 
-/* No new sessions are accepted; those there are go on. */
-void quic_endpoint_drain(struct quic_endpoint *ep);
-
 /*
  * Who takes the sessions that come in. An endpoint that outlives a change of the configuration has
  * several: the newest that was not stopped gets what begins, each what began with it.

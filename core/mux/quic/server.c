@@ -116,15 +116,6 @@ quic_server_stop(struct quic_server *s, bool cut)
 }
 
 void
-quic_endpoint_drain(struct quic_endpoint *ep)
-{
-	struct quic_server *s;
-
-	while ((s = quic_server_current(ep)))
-		quic_server_stop(s, false);
-}
-
-void
 quic_servers_reap(struct quic_endpoint *ep)
 {
 	struct quic_server *s, *next;
