@@ -82,17 +82,22 @@ print_config(const struct config *config, const char *format)
 	return fflush(stdout) ? 1 : 0;
 }
 
-/* --state-dir, $STATE_DIRECTORY (systemd), $XDG_STATE_HOME/adit; else nothing is kept. */
+/*
+ * --state-dir, $STATE_DIRECTORY (systemd), or adit's in $XDG_STATE_HOME, which is ~/.local/state if
+ * it is not set (XDG Base Directory Specification); with no home either nothing is kept.
+ */
 static void
 choose_state_dir(const char *given)
 {
-	const char *systemd = getenv("STATE_DIRECTORY"), *home = getenv("XDG_STATE_HOME");
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	bool set = state && *state;
 	char path[4096];
 
 	if (!given)
-		given = systemd;
-	if (!given && home) {
-		snprintf(path, sizeof(path), "%s/adit", home);
+		given = getenv("STATE_DIRECTORY");
+	if (!given && (set || (home && *home))) {
+		snprintf(path, sizeof(path), "%s%s/adit", set ? state : home,
+			 set ? "" : "/.local/state");
 		given = path;
 	}
 	tls_default_set_dir(given);

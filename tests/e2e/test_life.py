@@ -38,6 +38,16 @@ def test_client_comes_back_after_a_crash_of_the_server(world: World, pair, trans
     assert client.running
 
 
+def test_state_is_kept_in_the_home(world: World):
+    """With nothing said, too: only a secret that outlives the server tells its QUIC clients of the next one."""
+    unset = ("env", "-u", "XDG_STATE_HOME", "-u", "STATE_DIRECTORY")
+    server = world.start("-L", "tunnel+quic://127.0.0.1:0", within=unset)
+    server.listening()
+    kept = world.folder / ".local" / "state" / "adit"
+    assert (kept / "secret").stat().st_mode & 0o777 == 0o600
+    assert list(kept.glob("auto-*.pem"))
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_client_may_start_before_its_server(world: World, transport):
     with contextlib.closing(socket.socket()) as taken:
