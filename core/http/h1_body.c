@@ -22,10 +22,18 @@ rx_done(struct h1 *h)
 	h1_update(h);
 }
 
+/* A request like that is answered, if its owner has not begun to. */
 static ssize_t
 rx_truncated(struct h1 *h)
 {
-	h1_abort(h, ADIT_ETRUNCATED, "connection ended within a message");
+	static const char why[] = "connection ended within a message";
+
+	if (h->role->type == HTTP_REQUEST) {
+		h->parser.fault = (struct h1_fault){ 400, why };
+		h->rx = H1_RX_BROKEN;
+	} else {
+		h1_abort(h, ADIT_ETRUNCATED, why);
+	}
 	return ADIT_ETRUNCATED;
 }
 

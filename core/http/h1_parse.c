@@ -360,7 +360,7 @@ on_body(llhttp_t *l, const char *s, size_t len)
 		return -1;		/* while a head is read */
 	memmove(p->out + p->n_out, s, len);
 	p->n_out += len;
-	p->body_end = s + len;
+	p->overhead = 0;
 	return 0;
 }
 
@@ -368,7 +368,16 @@ on_body(llhttp_t *l, const char *s, size_t len)
 static int
 on_chunk_header(llhttp_t *l)
 {
+	if (l->content_length > H1_CHUNK_MAX)
+		return refuse(parser_of(l), 413, "chunk too large");
 	return l->content_length == 0 ? HPE_PAUSED : 0;
+}
+
+/* And before the next chunk's line. */
+static int
+on_chunk_complete(llhttp_t *l)
+{
+	return parser_of(l)->in_trailers ? 0 : HPE_PAUSED;
 }
 
 static int
@@ -391,6 +400,7 @@ static const llhttp_settings_t settings = {
 	.on_body = on_body,
 	.on_message_complete = on_message_complete,
 	.on_chunk_header = on_chunk_header,
+	.on_chunk_complete = on_chunk_complete,
 };
 
 /* ---- driving it ------------------------------------------------------------------------------ */
@@ -428,6 +438,7 @@ h1_parser_start(struct h1_parser *p, enum h1_asked asked)
 	p->target = p->name = (struct adit_text){ NULL, 0 };
 	p->framing = H1_NO_BODY;
 	p->length = 0;
+	p->chunk_line = H1_CHUNK_BEGIN;
 	p->overhead = 0;
 	p->out = NULL;
 }
@@ -503,25 +514,70 @@ h1_parse_head(struct h1_parser *p, const char *s, size_t len)
 	return parse_section(p, s, len, &p->head_done);
 }
 
-/* Body bytes and chunk lines, up to the trailers. */
-static ssize_t
-parse_chunk_bytes(struct h1_parser *p, const char *s, size_t len)
+/* The chunk's line is complete: llhttp is paused if it was the last one's. */
+static void
+chunk_line_done(struct h1_parser *p)
 {
-	ssize_t used;
-
-	p->body_end = NULL;
-	used = execute(p, s, len);
-	if (used < 0)
-		return used;
-	p->overhead = p->body_end ? (size_t)(s + used - p->body_end) : p->overhead + (size_t)used;
-	if (p->overhead > H1_CHUNK_LINE_MAX)
-		return refuse(p, 400, "chunk extensions too large");
-	if ((size_t)used == len && llhttp_get_errno(&p->llhttp) != HPE_PAUSED)
-		return used;
+	if (llhttp_get_errno(&p->llhttp) != HPE_PAUSED)
+		return;
 	llhttp_resume(&p->llhttp);
 	p->in_trailers = true;
 	lines_start(&p->lines, false);
+}
+
+/*
+ * The line before a chunk. llhttp gets it without its extensions, of which not all versions take
+ * the same.
+ */
+static ssize_t
+parse_chunk_line(struct h1_parser *p, const char *s, size_t len)
+{
+	size_t n = 0, from = 0;
+	ssize_t used = 0;
+
+	while (used >= 0 && n < len && p->chunk_line != H1_CHUNK_END) {
+		p->chunk_line = h1_chunk_line_next(p->chunk_line, s[n]);
+		if (p->chunk_line == H1_CHUNK_MALFORMED)
+			return refuse(p, 400, "malformed chunk line");
+		if (p->chunk_line > H1_CHUNK_END) {
+			used = from < n ? execute(p, s + from, n - from) : 0;
+			from = n + 1;
+		}
+		n++;
+	}
+	if (used >= 0 && from < n)
+		used = execute(p, s + from, n - from);
+	if (used < 0)
+		return used;
+	p->overhead += n;
+	if (p->overhead > H1_CHUNK_LINE_MAX)
+		return refuse(p, 400, "chunk extensions too large");
+	if (p->chunk_line == H1_CHUNK_END)
+		chunk_line_done(p);
+	return (ssize_t)n;
+}
+
+/* A chunk and the CRLF behind it. */
+static ssize_t
+parse_chunk(struct h1_parser *p, const char *s, size_t len)
+{
+	ssize_t used = execute(p, s, len);
+
+	if (used < 0 || llhttp_get_errno(&p->llhttp) != HPE_PAUSED)
+		return used;
+	llhttp_resume(&p->llhttp);
+	p->chunk_line = H1_CHUNK_BEGIN;
 	return used;
+}
+
+static ssize_t
+parse_body(struct h1_parser *p, const char *s, size_t len)
+{
+	if (p->in_trailers)
+		return parse_section(p, s, len, &p->body_done);
+	if (p->chunk_line != H1_CHUNK_END)
+		return parse_chunk_line(p, s, len);
+	return parse_chunk(p, s, len);
 }
 
 ssize_t
@@ -533,8 +589,7 @@ h1_parse_chunks(struct h1_parser *p, const char *s, size_t len, char *out, size_
 	p->out = out;
 	p->n_out = 0;
 	while (n >= 0 && done < len && !p->body_done) {
-		n = p->in_trailers ? parse_section(p, s + done, len - done, &p->body_done)
-				   : parse_chunk_bytes(p, s + done, len - done);
+		n = parse_body(p, s + done, len - done);
 		if (n > 0)
 			done += (size_t)n;
 	}

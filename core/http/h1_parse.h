@@ -11,8 +11,11 @@
 
 #include <adit/exchange.h>
 
+#include "core/http/h1_chunk_line.h"
+
 #define H1_HEAD_MAX	  65536	/* bytes of a head, or of trailers */
 #define H1_CHUNK_LINE_MAX 4096	/* bytes between two pieces of a body: chunk sizes, extensions */
+#define H1_CHUNK_MAX	  (UINT64_C(1) << 40)	/* of one chunk's body bytes: nobody means more */
 
 /* How the body behind a head ends. */
 enum h1_framing {
@@ -56,8 +59,8 @@ struct h1_parser {
 	struct h1_fault		 fault;
 	char			*out;		/* where body bytes go */
 	size_t			 n_out;
-	const char		*body_end;	/* behind the last body byte in the input */
-	size_t			 overhead;	/* input since the last body byte */
+	enum h1_chunk_line	 chunk_line;	/* H1_CHUNK_END: in the chunk behind it */
+	size_t			 overhead;	/* bytes of such lines since the last body byte */
 };
 
 /* type: HTTP_REQUEST or HTTP_RESPONSE. */

@@ -86,6 +86,20 @@ take_host(struct adit_fields *f, struct adit_text *host, struct h1_fault *fault)
 	return 0;
 }
 
+/* A query without a path before it: the path is "/" then (RFC 9112, 3.2.1). */
+static int
+set_query(struct adit_fields *f, struct adit_text query, struct h1_fault *fault)
+{
+	struct adit_text target;
+	int err = fields_append(f, "/", 1);
+
+	if (err == 0)
+		err = fields_append(f, query.s, query.len);
+	if (err == 0)
+		err = fields_finish(f, &target);
+	return err < 0 ? told(err, ADIT_TARGET, fault) : set(f, ADIT_TARGET, target, fault);
+}
+
 /* RFC 9112, 3.2.2: the target's authority counts, and what Host says does not. */
 static int
 set_absolute(struct adit_fields *f, struct adit_text t, struct h1_fault *fault)
@@ -104,13 +118,13 @@ set_absolute(struct adit_fields *f, struct adit_text t, struct h1_fault *fault)
 	rest = (struct adit_text){ path, (size_t)(end - path) };
 	if (!authority_is_valid(authority, false))
 		return refuse(fault, "malformed host");
-	if (rest.len && rest.s[0] == '?')
-		return refuse(fault, "malformed target");
 	if (!rest.len)		/* RFC 9112, 3.2.4 and RFC 9110, 4.2.3 */
 		rest = options ? (struct adit_text){ "*", 1 } : (struct adit_text){ "/", 1 };
 	err = set_part(f, ADIT_SCHEME, (struct adit_text){ t.s, (size_t)(colon - t.s) }, fault);
 	if (err == 0)
 		err = set_part(f, ADIT_AUTHORITY, authority, fault);
+	if (err == 0 && rest.s[0] == '?')
+		return set_query(f, rest, fault);
 	return err < 0 ? err : set_part(f, ADIT_TARGET, rest, fault);
 }
 

@@ -78,7 +78,7 @@ server_asked(const struct adit_fields *f)
 static bool
 server_keeps(const struct h1 *h, const struct adit_fields *f)
 {
-	if (h->lower_ended || adit_mux_draining(&h->base) ||
+	if (h1_is_spent(h) || adit_mux_draining(&h->base) ||
 	    adit_fields_has(f, "Connection", "close"))
 		return false;
 	return h->version > 10 || adit_fields_has(f, "Connection", "keep-alive");
@@ -118,6 +118,10 @@ server_head(struct h1 *h)
 static void
 server_next(struct h1 *h)
 {
+	if (h1_is_spent(h)) {
+		server_ended(h);
+		return;
+	}
 	h->kick = h->in.len > 0;
 	h1_set_deadline(h, h->conf.idle_timeout);
 }
@@ -169,6 +173,22 @@ server_begin_body(struct h1 *h, const struct h1_message *m)
 		h1_flush(h);
 }
 
+/* Whether what comes behind the request is known to be another, and wanted. */
+static bool
+server_keeps_after(const struct h1 *h, int status)
+{
+	/* The client may still send a body that it was not asked for (RFC 9110, 10.1.1), */
+	if (h->expecting)
+		return false;
+	/*
+	 * or what it wanted to have in the tunnel. Where a password is asked for nothing is
+	 * believed that comes without.
+	 */
+	if (h->asked == H1_ASKED_CONNECT && status / 100 != 2 && status != 407)
+		return false;
+	return h->keep && !h->last && !adit_mux_draining(&h->base);
+}
+
 static int
 server_send_head(struct h1 *h, const struct adit_fields *f, unsigned flags)
 {
@@ -176,17 +196,11 @@ server_send_head(struct h1 *h, const struct adit_fields *f, unsigned flags)
 	struct h1_message m = {
 		.asked = h->asked, .peer_version = h->version,
 		.end = flags & ADIT_HEAD_END,
-		.keep = h->keep && !h->last && !adit_mux_draining(&h->base),
+		.keep = server_keeps_after(h, status),
 	};
 
 	if (status / 100 == 1 && status != 101)
 		return server_send_interim(h, f);
-	/*
-	 * Whether the client still sends a body it was not asked for cannot be known (RFC 9110,
-	 * 10.1.1).
-	 */
-	if (h->expecting)
-		m.keep = false;
 	/* The other protocol would begin in the middle of the request. */
 	if ((status == 101 || (h->asked == H1_ASKED_CONNECT && status / 100 == 2)) &&
 	    h->rx != H1_RX_DONE)

@@ -323,6 +323,12 @@ h1_keep_rest(struct h1 *h, const char *s, size_t len)
 		h1_abort(h, -ENOMEM, adit_strerror(-ENOMEM));
 }
 
+bool
+h1_is_spent(const struct h1 *h)
+{
+	return h->lower_ended && !h->in.len;
+}
+
 /* Bytes of a head, straight from lower. The rest is kept before what the head means is acted on. */
 static void
 h1_feed_head(struct h1 *h, const char *s, size_t len)
@@ -349,12 +355,16 @@ h1_bytes_came(struct h1 *h, const char *s, size_t len)
 		h1_feed_head(h, s, len);
 }
 
-/* Outside of a body. A client that has its whole response does not care how the connection ends. */
+/*
+ * Outside of a body. A client that has its whole response does not care how the connection ends; a
+ * server still has requests to answer if they came before it.
+ */
 static void
 h1_lower_ended(struct h1 *h, int err)
 {
 	h->lower_ended = true;
-	h->keep = false;
+	if (h->role->type == HTTP_RESPONSE || h1_is_spent(h))
+		h->keep = false;
 	if (h->rx == H1_RX_HEAD && !err)
 		h->role->ended(h);
 	else if (err && !(h->rx == H1_RX_DONE && h->role->type == HTTP_RESPONSE))
@@ -421,10 +431,13 @@ h1_readable(struct h1 *h)
 static void
 h1_kicked(struct h1 *h)
 {
-	if (h->rx == H1_RX_BODY && !h->x)
+	if (h->rx == H1_RX_BODY && !h->x) {
 		h1_drop_body(h);
-	else
-		h1_parse_ahead(h);
+		return;
+	}
+	h1_parse_ahead(h);
+	if (h1_reads_head(h) && h1_is_spent(h))
+		h->role->ended(h);
 }
 
 /*

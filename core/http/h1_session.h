@@ -139,6 +139,9 @@ void h1_set_deadline(struct h1 *h, uint64_t ns);
 /* Takes lower, which ends h; what was read too far is given back to it. NULL: h was aborted. */
 struct adit_conn *h1_yield_lower(struct h1 *h);
 
+/* Whether no more can be read: lower has ended, and what was read too far is used up. */
+bool h1_is_spent(const struct h1 *h);
+
 /* Reads on in heads from what was read too far. */
 void h1_parse_ahead(struct h1 *h);
 

@@ -73,7 +73,7 @@ visitor_front_ended(struct http_visitor *v)
 	const char *how = ending_how(why->err);
 
 	if (why->code) {
-		v->requests++;
+		v->requests += v->how ? 0 : 1;	/* one that broke off was counted */
 		v->status = (int)why->code;
 		how = why->code == 408 ? ending_how(-ETIMEDOUT) : "refused";
 	}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import queue
+import socket
 import threading
 from typing import Iterator
 
@@ -76,17 +77,21 @@ def test_unknown_host_after_a_known_one_keeps_the_connection(world: World):
         assert v.get("app.local").text == "alpha\n"
 
 
-def test_pipelined_requests_are_answered_in_order(world: World):
+@pytest.mark.parametrize("end", ["close", "half-close"])
+def test_pipelined_requests_are_answered_in_order(world: World, end):
+    """All of them, also where nothing but the end follows: its way of saying that it needs no more."""
     rules = {"one.local": tunnel_id(), "two.local": tunnel_id()}
     server = world.server("tcp", rules)
     for host, tunnel in rules.items():
         world.client("tcp", server.clients, tunnel, world.site(host).address)
     hosts = ["one.local", "two.local", "one.local"]
     with visitor.connect(server.entry) as sock:
-        last = len(hosts) - 1
+        last = len(hosts) - 1 if end == "close" else -1
         sock.sendall("".join(
             f"GET / HTTP/1.1\r\nHost: {h}\r\n{'Connection: close' if i == last else 'X-A: b'}\r\n\r\n"
             for i, h in enumerate(hosts)).encode())
+        if end == "half-close":
+            sock.shutdown(socket.SHUT_WR)
         text = visitor.read_to_end(sock).decode()
     assert [line for line in text.splitlines() if line in hosts] == hosts
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
+import socket
 import time
 
 import pytest
 
 from harness import servers, visitor
+from harness.waiting import PATIENCE
 from harness.world import TRANSPORTS, World, publish, tunnel_id
 
 
@@ -101,6 +105,46 @@ def test_a_bad_request_reaches_no_site(world: World, head):
         sock.sendall(head.encode())
         answer = visitor.read_to_end(sock)
     assert answer.split(b" ")[1] in (b"400", b"501", b"505")
+    assert site.requests == []
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("framing, sent", [
+    ("Content-Length: 10", b"half"),
+    ("Transfer-Encoding: chunked", b"4\r\nhalf\r\n"),
+])
+def test_a_body_that_ends_half_way_is_400(world: World, framing, sent):
+    """And the target does not take the half for the whole."""
+    got: "queue.Queue[bytes]" = queue.Queue()
+
+    def swallow(conn):
+        taken = b""
+        with contextlib.suppress(ConnectionError):
+            for block in iter(lambda: conn.recv(1 << 16), b""):
+                taken += block
+        got.put(taken)
+
+    tunnel = tunnel_id()
+    server = world.server("quic", {"app.local": tunnel})
+    world.client("quic", server.clients, tunnel, world.serve(swallow).address)
+    with visitor.connect(server.entry) as sock:
+        sock.sendall(f"POST / HTTP/1.1\r\nHost: app.local\r\n{framing}\r\n\r\n".encode() + sent)
+        sock.shutdown(socket.SHUT_WR)
+        assert visitor.read_to_end(sock).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    taken = got.get(timeout=PATIENCE)
+    assert not taken.endswith((b"0\r\n\r\n", b"half" * 2)), taken
+
+
+@pytest.mark.short
+def test_connect_is_405_and_the_end(world: World):
+    """What follows may be meant for the tunnel that there is not: no request is looked for in it."""
+    site = world.site("alpha")
+    server = publish(world, "tcp", site)
+    with visitor.connect(server.entry) as sock:
+        sock.sendall(b"CONNECT app.local:80 HTTP/1.1\r\nHost: app.local:80\r\n\r\n"
+                     b"GET / HTTP/1.1\r\nHost: app.local\r\n\r\n")
+        answer = visitor.read_to_end(sock)
+    assert answer.startswith(b"HTTP/1.1 405 ") and answer.count(b"HTTP/1.1") == 1
     assert site.requests == []
 
 

@@ -118,6 +118,9 @@ absolute_targets_win_over_host(void **state)
 		{ "OPTIONS http://b HTTP/1.1\r\nHost: b\r\n\r\n", "OPTIONS http b * 11\n\n" },
 		{ "OPTIONS * HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "OPTIONS http [::1]:80 * "
 								  "11\n\n" },
+		{ "GET http://b?y/z HTTP/1.1\r\nHost: a\r\n\r\n", "GET http b /?y/z 11\n\n" },
+		{ "OPTIONS http://b:1? HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS http b:1 /? "
+									"11\n\n" },
 		{ "CONNECT c:443 HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT - c:443 - 11\n\n" },
 		{ "GET / HTTP/1.0\r\n\r\n", "GET http - / 10\n\n" },
 		{ "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "GET http a / 10\n\n" },
@@ -426,6 +429,11 @@ an_early_end_fails_the_exchange(void **state)
 		side_expect_body(s, "hell");
 		assert_false(s->body_ended);
 		assert_int_equal(s->x_err, ADIT_ETRUNCATED);
+		side_expect(s, "");
+		side_close(s, ADIT_ETRUNCATED);
+		side_settle(s);
+		assert_int_equal(strncmp(s->got.s, "HTTP/1.1 400 Bad Request\r\n", 26), 0);
+		assert_true(s->wire_ended);
 		side_free(s);
 	}
 }
@@ -450,6 +458,46 @@ an_end_between_requests_is_polite(void **state)
 	side_expect(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
 	assert_true(s->wire_ended);
 	side_free(s);
+}
+
+/* What stands before it is answered to the last, and only there it is said. */
+static void
+an_end_behind_pipelined_requests_waits(void **state)
+{
+	struct side *s = server(state);
+
+	side_send(s, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"
+		     "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+		     "GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+	adit_conn_shutdown(s->wire);
+	for (int i = 0; i < 3; i++) {
+		side_settle(s);
+		side_respond(s, "x");
+	}
+	side_expect_heads(s, "GET http a /1 11\n\nPOST http a /2 11\nContent-Length: 3\n\n"
+			     "GET http a /3 11\n\n");
+	side_expect_body(s, "abc");
+	side_expect(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+		       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+		       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
+	assert_true(s->wire_ended);
+	assert_int_equal(s->mux_err, -ESHUTDOWN);
+	side_free(s);
+
+	/* Half of a next one, or nothing, is found once the one before is over. */
+	for (int half = 0; half < 2; half++) {
+		s = server(state);
+		side_send(s, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+		side_send(s, half ? "GET / HTTP/1.1\r\nHost" : "\r\n");
+		adit_conn_shutdown(s->wire);
+		side_settle(s);
+		side_respond(s, "");
+		side_settle(s);
+		assert_true(s->wire_ended);
+		assert_int_equal(!!strstr(s->got.s, "HTTP/1.1 400 Bad Request\r\n"), half);
+		assert_int_equal(s->mux_err, half ? -EBADMSG : -ESHUTDOWN);
+		side_free(s);
+	}
 }
 
 static void
@@ -561,6 +609,35 @@ connect_makes_it_raw(void **state)
 	side_close(s, -ECONNRESET);
 	side_settle(s);
 	assert_int_equal(s->wire_err, -ECONNRESET);
+	side_free(s);
+}
+
+/* What the client sent in the hope of a tunnel is not taken for requests. */
+static void
+a_refused_connect_ends_the_connection(void **state)
+{
+	struct side *s = server(state);
+
+	side_send(s, "CONNECT b:80 HTTP/1.1\r\nHost: b:80\r\n\r\nGET / HTTP/1.1\r\nHost: "
+		     "a\r\n\r\n");
+	side_settle(s);
+	assert_int_equal(side_head(s, "405", ADIT_HEAD_END), 0);
+	side_close(s, 0);
+	side_expect(s, "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: "
+		       "close\r\n\r\n");
+	assert_true(s->wire_ended);
+	assert_int_equal(s->accepted, 1);
+	side_free(s);
+
+	/* The next try, with a password, may come by the same connection. */
+	s = server(state);
+	side_send(s, "CONNECT b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n");
+	side_settle(s);
+	assert_int_equal(side_head(s, "407", ADIT_HEAD_END), 0);
+	side_close(s, 0);
+	side_send(s, "CONNECT b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n");
+	side_settle(s);
+	assert_int_equal(s->accepted, 2);
 	side_free(s);
 }
 
@@ -735,12 +812,14 @@ main(void)
 		TEST(a_malformed_body_fails_the_exchange),
 		TEST(an_early_end_fails_the_exchange),
 		TEST(an_end_between_requests_is_polite),
+		TEST(an_end_behind_pipelined_requests_waits),
 		TEST(an_end_within_a_head_is_answered),
 		TEST(a_reset_while_the_answer_is_awaited_is_seen),
 		TEST(aborting_in_the_middle_is_seen),
 		TEST(an_upgrade_makes_it_raw),
 		TEST(a_refused_upgrade_is_http_again),
 		TEST(connect_makes_it_raw),
+		TEST(a_refused_connect_ends_the_connection),
 		TEST(an_unread_body_stops_the_client),
 		TEST(an_unread_answer_stops_the_owner),
 		TEST(a_message_is_one_write),
