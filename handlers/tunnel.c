@@ -251,7 +251,8 @@ tunnel_init(struct adit_handler *h, struct adit_err *e)
 {
 	struct tunnel_handler *t = tunnel_of(h);
 	const struct adit_uuid node = adit_uuid_random();
-	int err = mux_opts_conf(&t->mux, true, &t->requests.smux, e);
+	struct adit_err other = ADIT_ERR_INIT;
+	int err = mux_opts_conf(&t->mux, true, &t->requests.smux, e), err2;
 
 	adit_uuid_format(&node, t->node);
 	if (!err)
@@ -269,7 +270,9 @@ tunnel_init(struct adit_handler *h, struct adit_err *e)
 	t->requests.lookup = tunnel_request_lookup;
 	t->requests.arg = t;
 	t->requests.names = t->ingress != NULL;
-	return err ? err : tunnel_read_entries(t, e);
+	/* Whatever else is wrong: what they claim is to be known. */
+	err2 = tunnel_read_entries(t, err ? &other : e);
+	return err ? err : err2;
 }
 
 static void

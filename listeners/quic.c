@@ -218,9 +218,11 @@ quic_init(struct adit_listener *l, struct adit_err *e)
 {
 	struct quic_listener *q = quic_of(l);
 	const struct adit_tls_conf *tls = adit_component_tls(l->component);
-	int err = quic_opts_params(&q->opts, adit_component_protocol(l->component),
-				   &q->params, e);
+	int err = claim_address(l->component, l->addr, LISTEN_UDP, "addr");
 
+	if (!err)
+		err = quic_opts_params(&q->opts, adit_component_protocol(l->component), &q->params,
+				       e);
 	if (err)
 		return err;
 	q->tls = tls_source_new(tls, TLS_SERVER, adit_component_log(l->component), e);
@@ -228,7 +230,7 @@ quic_init(struct adit_listener *l, struct adit_err *e)
 		return e->code;
 	q->params.tls = q->tls;
 	secret_get(tls->key_file, adit_component_log(l->component), q->secret);
-	return claim_address(l->component, l->addr, LISTEN_UDP, "addr");
+	return 0;
 }
 
 static void

@@ -226,6 +226,19 @@ item_at(const struct adit_tree *value, size_t i)
 	return tree_type(value) == TREE_LIST ? tree_item(value, i) : value;
 }
 
+static bool
+named_twice(struct walk *w, const struct adit_strings *names, const struct adit_tree *item,
+	    const struct tree_path *path)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		if (strcmp(names->v[i], tree_text(item)) != 0)
+			continue;
+		schema_error(w, item, path, NULL, "\"%.60s\" is named twice", tree_text(item));
+		return true;
+	}
+	return false;
+}
+
 static void
 take_texts(struct walk *w, const struct schema *row, void *base, const struct adit_tree *value,
 	   const struct tree_path *path)
@@ -246,7 +259,8 @@ take_texts(struct walk *w, const struct schema *row, void *base, const struct ad
 			expected(w, row, item, at, "a text");
 			continue;
 		}
-		if (row->type == SCHEMA_NAMES && !schema_refer(w, row->refers, item, at))
+		if (row->type == SCHEMA_NAMES &&
+		    (!schema_refer(w, row->refers, item, at) || named_twice(w, &texts, item, at)))
 			continue;
 		texts.v[texts.n++] = arena_strdup(w->arena, tree_text(item));
 	}

@@ -328,7 +328,10 @@ check_key(struct walk *w, const struct parts *parts, const struct part *part, si
 	const struct adit_opt *row = find_row(part, at.key);
 
 	if (row) {
-		if (opts_check_value(row, value, &at, w->errs) == 0)
+		if (!tree_is_null(value) && opts_value(row, part->metadata) != value)
+			schema_error(w, key, &at, NULL, "another name of \"%s\", which is set too",
+				     row->name);
+		else if (opts_check_value(row, value, &at, w->errs) == 0)
 			check_references(w, row, value, &at);
 		return;
 	}

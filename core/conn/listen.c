@@ -148,11 +148,11 @@ socket_listening(const struct sockaddr *sa, socklen_t len, unsigned flags, bool 
 }
 
 static int
-set_open(struct listen_set *s, const struct sockaddr *sa, socklen_t len)
+set_open(struct listen_set *s, const struct adit_addr *at)
 {
 	struct sockaddr_storage ss;
+	socklen_t len = adit_addr_to(at, &ss);
 
-	memcpy(&ss, sa, len);
 	for (unsigned i = 0; i < s->n; i++) {
 		bool exclusive = i == 0 && !(s->flags & LISTEN_SHARED);
 
@@ -167,46 +167,71 @@ set_open(struct listen_set *s, const struct sockaddr *sa, socklen_t len)
 	return 0;
 }
 
-static int
-set_resolve(struct listen_set *s, const char *host, uint16_t port, struct adit_err *e)
+int
+listen_resolve(const char *host, uint16_t port, unsigned flags, struct adit_addr *out,
+	       struct adit_err *e)
 {
-	struct addrinfo hints = {
-		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-		.ai_socktype = s->flags & LISTEN_UDP ? SOCK_DGRAM : SOCK_STREAM,
+	const struct addrinfo hints = {
+		.ai_flags = AI_PASSIVE,
+		.ai_socktype = flags & LISTEN_UDP ? SOCK_DGRAM : SOCK_STREAM,
 	};
 	struct addrinfo *list = NULL;
-	char service[8];
 	int err;
 
-	snprintf(service, sizeof(service), "%u", port);
+	*out = (struct adit_addr){ .family = AF_INET6, .port = port };
 	if (!*host)
-		hints.ai_family = AF_INET6;
-	err = getaddrinfo(*host ? host : NULL, service, &hints, &list);
+		return 0;
+	err = getaddrinfo(host, NULL, &hints, &list);
 	if (err)
 		return adit_err_set(e, -EADDRNOTAVAIL, "%s", gai_strerror(err));
-	err = set_open(s, list->ai_addr, list->ai_addrlen);
+	*out = adit_addr_from(list->ai_addr, list->ai_addrlen);
+	out->port = port;
 	freeaddrinfo(list);
-	if (err == -EAFNOSUPPORT && !*host) {	/* a kernel without IPv6 */
-		struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
+	return 0;
+}
 
-		err = set_open(s, (struct sockaddr *)&any, sizeof(any));
-	}
+static int
+set_bind(struct listen_set *s, const struct adit_addr *at, bool any, struct adit_err *e)
+{
+	const struct adit_addr any4 = { .family = AF_INET, .port = at->port };
+	int err = set_open(s, at);
+
+	if (err == -EAFNOSUPPORT && any)	/* a kernel without IPv6 */
+		err = set_open(s, &any4);
 	return err ? adit_err_set(e, err, "%s", adit_strerror(err)) : 0;
 }
 
-/*
- * Counted. owner NULL: anybody's, of a port that was asked for; else that owner's, of a port of the
- * kernel's choice.
- */
+/* What a set is looked for by. */
+struct set_wanted {
+	const char		*owner;	/* who asks, or NULL */
+	const char		*addr;	/* as written */
+	const struct adit_addr	*at;	/* where that is; NULL: not known */
+	unsigned		 flags;
+	bool			 chosen;	/* the port is to be of the kernel's choice */
+};
+
+/* A port of the kernel's choice is its owner's alone, whether he asks for any or for that one. */
+static bool
+set_is(const struct listen_set *s, const struct set_wanted *w)
+{
+	bool mine = s->owner && w->owner && strcmp(s->owner, w->owner) == 0;
+
+	if ((s->flags ^ w->flags) & SOCKET_KIND || (s->owner && !mine))
+		return false;
+	if (w->at)
+		return adit_addr_equal(&s->local, w->at);
+	return w->chosen == mine && strcmp(s->addr, w->addr) == 0;
+}
+
+/* Counted. */
 static struct listen_set *
-set_find(struct listen_book *b, const char *owner, const char *addr, unsigned flags)
+set_find(struct listen_book *b, const struct set_wanted *wanted)
 {
 	struct listen_set *s;
 
 	pthread_mutex_lock(&b->lock);
 	LIST_FOREACH(s, &b->sets, entry)
-		if (!((s->flags ^ flags) & SOCKET_KIND) && strcmp(s->addr, addr) == 0 &&
-		    !owner == !s->owner && (!owner || strcmp(s->owner, owner) == 0))
+		if (set_is(s, wanted))
 			break;
 	if (s) {
 		s->refs++;
@@ -248,11 +273,29 @@ set_new(const char *owner, const char *addr, unsigned flags, unsigned workers)
 	return s;
 }
 
+/* Of host (any: of all). e has the reason alone. */
+static struct listen_set *
+listen_make(struct listen_book *b, const struct set_wanted *w, bool any, struct adit_err *e)
+{
+	struct listen_set *s = set_new(w->chosen ? w->owner : NULL, w->addr, w->flags, b->workers);
+
+	if (!s) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (set_bind(s, w->at, any, e) == 0)
+		return set_enlist(b, s);
+	set_free(s);
+	return NULL;
+}
+
 struct listen_set *
 listen_get_for(struct listen_book *b, const char *owner, const char *addr, unsigned flags,
 	       struct adit_err *e)
 {
+	struct set_wanted wanted = { .owner = owner, .addr = addr, .flags = flags };
 	struct listen_set *s = NULL;
+	struct adit_addr at;
 	char host[256];
 	uint16_t port;
 
@@ -260,23 +303,18 @@ listen_get_for(struct listen_book *b, const char *owner, const char *addr, unsig
 		adit_err_set(e, -EINVAL, "listen %s: not host:port", addr);
 		return NULL;
 	}
-	if (port)
-		owner = NULL;
+	wanted.chosen = !port;
 	if (port || owner)	/* else each asks for a port of its own */
-		s = set_find(b, owner, addr, flags);
-	if (s)
-		return s;
-	s = set_new(owner, addr, flags, b->workers);
-	if (!s) {
-		adit_err_set(e, -ENOMEM, "out of memory");
-		return NULL;
+		s = set_find(b, &wanted);
+	if (!s && listen_resolve(host, port, flags, &at, e) == 0) {
+		wanted.at = &at;
+		s = port ? set_find(b, &wanted) : NULL;
+		if (!s)
+			s = listen_make(b, &wanted, !*host, e);
 	}
-	if (set_resolve(s, host, port, e) < 0) {
+	if (!s)
 		adit_err_context(e, "listen %s %s: bind", flags & LISTEN_UDP ? "udp" : "tcp", addr);
-		set_free(s);
-		return NULL;
-	}
-	return set_enlist(b, s);
+	return s;
 }
 
 struct listen_set *
@@ -320,7 +358,8 @@ set_open_unix(struct listen_set *s, unsigned mode, struct adit_err *e)
 struct listen_set *
 listen_get_unix(struct listen_book *b, const char *path, unsigned mode, struct adit_err *e)
 {
-	struct listen_set *s = set_find(b, NULL, path, LISTEN_UNIX);
+	const struct set_wanted wanted = { .addr = path, .flags = LISTEN_UNIX };
+	struct listen_set *s = set_find(b, &wanted);
 
 	if (s) {
 		if (unix_check(path, &s->file, e) < 0) {

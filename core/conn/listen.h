@@ -36,6 +36,14 @@ struct listen_set *listen_get(struct listen_book *b, const char *addr, unsigned 
  */
 struct listen_set *listen_get_for(struct listen_book *b, const char *owner, const char *addr,
 				  unsigned flags, struct adit_err *e);
+
+/*
+ * Where a set of that host (a name, which is asked for here and now; "": all addresses, as [::])
+ * and port would listen. A set is also found again by that, however it was written, and so is one
+ * of its owner's whose port the kernel chose. 0, or a failure with e.
+ */
+int listen_resolve(const char *host, uint16_t port, unsigned flags, struct adit_addr *out,
+		   struct adit_err *e);
 void listen_put(struct listen_book *b, struct listen_set *s);	/* any thread */
 
 /*

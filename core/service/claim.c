@@ -1,10 +1,9 @@
 #include "core/service/claim.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <adit/addr.h>
 
@@ -15,33 +14,15 @@
 struct claim {
 	struct claim	*next;
 	const char	*addr;		/* as written; borrowed */
-	char		*at;		/* the same address is always the same text; owned */
 	char		*key;		/* owned */
 	unsigned	 flags;
+	uint16_t	 port;		/* of LISTEN_UNIX 0 */
+	char		 host[256];
 };
-
-/* "host:port" in one spelling, or a path; NULL: *nothing to claim, or no memory. */
-static char *
-claim_text(const char *addr, unsigned flags, bool *nothing)
-{
-	char host[256], *text;
-	uint16_t port;
-
-	*nothing = false;
-	if (flags & LISTEN_UNIX)
-		return strdup(addr);
-	*nothing = adit_hostport_split(addr, host, sizeof(host), &port) < 0 || !port;
-	if (*nothing)
-		return NULL;
-	for (char *p = host; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
-	return asprintf(&text, "%s:%u", host, port) < 0 ? NULL : text;
-}
 
 static void
 claim_free(struct claim *c)
 {
-	free(c->at);
 	free(c->key);
 	free(c);
 }
@@ -49,22 +30,19 @@ claim_free(struct claim *c)
 int
 claim_address(struct adit_component *p, const char *addr, unsigned flags, const char *key)
 {
-	struct claim *c;
-	bool nothing;
-	char *at;
+	struct claim *c = p->claims ? calloc(1, sizeof(*c)) : NULL;
 
-	if (!p->claims)
+	if (!c)
+		return p->claims ? -ENOMEM : 0;
+	c->addr = addr;
+	c->flags = flags;
+	if (!(flags & LISTEN_UNIX) &&
+	    (adit_hostport_split(addr, c->host, sizeof(c->host), &c->port) < 0 || !c->port)) {
+		claim_free(c);
 		return 0;
-	at = claim_text(addr, flags, &nothing);
-	if (nothing)
-		return 0;
-	c = calloc(1, sizeof(*c));
-	if (!c) {
-		free(at);
-		return -ENOMEM;
 	}
-	*c = (struct claim){ .addr = addr, .at = at, .key = strdup(key), .flags = flags };
-	if (!c->at || !c->key) {
+	c->key = strdup(key);
+	if (!c->key) {
 		claim_free(c);
 		return -ENOMEM;
 	}
@@ -90,6 +68,8 @@ struct claimed {
 	const struct claim	*claim;
 	const struct adit_tree	*node;		/* of its service */
 	size_t			 index;		/* of that */
+	struct adit_addr	 at;		/* once asked for; family 0: not known */
+	bool			 asked;
 };
 
 static const char *
@@ -98,12 +78,15 @@ claim_network(const struct claim *c)
 	return c->flags & LISTEN_UNIX ? "unix" : c->flags & LISTEN_UDP ? "udp" : "tcp";
 }
 
+/* What is the same for both, if they clash. */
 static int
 claim_compare(const struct claim *a, const struct claim *b)
 {
 	int order = strcmp(claim_network(a), claim_network(b));
 
-	return order ? order : strcmp(a->at, b->at);
+	if (!order && a->flags & LISTEN_UNIX)
+		return strcmp(a->addr, b->addr);
+	return order ? order : (int)a->port - (int)b->port;
 }
 
 static int
@@ -117,10 +100,49 @@ claimed_compare(const void *a, const void *b)
 	return order ? order : strcmp(x->claim->key, y->claim->key);
 }
 
-static bool
-claims_clash(const struct claim *a, const struct claim *b)
+/* A name is asked for as it is at the start, but only where it matters. */
+static const struct adit_addr *
+claimed_addr(struct claimed *c)
 {
-	return claim_compare(a, b) == 0 && !(a->flags & b->flags & LISTEN_SHARED);
+	struct adit_err e = ADIT_ERR_INIT;
+
+	if (!c->asked)
+		listen_resolve(c->claim->host, c->claim->port, c->claim->flags, &c->at, &e);
+	if (e.code)
+		c->at.family = 0;	/* nor will it be opened */
+	c->asked = true;
+	return &c->at;
+}
+
+/* All addresses of b's family; [::] is of both (listen.c opens it so). */
+static bool
+addr_covers(const struct adit_addr *a, const struct adit_addr *b)
+{
+	static const uint8_t any[sizeof(a->ip)];
+
+	if (memcmp(a->ip, any, a->family == AF_INET6 ? 16 : 4) != 0)
+		return false;
+	return a->family == AF_INET6 || a->family == b->family;
+}
+
+static bool
+claims_meet(struct claimed *a, struct claimed *b)
+{
+	const struct adit_addr *x, *y;
+
+	if (a->claim->flags & LISTEN_UNIX || strcasecmp(a->claim->host, b->claim->host) == 0)
+		return true;
+	x = claimed_addr(a);
+	y = claimed_addr(b);
+	if (!x->family || !y->family)
+		return false;
+	return adit_addr_equal(x, y) || addr_covers(x, y) || addr_covers(y, x);
+}
+
+static bool
+claims_clash(struct claimed *a, struct claimed *b)
+{
+	return !(a->claim->flags & b->claim->flags & LISTEN_SHARED) && claims_meet(a, b);
 }
 
 static const struct place *
@@ -148,6 +170,18 @@ claimed_refuse(const struct claimed *again, const struct claimed *first,
 	free(where);
 }
 
+/* The i-th against those before it that it could clash with. */
+static void
+claimed_check(struct claimed *all, size_t first, size_t i, struct config_errors *errs)
+{
+	for (size_t k = first; k < i; k++) {
+		if (!claims_clash(&all[k], &all[i]))
+			continue;
+		claimed_refuse(&all[i], &all[k], errs);
+		return;
+	}
+}
+
 void
 claims_check(const struct claimant *v, size_t n, struct config_errors *errs)
 {
@@ -168,8 +202,10 @@ claims_check(const struct claimant *v, size_t n, struct config_errors *errs)
 			all[count++] = (struct claimed){ .claim = c, .node = v[i].node,
 							 .index = i };
 	qsort(all, count, sizeof(*all), claimed_compare);
-	for (size_t i = 1; i < count; i++)
-		if (claims_clash(all[i - 1].claim, all[i].claim))
-			claimed_refuse(&all[i], &all[i - 1], errs);
+	for (size_t i = 1, first = 0; i < count; i++) {
+		if (claim_compare(all[first].claim, all[i].claim) != 0)
+			first = i;
+		claimed_check(all, first, i, errs);
+	}
 	free(all);
 }

@@ -1,9 +1,9 @@
 /*
  * Addresses that the parts of a configuration are to listen on. A set of sockets is found again by
  * its address (core/conn/listen.h), which is how a reload hands it over; two parts of one
- * configuration would share it without a word. So each part claims its addresses while it is made,
- * and no two may claim the same. What the same port means of other hosts, the kernel knows. Main
- * thread.
+ * configuration would share it without a word, and of two that overlap the kernel refuses one. So
+ * each part claims its addresses while it is made, and no two may claim the same or one that has
+ * the other's in it. Main thread.
  */
 #ifndef ADIT_CORE_CLAIM_H
 #define ADIT_CORE_CLAIM_H
@@ -38,7 +38,7 @@ struct claimant {
 
 /*
  * Says to errs of each claim of v (all services of a configuration, in their order) which other one
- * has the address already, and where.
+ * has the address already, and where. Asks for names where two claims have one port.
  */
 void claims_check(const struct claimant *v, size_t n, struct config_errors *errs);
 

@@ -328,12 +328,12 @@ services:
   handler: {type: tunnel}
   listener: {type: tls}
 - name: three
-  addr: 127.0.0.1:4430
+  addr: ":04430"
   handler: {type: tunnel}
-  listener: {type: quic}
+  listener: {type: quic, tls: {certFile: none.pem, keyFile: none.key}}
 - name: four
   addr: 127.0.0.1:4430
-  handler: {type: tunnel}
+  handler: {type: tunnel, metadata: {entrypoint: "[::ffff:127.0.0.1]:8080"}}
 """)
     daemon = world.run(*check, str(path))
     said = re.findall(r"twice\.yaml:(\d+:\d+): (\S+) (\S+) (\S+) is taken by (\S+) \S+twice\.yaml:(\d+:\d+)",
@@ -341,8 +341,11 @@ services:
     assert daemon.status == 2
     assert said == [
         ("7:9", "services[1].addr:", "tcp", "127.0.0.1:8080", "services[0].handler.metadata.entrypoint,", "4:50"),
-        ("11:9", "services[2].addr:", "udp", "127.0.0.1:4430", "services[0].addr,", "3:9"),
+        ("11:9", "services[2].addr:", "udp", ":04430", "services[0].addr,", "3:9"),
+        ("16:50", "services[3].handler.metadata.entrypoint:", "tcp", "[::ffff:127.0.0.1]:8080",
+         "services[0].handler.metadata.entrypoint,", "4:50"),
     ]
+    assert "none.pem: No such file or directory" in daemon.log.text(), "nor does one mistake hide the other"
 
 
 def test_one_address_twice_in_arguments_is_refused_with_both_places(world: World):

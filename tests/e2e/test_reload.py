@@ -152,6 +152,17 @@ def test_port_that_is_taken_changes_nothing(world: World):
     assert visitor.get(server.daemon.listening("fine"), "any").text == "beta\n"
 
 
+def test_port_that_was_given_may_be_asked_for(world: World):
+    """From port 0 to the number it turned out to be, and back: these are the same sockets."""
+    rules = {"app.local": tunnel_id()}
+    server = start(world, server_config("quic", rules))
+    world.client("quic", server.clients, rules["app.local"], world.site("alpha").address)
+    for clients, entry in ((server.clients, server.entry), (NOWHERE, NOWHERE)):
+        mark = reload(world, server.daemon, server_config("quic", rules, clients, entry))
+        server.daemon.log.wait("^config reloaded", since=mark)
+        assert reachable(server, "app.local").text == "alpha\n"
+
+
 def test_mode_of_a_unix_socket_changes_with_the_whole(world: World):
     """Nothing of a configuration that is refused is taken, the mode of a file that stays neither."""
     def config(mode: str, more: str = "") -> str:

@@ -108,7 +108,6 @@ one_service_may_not_take_what_is_its_own(void **state)
 	config_errors_expect(t->errs, said, 1);
 }
 
-/* 0.0.0.0:80 and :80, or localhost and 127.0.0.1, are for the kernel to tell apart. */
 static void
 what_is_not_the_same_does_not_clash(void **state)
 {
@@ -116,14 +115,62 @@ what_is_not_the_same_does_not_clash(void **state)
 
 	claim(t, 0, ":80", 0, "addr");
 	claim(t, 0, ":80", LISTEN_UDP, "handler.metadata.entrypoint");
-	claim(t, 1, "127.0.0.1:80", 0, "addr");
 	claim(t, 2, ":8080", 0, "addr");
+	claim(t, 0, "127.0.0.1:81", 0, "addr");
+	claim(t, 1, "127.0.0.2:81", 0, "addr");
+	claim(t, 2, "[::1]:81", 0, "addr");
+	claim(t, 0, "0.0.0.0:82", 0, "addr");
+	claim(t, 1, "[::1]:82", 0, "addr");
+	claim(t, 0, "no-such-host.invalid:83", 0, "addr");
+	claim(t, 1, "127.0.0.1:83", 0, "addr");
 	claim(t, 0, ":0", 0, "addr");
 	claim(t, 1, ":0", 0, "addr");
 	claim(t, 0, "nonsense:x", 0, "addr");
 	claim(t, 1, "nonsense:x", 0, "addr");
 	check(t);
 	assert_int_equal(config_errors_count(t->errs), 0);
+}
+
+/* The kernel gives none of these to the second, in either order. */
+static void
+the_same_in_other_words_clashes(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ ":80", "0.0.0.0:80" }, { ":80", "[::]:80" }, { "0.0.0.0:80", "[::]:080" },
+		{ ":80", "127.0.0.1:80" }, { "[::]:80", "[::1]:80" }, { "0.0.0.0:80", "127.1:80" },
+		{ "127.0.0.1:80", "127.1:80" }, { "[::1]:80", "[0:0::1]:80" },
+		{ "127.0.0.1:80", "[::ffff:127.0.0.1]:80" },
+	};
+	struct stage *t = *state;
+
+	for (size_t i = 0; i < 2 * sizeof(pairs) / sizeof(*pairs); i++) {
+		config_errors_free(t->errs);
+		t->errs = config_errors_new();
+		claim(t, 0, pairs[i / 2][i % 2], 0, "addr");
+		claim(t, 1, pairs[i / 2][!(i % 2)], 0, "addr");
+		check(t);
+		if (config_errors_count(t->errs) != 1)
+			fail_msg("%s and %s", pairs[i / 2][0], pairs[i / 2][1]);
+		claims_fini(&t->claims[0]);
+		claims_fini(&t->claims[1]);
+	}
+}
+
+/* Not only the one that stands next to it. */
+static void
+each_clash_is_told(void **state)
+{
+	static const char *const said[] = {
+		("stdin:4:10: services[2].addr: tcp [::1]:80 is taken by services[0].addr, "
+		 "stdin:2:10"),
+	};
+	struct stage *t = *state;
+
+	claim(t, 0, "[::1]:80", 0, "addr");
+	claim(t, 1, "127.0.0.1:80", 0, "addr");
+	claim(t, 2, "[::1]:80", 0, "addr");
+	check(t);
+	config_errors_expect(t->errs, said, 1);
 }
 
 static void
@@ -160,6 +207,8 @@ main(void)
 		TEST(both_places_are_told),
 		TEST(one_service_may_not_take_what_is_its_own),
 		TEST(what_is_not_the_same_does_not_clash),
+		TEST(the_same_in_other_words_clashes),
+		TEST(each_clash_is_told),
 		TEST(what_is_shared_by_all_is_no_clash),
 		TEST(where_nobody_asks_nothing_is_kept),
 	};

@@ -144,6 +144,40 @@ the_same_address_is_found_again(void **state)
 	listen_book_free(b);
 }
 
+/* However it is written; and a port of the kernel's choice is its owner's when he asks for that. */
+static void
+the_same_address_in_other_words_is_found(void **state)
+{
+	struct listen_book *b = listen_book_new(WORKERS);
+	struct adit_err e = ADIT_ERR_INIT;
+	struct listen_set *s = listen_get_for(b, "me", "127.0.0.1:0", 0, &e), *again;
+	uint16_t port;
+	char text[32];
+
+	(void)state;
+	assert_non_null(s);
+	port = listen_addr(s)->port;
+	assert_null(listen_get_for(b, "you", text_of(port), 0, &e));
+	assert_int_equal(e.code, -EADDRINUSE);
+	assert_null(listen_get(b, text_of(port), 0, &e));
+	snprintf(text, sizeof(text), "127.1:%u", port);
+	again = listen_get_for(b, "me", text, 0, &e);
+	assert_ptr_equal(again, s);
+	listen_put(b, again);
+	again = listen_get_for(b, "me", "127.0.0.1:0", 0, &e);
+	assert_ptr_equal(again, s);
+	listen_put(b, again);
+	listen_put(b, s);
+
+	s = listen_get_for(b, "me", text, 0, &e);
+	again = listen_get_for(b, "you", text_of(port), 0, &e);
+	assert_non_null(s);
+	assert_ptr_equal(again, s);
+	listen_put(b, again);
+	listen_put(b, s);
+	listen_book_free(b);
+}
+
 static void
 slot_ends(void *shared)
 {
@@ -488,6 +522,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_workers_share_the_port_that_was_chosen),
 		cmocka_unit_test(the_same_address_is_found_again),
+		cmocka_unit_test(the_same_address_in_other_words_is_found),
 		cmocka_unit_test(what_is_shared_goes_with_the_sockets),
 		cmocka_unit_test(tcp_and_udp_are_not_the_same_address),
 		cmocka_unit_test(an_address_in_use_is_refused),

@@ -737,6 +737,28 @@ what_may_stand_once(void **state)
 		      "both must do\n    5 |     auth: *************\n      |           ^\n");
 }
 
+static void
+what_may_be_named_once(void **state)
+{
+	(void)state;
+	assert_errors("authers: [{name: a}, {name: b}]\nservices:\n- addr: ':1'\n  handler:\n"
+		      "    authers: [a, b, a]\n",
+		      "stdin:5:21: services[0].handler.authers[2]: \"a\" is named twice\n"
+		      "    5 |     authers: [a, b, a]\n      |                     ^\n");
+	assert_errors("authers: [{name: a}]\nservices:\n- addr: ':1'\n  handler:\n"
+		      "    authers: [a]\n    auther: a\n",
+		      "stdin:6:13: services[0].handler.auther: \"a\" is named twice\n"
+		      "    6 |     auther: a\n      |             ^\n");
+	assert_errors("chains:\n- name: c\n  hops:\n  - nodes:\n    - addr: a:1\n"
+		      "      connector:\n        type: tunnel\n        metadata:\n"
+		      "          tunnelID: 4d21094eb74c491686c1d9fa36ea677b\n"
+		      "          tunnel.id: 4d21094eb74c491686c1d9fa36ea677b\n",
+		      "stdin:9:11: chains[0].hops[0].nodes[0].connector.metadata.tunnelID: another "
+		      "name of \"tunnel.id\", which is set too\n"
+		      "    9 |           tunnelID: 4d21094eb74c491686c1d9fa36ea677b\n"
+		      "      |           ^\n");
+}
+
 /* A key that stands twice, or a part that cannot be read, keeps nothing else from being told; only
  * what may be defined in the missing part is not called missing. */
 static void
@@ -1160,6 +1182,7 @@ main(void)
 		cmocka_unit_test(dangling_names),
 		cmocka_unit_test(names_missing_or_twice),
 		cmocka_unit_test(what_may_stand_once),
+		cmocka_unit_test(what_may_be_named_once),
 		cmocka_unit_test(mistakes_do_not_hide_others),
 		cmocka_unit_test(bad_addresses_and_uuids),
 		cmocka_unit_test(what_does_not_fit_together),
