@@ -21,10 +21,7 @@ kinds_name(void *arg, enum adit_kind kind, size_t i)
 	const struct adit_plugin *p;
 
 	for (size_t at = 0; (p = registry_at(r, at)); at++) {
-		bool stacks = kind == ADIT_LISTENER || kind == ADIT_DIALER;
-		bool fits = p->kind == kind || (p->kind == ADIT_STACK && stacks);
-
-		if (fits && i-- == 0)
+		if (registry_serves(p, kind) && i-- == 0)
 			return p->name;
 	}
 	return NULL;

@@ -21,6 +21,7 @@ extern const struct adit_connector_ops connector_tunnel, connector_forward, conn
 extern const struct adit_ingress_ops ingress_rules;
 extern const struct adit_stack stack_tls, stack_ws, stack_wss;
 extern const struct adit_stack stack_mtcp, stack_mtls, stack_mws, stack_mwss, stack_h2, stack_h2c;
+extern const struct adit_either choice_auto;
 
 static const struct adit_plugin *const builtins[] = {
 	&listener_tcp.base, &listener_unix.base, &listener_udp.base, &listener_quic.base,
@@ -41,6 +42,7 @@ static const struct adit_plugin *const builtins[] = {
 	&stack_tls.base, &stack_ws.base, &stack_wss.base,
 	&stack_mtcp.base, &stack_mtls.base, &stack_mws.base, &stack_mwss.base,
 	&stack_h2.base, &stack_h2c.base,
+	&choice_auto.base,
 };
 
 int

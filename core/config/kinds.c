@@ -43,6 +43,7 @@ static const char *const *const gost_names[] = {
 	[ADIT_LAYER] = gost_none,
 	[ADIT_STACK] = gost_none,
 	[ADIT_SESSION] = gost_none,
+	[ADIT_EITHER] = gost_none,
 };
 
 const char *
@@ -57,6 +58,7 @@ config_kind_name(enum adit_kind kind)
 		[ADIT_LAYER] = "layer",
 		[ADIT_STACK] = "stack",
 		[ADIT_SESSION] = "session",
+		[ADIT_EITHER] = "either",
 	};
 
 	return names[kind];

@@ -65,6 +65,10 @@ read_scheme(struct url_set *set, struct service_url *s)
 		first = second = "";
 	first_known = kinds_url_known(set->kinds, ADIT_HANDLER, first);
 	second_known = kinds_url_known(set->kinds, ADIT_LISTENER, second);
+	/* What means a handler and nothing else to a gost (auto) alone means that here, too. */
+	if (first == second && kinds_gost_has(ADIT_HANDLER, first) &&
+	    !kinds_gost_has(ADIT_LISTENER, second))
+		second_known = false;
 	s->handler = first_known ? first : "auto";
 	s->listener = second_known ? second : default_listener(set, s->handler);
 	if (!first_known && strcmp(s->listener, "stdio") == 0)

@@ -42,6 +42,8 @@ read_scheme(struct url_set *set, struct hop_url *hop)
 		first = second = "";
 	first_known = kinds_url_known(set->kinds, ADIT_CONNECTOR, first);
 	second_known = kinds_url_known(set->kinds, ADIT_DIALER, second);
+	if (strcmp(hop->url.scheme, "auto") == 0)	/* as without a scheme: no dialer */
+		second_known = false;
 	hop->connector = first_known ? first : "http";
 	hop->dialer = second_known ? second : default_dialer(set, hop->connector);
 	if (strcmp(hop->url.scheme, "auto") == 0)

@@ -156,6 +156,14 @@ opening_delivery(struct adit_conn *c, struct adit_delivery *d)
 	return o->lower ? adit_conn_delivery(o->lower, d) : -ENOTSUP;
 }
 
+static const struct adit_certificate *
+opening_certificate(struct adit_conn *c)
+{
+	struct opening *o = opening_of(c);
+
+	return o->lower ? adit_conn_certificate(o->lower) : NULL;
+}
+
 static const struct adit_conn_ops opening_ops = {
 	.size = sizeof(opening_ops),
 	.name = "opening",
@@ -169,6 +177,7 @@ static const struct adit_conn_ops opening_ops = {
 	.mux = opening_mux,
 	.agree = opening_agree,
 	.delivery = opening_delivery,
+	.certificate = opening_certificate,
 	.pour = opening_pour,
 };
 
@@ -273,14 +282,25 @@ opening_set(struct adit_conn *c, struct adit_conn *lower)
 		adit_conn_want(lower, ADIT_OPEN);
 }
 
+/* What was given back to a conn is its lower conn's to give. */
+static int
+opening_give_back(const struct adit_conn_core *core, struct adit_conn *lower)
+{
+	if (!core->unread)
+		return 0;
+	return adit_conn_unread(lower, core->unread + core->unread_start, core->unread_len);
+}
+
 struct adit_conn *
 opening_unwrap(struct adit_conn *c)
 {
 	struct adit_conn *lower;
 
-	if (c->ops != &opening_ops || !adit_conn_is_open(c) || adit_conn_err(c) || c->core->unread)
+	if (c->ops != &opening_ops || !adit_conn_is_open(c) || adit_conn_err(c))
 		return c;
 	lower = opening_of(c)->lower;
+	if (opening_give_back(c->core, lower) < 0)
+		return c;
 	opening_of(c)->lower = NULL;
 	adit_conn_own(lower, NULL, NULL);
 	adit_conn_want(lower, 0);

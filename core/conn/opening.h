@@ -37,7 +37,8 @@ void opening_set(struct adit_conn *c, struct adit_conn *lower);
 
 /*
  * For an owner that will keep c for long: the lower conn of one that is open, which is closed in
- * exchange, without an owner and nothing wanted. Any other conn is answered as it is.
+ * exchange, without an owner and nothing wanted; what was given back to c is given back to it. Any
+ * other conn is answered as it is.
  */
 struct adit_conn *opening_unwrap(struct adit_conn *c);
 

@@ -104,6 +104,15 @@ tls_layer_server(struct adit_layer *l, struct adit_conn *lower, struct adit_err 
 	return tls_layer_limit(t, c);
 }
 
+/* A handshake record (RFC 8446, section 5.1); no protocol that we serve begins so in the clear. */
+static int
+tls_layer_begins(struct adit_layer *l, const uint8_t *bytes, size_t len)
+{
+	(void)l;
+	(void)len;
+	return bytes[0] == 0x16;
+}
+
 #define TLS_LAYER(call, text, made) { \
 	.base = { \
 		.abi = ADIT_ABI, \
@@ -118,6 +127,7 @@ tls_layer_server(struct adit_layer *l, struct adit_conn *lower, struct adit_err 
 	.server = tls_layer_server, \
 	.init = made, \
 	.fini = tls_layer_fini, \
+	.begins = tls_layer_begins, \
 }
 
 const struct adit_layer_ops layer_tls =

@@ -1,7 +1,9 @@
 /* The layer "ws": a WebSocket over any stream of a listener or dialer. */
 #include "core/conn/ws_layer.h"
 
+#include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include <adit/plugin.h>
 
@@ -124,6 +126,18 @@ ws_layer_server(struct adit_layer *l, struct adit_conn *lower, struct adit_err *
 	return ws_server(lower, layer_of(l)->policy, e);
 }
 
+/* A request of the form that a proxy is not asked in (RFC 9112, section 3.2.1). */
+static int
+ws_layer_begins(struct adit_layer *l, const uint8_t *bytes, size_t len)
+{
+	static const char get[] = { 'G', 'E', 'T', ' ', '/' };
+
+	(void)l;
+	if (memcmp(bytes, get, len < sizeof(get) ? len : sizeof(get)) != 0)
+		return 0;
+	return len < sizeof(get) ? -EAGAIN : 1;
+}
+
 const struct adit_layer_ops layer_ws = {
 	.base = {
 		.abi = ADIT_ABI,
@@ -138,4 +152,5 @@ const struct adit_layer_ops layer_ws = {
 	.server = ws_layer_server,
 	.init = ws_layer_init,
 	.fini = ws_layer_fini,
+	.begins = ws_layer_begins,
 };

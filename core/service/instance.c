@@ -1,8 +1,10 @@
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/config/opts.h"
+#include "core/conn/told.h"
 #include "core/service/auth.h"
 #include "core/service/component.h"
 #include "core/service/instance.h"
@@ -197,6 +199,7 @@ instance_init_layers(struct instance *i, const struct instance_source *from,
 		l = plugin_new(p, base->component, from);
 		if (!l)
 			return ADIT_ECONFIG;
+		assert(!i->told || l->ops->begins);
 		l->server = from->conf->kind == ADIT_LISTENER;
 		i->layers[i->n_layers++] = l;
 		err = plugin_init(p, l, from);
@@ -222,28 +225,19 @@ instance_init_session(struct instance *i, const struct instance_source *from, co
 	return plugin_init(p, i->session, from);
 }
 
+/* stack: what is over p, or NULL. */
 static int
-instance_make(struct instance *i, const struct instance_source *from,
-	      struct adit_component *component)
+instance_make_one(struct instance *i, const struct instance_source *from,
+		  const struct adit_plugin *p, const struct adit_stack *stack,
+		  struct adit_component *component)
 {
-	const struct component_conf *c = from->conf;
-	const struct adit_plugin *p = registry_find(from->registry, c->kind, c->type);
-	const struct adit_stack *stack = NULL;
 	int err;
 
-	if (p && p->kind == ADIT_STACK) {
-		stack = (const void *)p;
-		p = registry_find(from->registry, c->kind, stack->over);
-	}
-	if (!p)
-		return place_say(&from->at, ADIT_EUNSUPPORTED,
-				 "%s %s is not available in this build",
-				 registry_kind_name(c->kind), c->type);
 	i->plugin = p;
 	i->base = plugin_new(p, component, from);
 	if (!i->base)
 		return ADIT_ECONFIG;
-	if (c->kind == ADIT_LISTENER)
+	if (from->conf->kind == ADIT_LISTENER)
 		((struct adit_listener *)i->base)->addr = from->addr;
 	err = plugin_init(p, i->base, from);
 	if (err)
@@ -251,6 +245,76 @@ instance_make(struct instance *i, const struct instance_source *from,
 	if (stack)
 		err = instance_init_layers(i, from, stack);
 	return !err && stack && stack->mux ? instance_init_session(i, from, stack->mux) : err;
+}
+
+static int
+source_lacks(const struct instance_source *from, const char *name)
+{
+	return place_say(&from->at, ADIT_EUNSUPPORTED, "%s %s is not available in this build",
+			 registry_kind_name(from->conf->kind), name);
+}
+
+/* A plugin or a stack. */
+static int
+instance_make_named(struct instance *i, const struct instance_source *from, const char *name,
+		    struct adit_component *component)
+{
+	const struct adit_plugin *p = registry_find(from->registry, from->conf->kind, name);
+	const struct adit_stack *stack = NULL;
+
+	if (p && p->kind == ADIT_STACK) {
+		stack = (const void *)p;
+		p = registry_find(from->registry, from->conf->kind, stack->over);
+	}
+	if (!p || p->kind == ADIT_EITHER)
+		return source_lacks(from, name);
+	return instance_make_one(i, from, p, stack, component);
+}
+
+static int
+instance_make_told(struct instance *i, const struct instance_source *from,
+		   const struct adit_stack *stack, struct adit_component *component)
+{
+	const struct adit_plugin *p = registry_find(from->registry, ADIT_LISTENER, stack->over);
+
+	if (!p || p->kind != ADIT_LISTENER)
+		return source_lacks(from, stack->over);
+	i->told = true;
+	return instance_make_one(i, from, p, stack, component);
+}
+
+static int
+instance_make_choice(struct instance *i, const struct instance_source *from,
+		     const struct adit_either *choice, struct adit_component *component)
+{
+	int err = 0;
+
+	i->ways = calloc(WAYS_MAX, sizeof(*i->ways));
+	if (!i->ways)
+		return place_say(&from->at, -ENOMEM, "out of memory");
+	if (from->conf->kind == ADIT_LISTENER) {
+		err = instance_make_told(&i->ways[i->n_ways++], from, choice->told, component);
+		if (err || !choice->beside)
+			return err;
+		return instance_make_named(&i->ways[i->n_ways++], from, choice->beside, component);
+	}
+	for (size_t n = 0; !err && n < WAYS_MAX && choice->dialers[n]; n++)
+		err = instance_make_named(&i->ways[i->n_ways++], from, choice->dialers[n],
+					  component);
+	return err;
+}
+
+static int
+instance_make(struct instance *i, const struct instance_source *from,
+	      struct adit_component *component)
+{
+	const struct component_conf *c = from->conf;
+	const struct adit_plugin *p = registry_find(from->registry, c->kind, c->type);
+
+	if (!p || p->kind != ADIT_EITHER)
+		return instance_make_named(i, from, c->type, component);
+	i->plugin = p;
+	return instance_make_choice(i, from, (const void *)p, component);
 }
 
 int
@@ -281,9 +345,22 @@ instance_protocol(const struct instance *i)
 	}
 }
 
+struct instance *
+instance_ways(struct instance *i, size_t *n)
+{
+	*n = i->ways ? i->n_ways : i->base != NULL;
+	return i->ways ? i->ways : i;
+}
+
 void
 instance_fini(struct instance *i)
 {
+	while (i->n_ways)
+		instance_fini(&i->ways[--i->n_ways]);
+	free(i->ways);
+	i->ways = NULL;
+	free(i->addr);
+	i->addr = NULL;
 	if (i->session)
 		plugin_fini(&i->session->ops->base, i->session);
 	i->session = NULL;
@@ -306,11 +383,41 @@ instance_client(const struct instance *i, struct adit_conn *lower, const char *h
 	return lower;
 }
 
+static int
+layer_begins(void *arg, const uint8_t *bytes, size_t len)
+{
+	struct adit_layer *l = arg;
+
+	return l->ops->begins(l, bytes, len);
+}
+
+static struct adit_conn *
+layer_over(void *arg, struct adit_conn *lower, struct adit_err *e)
+{
+	struct adit_layer *l = arg;
+
+	return l->ops->server(l, lower, e);
+}
+
+/* The layer over lower if its client begins with it. */
+static struct adit_conn *
+instance_tell(struct adit_layer *l, struct adit_conn *lower, struct adit_err *e)
+{
+	const struct told conf = {
+		.begins = layer_begins, .over = layer_over, .arg = l, .ns = l->patience,
+	};
+
+	return told_conn(lower, &conf, e);
+}
+
 struct adit_conn *
 instance_server(const struct instance *i, struct adit_conn *lower, struct adit_err *e)
 {
-	for (size_t n = 0; lower && n < i->n_layers; n++)
-		lower = i->layers[n]->ops->server(i->layers[n], lower, e);
+	for (size_t n = 0; lower && n < i->n_layers; n++) {
+		struct adit_layer *l = i->layers[n];
+
+		lower = i->told ? instance_tell(l, lower, e) : l->ops->server(l, lower, e);
+	}
 	return lower;
 }
 

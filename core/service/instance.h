@@ -1,6 +1,6 @@
 /*
  * Instances of plugins: allocated, filled from the configuration, initialised. A listener or dialer
- * that is a stack becomes its base and the layers over it.
+ * that is a stack becomes its base and the layers over it, one that is a choice several instances.
  */
 #ifndef ADIT_CORE_INSTANCE_H
 #define ADIT_CORE_INSTANCE_H
@@ -12,14 +12,21 @@
 #include "core/service/registry.h"
 
 #define LAYERS_MAX 4
+#define WAYS_MAX 4	/* of a choice */
 
 struct instance {
 	const struct adit_plugin	*plugin;
 	void				*base;		/* a struct adit_listener, ...; owned; NULL:
-							 * it could not be made */
+							 * it could not be made, or is a choice */
 	struct adit_layer		*layers[LAYERS_MAX];	/* from below to above; owned */
 	size_t				 n_layers;
 	struct adit_session		*session;	/* at the end; owned; NULL: none */
+	bool				 told;		/* each layer is there if a client's first
+							 * bytes say so */
+	struct instance			*ways;		/* of a choice; owned */
+	size_t				 n_ways;
+	char				*addr;		/* of a way's listener; owned; NULL: as
+							 * configured */
 };
 
 /* What an instance is made of, all borrowed. */
@@ -39,6 +46,12 @@ struct instance_source {
  */
 int instance_init(struct instance *i, const struct instance_source *from, struct adit_component *p);
 void instance_fini(struct instance *i);		/* any thread; i may be all zero */
+
+/*
+ * What is to be used: i itself, or the ways of a choice; none if it could not be made. n of them,
+ * in an array.
+ */
+struct instance *instance_ways(struct instance *i, size_t *n);
 
 /* The protocol that its table names, of a handler or connector; NULL: none. */
 const char *instance_protocol(const struct instance *i);

@@ -7,11 +7,12 @@
 
 #define PLUGINS_MAX 256
 
-/* The rows of a stack, as listener or as dialer. */
+/* The rows of a stack or choice, as listener or as dialer. */
 struct stack_rows {
 	const struct adit_plugin	*plugin;
 	enum adit_kind			 kind;
-	struct adit_opt			*rows;		/* owned */
+	struct adit_opt			*rows;		/* owned; n of them and the end */
+	size_t				 n;
 	struct stack_rows		*next;
 };
 
@@ -33,6 +34,7 @@ static const char *const kind_names[ADIT_KINDS] = {
 	[ADIT_DIALER] = "dialer",	[ADIT_CONNECTOR] = "connector",
 	[ADIT_LAYER] = "layer",		[ADIT_INGRESS] = "ingress",
 	[ADIT_STACK] = "stack",		[ADIT_SESSION] = "session",
+	[ADIT_EITHER] = "either",
 };
 
 struct registry *
@@ -66,11 +68,17 @@ registry_kind_name(enum adit_kind kind)
 	return kind < ADIT_KINDS ? kind_names[kind] : "unknown kind";
 }
 
-static bool
-kind_is(const struct adit_plugin *p, enum adit_kind kind)
+bool
+registry_serves(const struct adit_plugin *p, enum adit_kind kind)
 {
-	if (p->kind == ADIT_STACK)
-		return kind == ADIT_LISTENER || kind == ADIT_DIALER || kind == ADIT_STACK;
+	const struct adit_either *choice = (const void *)p;
+
+	if (p->kind == ADIT_EITHER && kind == ADIT_LISTENER)
+		return choice->told;
+	if (p->kind == ADIT_EITHER && kind == ADIT_DIALER)
+		return choice->dialers[0];
+	if (p->kind == ADIT_STACK && (kind == ADIT_LISTENER || kind == ADIT_DIALER))
+		return true;
 	return p->kind == kind;
 }
 
@@ -78,7 +86,7 @@ const struct adit_plugin *
 registry_find(const struct registry *r, enum adit_kind kind, const char *name)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (kind_is(r->plugins[i], kind) && strcmp(r->plugins[i]->name, name) == 0)
+		if (registry_serves(r->plugins[i], kind) && strcmp(r->plugins[i]->name, name) == 0)
 			return r->plugins[i];
 	return NULL;
 }
@@ -105,6 +113,7 @@ static const struct {
 	[ADIT_INGRESS] = LEAST(ingress, init),
 	[ADIT_STACK] = { sizeof(struct adit_stack), sizeof(struct adit_stack), 0 },
 	[ADIT_SESSION] = LEAST(session, init),
+	[ADIT_EITHER] = { sizeof(struct adit_either), sizeof(struct adit_either), 0 },
 };
 
 /* Whether the operations that kind cannot do without are there. */
@@ -139,6 +148,8 @@ plugin_is_complete(const struct adit_plugin *p)
 
 		return ops->client && ops->server;
 	}
+	case ADIT_EITHER:
+		return registry_serves(p, ADIT_LISTENER) || registry_serves(p, ADIT_DIALER);
 	case ADIT_KINDS:
 		break;
 	}
@@ -148,7 +159,7 @@ plugin_is_complete(const struct adit_plugin *p)
 static bool
 is_taken(const struct registry *r, const struct adit_plugin *p)
 {
-	if (p->kind == ADIT_STACK)
+	if (p->kind == ADIT_STACK || p->kind == ADIT_EITHER)
 		return registry_find(r, ADIT_LISTENER, p->name) ||
 		       registry_find(r, ADIT_DIALER, p->name);
 	return registry_find(r, p->kind, p->name);
@@ -199,41 +210,72 @@ registry_add(struct registry *r, const struct adit_plugin *p, struct adit_err *e
 
 /* Appends the rows of a part; a key that an earlier part has is that one's. */
 static int
-rows_append(struct adit_opt **rows, size_t *n, const struct adit_plugin *part)
+rows_append(struct stack_rows *s, const struct adit_opt *part)
 {
-	const struct adit_opt *o;
 	struct adit_opt *more;
 
-	for (o = part ? part->opts : NULL; o && o->name; o++) {
-		if (*rows && adit_opt_find(*rows, o->name))
+	for (const struct adit_opt *o = part; o && o->name; o++) {
+		if (s->rows && adit_opt_find(s->rows, o->name))
 			continue;
-		more = realloc(*rows, (*n + 2) * sizeof(*more));
+		more = realloc(s->rows, (s->n + 2) * sizeof(*more));
 		if (!more)
 			return -ENOMEM;
-		*rows = more;
-		more[(*n)++] = *o;
-		more[*n] = (struct adit_opt)ADIT_OPT_END;
+		s->rows = more;
+		more[s->n++] = *o;
+		more[s->n] = (struct adit_opt)ADIT_OPT_END;
 	}
 	return 0;
+}
+
+/* The same of a plugin by its name; one that is not there has none. */
+static int
+rows_append_of(struct stack_rows *s, struct registry *r, enum adit_kind kind, const char *name)
+{
+	bool known;
+
+	return rows_append(s, registry_rows(r, kind, name, &known));
+}
+
+static int
+rows_of_stack(struct stack_rows *s, struct registry *r, const struct adit_stack *stack)
+{
+	int err = rows_append_of(s, r, s->kind, stack->over);
+
+	for (size_t i = 0; !err && i < 4 && stack->layers[i]; i++)
+		err = rows_append_of(s, r, ADIT_LAYER, stack->layers[i]);
+	if (!err && stack->mux)
+		err = rows_append_of(s, r, ADIT_SESSION, stack->mux);
+	return err;
+}
+
+static int
+rows_of_choice(struct stack_rows *s, struct registry *r, const struct adit_either *choice)
+{
+	int err;
+
+	if (s->kind == ADIT_LISTENER) {
+		err = rows_of_stack(s, r, choice->told);
+		return err || !choice->beside ? err :
+						rows_append_of(s, r, s->kind, choice->beside);
+	}
+	err = rows_append(s, choice->base.opts);
+	for (size_t i = 0; !err && i < 4 && choice->dialers[i]; i++)
+		err = rows_append_of(s, r, s->kind, choice->dialers[i]);
+	return err;
 }
 
 static struct stack_rows *
 stack_rows_new(struct registry *r, const struct adit_plugin *p, enum adit_kind kind)
 {
-	const struct adit_stack *stack = (const void *)p;
 	struct stack_rows *s = calloc(1, sizeof(*s));
-	size_t n = 0;
 	int err;
 
 	if (!s)
 		return NULL;
 	*s = (struct stack_rows){ .plugin = p, .kind = kind, .next = r->stacks };
 	r->stacks = s;
-	err = rows_append(&s->rows, &n, registry_find(r, kind, stack->over));
-	for (size_t i = 0; !err && i < 4 && stack->layers[i]; i++)
-		err = rows_append(&s->rows, &n, registry_find(r, ADIT_LAYER, stack->layers[i]));
-	if (!err && stack->mux)
-		err = rows_append(&s->rows, &n, registry_find(r, ADIT_SESSION, stack->mux));
+	err = p->kind == ADIT_STACK ? rows_of_stack(s, r, (const void *)p) :
+				      rows_of_choice(s, r, (const void *)p);
 	return err ? NULL : s;
 }
 
@@ -244,7 +286,7 @@ registry_rows(struct registry *r, enum adit_kind kind, const char *name, bool *k
 	struct stack_rows *s;
 
 	*known = p != NULL;
-	if (!p || p->kind != ADIT_STACK)
+	if (!p || (p->kind != ADIT_STACK && p->kind != ADIT_EITHER))
 		return p ? p->opts : NULL;
 	for (s = r->stacks; s; s = s->next)
 		if (s->plugin == p && s->kind == kind)

@@ -26,12 +26,16 @@ const struct adit_plugin *registry_find(const struct registry *r, enum adit_kind
 /* For listings: the i-th table added, or NULL. Any thread. */
 const struct adit_plugin *registry_at(const struct registry *r, size_t i);
 
+/* Whether p is a plugin of that kind: a stack and a choice are listeners and dialers, too. */
+bool registry_serves(const struct adit_plugin *p, enum adit_kind kind);
+
 /* "listener", "handler", ... */
 const char *registry_kind_name(enum adit_kind kind);
 
 /*
  * The option rows of that kind and name, of a stack those of all its parts in one table; NULL if it
- * takes none. *known tells whether there is such a plugin. Belongs to r. Main thread.
+ * takes none; of a choice those of all that it may be. *known tells whether there is such a plugin.
+ * Belongs to r. Main thread.
  */
 const struct adit_opt *registry_rows(struct registry *r, enum adit_kind kind, const char *name,
 				     bool *known);

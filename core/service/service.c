@@ -9,6 +9,7 @@
 #include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/conn/listen.h"
+#include "core/conn/opening.h"
 #include "core/conn/proxied.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
@@ -17,6 +18,7 @@
 #include "core/service/component.h"
 #include "core/service/forwarder.h"
 #include "core/service/instance.h"
+#include "core/service/listening.h"
 #include "core/service/service.h"
 #include "core/service/session_serve.h"
 #include "core/tunnel/forwarded.h"
@@ -318,36 +320,25 @@ service_make(struct service *s, const struct service_world *world, const struct 
 void
 service_close(struct service *s)
 {
-	struct adit_listener *l = s->listener.base;
 	struct adit_handler *h = s->handler.base;
 
 	if (s->opened_listener)
-		l->ops->close(l);
+		listening_close(&s->listener);
 	if (s->opened_handler && h->ops->close)
 		h->ops->close(h);
 	s->opened_listener = s->opened_handler = false;
 }
 
-static const char *
-listener_network(const struct adit_listener *l)
-{
-	return l->ops->network ? l->ops->network : "tcp";
-}
-
 static int
 service_open_listener(struct service *s, const struct place *at)
 {
-	struct adit_listener *l = s->listener.base;
 	struct adit_err e = ADIT_ERR_INIT;
 	struct place_step below;
-	int err = l->ops->open(l, &e);
+	int err = listening_open(&s->listener, &e);
 
 	s->opened_listener = err == 0;
 	if (!err)
 		return 0;
-	if (!e.code)
-		adit_err_set(&e, err, "listen %s/%s: %s", s->conf->addr, listener_network(l),
-			     adit_strerror(err));
 	return place_refuse(place_step(&below, at, "addr", tree_get(s->conf->node, "addr")), &e);
 }
 
@@ -477,13 +468,12 @@ service_start_on(struct adit_worker *w, void *arg)
 {
 	struct service_call *call = arg;
 	struct service *s = call->service;
-	struct adit_listener *l = s->listener.base;
 	struct adit_handler *h = s->handler.base;
 	struct adit_err e = ADIT_ERR_INIT;
 	int err = h->ops->start ? h->ops->start(h, w, &e) : 0;
 
 	if (!err)
-		err = l->ops->start(l, w, &e);
+		err = listening_start(&s->listener, w, &e);
 	if (!err || atomic_flag_test_and_set(&call->failed))
 		return;
 	if (!e.code)
@@ -497,10 +487,9 @@ service_stop_on(struct adit_worker *w, void *arg)
 {
 	struct service_call *call = arg;
 	struct service *s = call->service;
-	struct adit_listener *l = s->listener.base;
 	struct adit_handler *h = s->handler.base;
 
-	l->ops->stop(l, w);
+	listening_stop(&s->listener, w);
 	if (h->ops->stop)
 		h->ops->stop(h, w);
 	activities_stop(&s->activities, w, 0);
@@ -514,23 +503,6 @@ service_kill_on(struct adit_worker *w, void *arg)
 	activities_stop(&call->service->activities, w, ADIT_ESTOPPED);
 }
 
-static void
-service_log_up(const struct service *s)
-{
-	const struct adit_listener *l = s->listener.base;
-	const struct adit_addr *local = NULL;
-	char text[ADIT_ADDR_TEXT];
-
-	if (l->ops->local)
-		local = l->ops->local(l);
-	adit_log(s->listener_place.log, ADIT_LOG_INFO,
-		 ADIT_FIELDS(ADIT_STR("kind", "service"), ADIT_STR("service", s->conf->name),
-			     ADIT_STR("listener", s->conf->listener->type),
-			     ADIT_STR("handler", s->conf->handler->type)),
-		 "listening on %s/%s", local ? adit_addr_format(local, text) : s->conf->addr,
-		 listener_network(l));
-}
-
 int
 service_start(struct service *s, struct worker_group *workers, struct config_errors *errs)
 {
@@ -539,7 +511,7 @@ service_start(struct service *s, struct worker_group *workers, struct config_err
 
 	workers_call(workers, service_start_on, &call);
 	if (!call.e.code) {
-		service_log_up(s);
+		listening_log(&s->listener, s->conf->name, s->conf->handler->type);
 		return 0;
 	}
 	service_kill(s, workers);
@@ -549,18 +521,13 @@ service_start(struct service *s, struct worker_group *workers, struct config_err
 void
 service_settle(struct service *s)
 {
-	struct adit_listener *l = s->listener.base;
-
-	if (l->ops->settle)
-		l->ops->settle(l);
+	listening_settle(&s->listener);
 }
 
 bool
 service_is_ready(const struct service *s)
 {
-	const struct adit_listener *l = s->listener.base;
-
-	return !l->ops->ready || l->ops->ready(l);
+	return listening_is_ready(&s->listener);
 }
 
 void
@@ -599,6 +566,7 @@ service_active(const struct service *s)
 struct arrival {
 	struct adit_activity	 activity;
 	struct service		*service;
+	const struct instance	*way;		/* that it came by */
 	struct adit_conn	*conn;
 	bool			 asked;		/* a peer that we serve has asked for it */
 };
@@ -614,7 +582,10 @@ static void
 service_hand_over(struct service *s, struct adit_conn *c)
 {
 	struct adit_handler *h = s->handler.base;
+	struct adit_conn *lower;
 
+	while ((lower = opening_unwrap(c)) != c)	/* of what was told by its first bytes */
+		c = lower;
 	adit_conn_deadline(c, 0);
 	adit_conn_own(c, NULL, NULL);
 	adit_conn_want(c, 0);
@@ -646,12 +617,12 @@ service_take_stream(void *arg, struct adit_conn *c)
 }
 
 static void
-service_serve_session(struct service *s, struct adit_conn *c)
+service_serve_session(struct service *s, const struct instance *way, struct adit_conn *c)
 {
 	struct adit_err e = ADIT_ERR_INIT;
 
 	adit_conn_deadline(c, 0);
-	if (session_serve(&s->listener, c, service_take_stream, s, &e) < 0)
+	if (session_serve(way, c, service_take_stream, s, &e) < 0)
 		adit_log(s->listener_place.log, ADIT_LOG_WARN,
 			 ADIT_FIELDS(ADIT_STR("service", s->conf->name)), "accept: %s", e.text);
 }
@@ -668,8 +639,8 @@ arrival_event(void *owner, struct adit_conn *c, unsigned events)
 
 		arrival_log_end(a, err, text ? text : adit_strerror(err));
 		adit_conn_close(c, err);
-	} else if (a->service->listener.session) {
-		service_serve_session(a->service, c);
+	} else if (a->way->session) {
+		service_serve_session(a->service, a->way, c);
 	} else {
 		service_hand_over(a->service, c);
 	}
@@ -694,12 +665,12 @@ arrival_stop(struct adit_activity *activity, int why)
 
 /* For all handshakes, one after the other. */
 static unsigned
-arrival_limit_ms(const struct service *s)
+arrival_limit_ms(const struct instance *way)
 {
-	uint64_t ms = s->listener.n_layers ? 0 : HANDSHAKE_MS;
+	uint64_t ms = way->n_layers ? 0 : HANDSHAKE_MS;
 
-	for (size_t i = 0; i < s->listener.n_layers; i++) {
-		uint64_t ns = s->listener.layers[i]->patience;
+	for (size_t i = 0; i < way->n_layers; i++) {
+		uint64_t ns = way->layers[i]->patience;
 
 		ms += ns ? ns / ADIT_MS(1) + 1 : HANDSHAKE_MS;
 	}
@@ -708,14 +679,14 @@ arrival_limit_ms(const struct service *s)
 
 /* Through the handshakes of the listener's layers, if it has any, and to the handler. */
 static void
-service_receive(struct service *s, struct adit_conn *c)
+service_receive(struct service *s, const struct instance *way, struct adit_conn *c)
 {
 	struct adit_err e = ADIT_ERR_INIT;
 	struct arrival *a;
 
-	if (!s->listener.n_layers && adit_conn_is_open(c)) {
-		if (s->listener.session)
-			service_serve_session(s, c);
+	if (!way->n_layers && adit_conn_is_open(c)) {
+		if (way->session)
+			service_serve_session(s, way, c);
 		else
 			service_hand_over(s, c);
 		return;
@@ -725,7 +696,7 @@ service_receive(struct service *s, struct adit_conn *c)
 		adit_conn_close(c, -ENOMEM);
 		return;
 	}
-	c = instance_server(&s->listener, c, &e);
+	c = instance_server(way, c, &e);
 	if (!c) {
 		adit_log(s->listener_place.log, ADIT_LOG_WARN,
 			 ADIT_FIELDS(ADIT_STR("service", s->conf->name)), "accept: %s", e.text);
@@ -733,13 +704,14 @@ service_receive(struct service *s, struct adit_conn *c)
 		return;
 	}
 	a->service = s;
+	a->way = way;
 	a->conn = c;
-	a->asked = !s->listener.n_layers;
+	a->asked = !way->n_layers;
 	a->activity.stop = arrival_stop;
 	adit_activity_begin(&a->activity, &s->listener_place, adit_conn_worker(c));
 	adit_conn_set_component(c, &s->listener_place);
 	adit_conn_own(c, arrival_event, a);
-	adit_conn_deadline(c, arrival_limit_ms(s));
+	adit_conn_deadline(c, arrival_limit_ms(way));
 	adit_conn_want(c, ADIT_OPEN);
 }
 
@@ -749,6 +721,7 @@ service_receive(struct service *s, struct adit_conn *c)
 struct announced {
 	struct adit_activity	 activity;
 	struct service		*service;
+	const struct instance	*way;		/* that it came by */
 	struct adit_conn	*conn;
 	struct proxied		 header;
 };
@@ -784,6 +757,7 @@ static void
 announced_event(void *owner, struct adit_conn *c, unsigned events)
 {
 	struct announced *a = owner;
+	const struct instance *way = a->way;
 	struct service *s = a->service;
 	int err = proxied_read(&a->header, c);
 
@@ -798,7 +772,7 @@ announced_event(void *owner, struct adit_conn *c, unsigned events)
 	adit_conn_own(c, NULL, NULL);
 	adit_conn_want(c, 0);
 	announced_end(a);
-	service_receive(s, c);
+	service_receive(s, way, c);
 }
 
 /* Of a conn of bytes, right from its peer, who may be believed. */
@@ -812,7 +786,7 @@ service_awaits_header(const struct service *s, const struct adit_conn *c)
 }
 
 static void
-service_await_header(struct service *s, struct adit_conn *c)
+service_await_header(struct service *s, const struct instance *way, struct adit_conn *c)
 {
 	struct announced *a = calloc(1, sizeof(*a));
 
@@ -821,6 +795,7 @@ service_await_header(struct service *s, struct adit_conn *c)
 		return;
 	}
 	a->service = s;
+	a->way = way;
 	a->conn = c;
 	a->activity.stop = announced_stop;
 	adit_activity_begin(&a->activity, &s->listener_place, adit_conn_worker(c));
@@ -833,6 +808,7 @@ void
 adit_accept(struct adit_listener *l, struct adit_conn *c)
 {
 	struct service *s = l->component->service;
+	const struct instance *way = listening_way(&s->listener, l);
 
 	if (memory_is_short(worker_memory(adit_conn_worker(c)))) {
 		adit_conn_close(c, ADIT_ELIMIT);
@@ -840,9 +816,9 @@ adit_accept(struct adit_listener *l, struct adit_conn *c)
 	}
 	adit_conn_set_component(c, l->component);
 	if (service_awaits_header(s, c))
-		service_await_header(s, c);
+		service_await_header(s, way, c);
 	else
-		service_receive(s, c);
+		service_receive(s, way, c);
 }
 
 int

@@ -30,6 +30,7 @@ enum adit_kind {
 	ADIT_INGRESS,
 	ADIT_STACK,
 	ADIT_SESSION,
+	ADIT_EITHER,
 	ADIT_KINDS,
 };
 
@@ -167,6 +168,12 @@ struct adit_layer_ops {
 	/* optional */
 	int	(*init)(struct adit_layer *l, struct adit_err *e);
 	void	(*fini)(struct adit_layer *l);		/* also after a failed init */
+
+	/*
+	 * Whether a client that begins with these bytes (at least one) speaks this layer: 1, 0, or
+	 * -EAGAIN: that takes more of them. For listeners that serve clients with and without it.
+	 */
+	int	(*begins)(struct adit_layer *l, const uint8_t *bytes, size_t len);
 };
 
 struct adit_layer {				/* first member of every instance */
@@ -221,6 +228,20 @@ struct adit_stack {
 	const char		*over;		/* a listener and dialer of streams, as "tcp" */
 	const char		*layers[4];	/* from below to above; ended by NULL */
 	const char		*mux;		/* NULL, or the session at the end */
+};
+
+/*
+ * A listener and dialer that is several others (auto). The listener takes streams, with each layer
+ * of `told` only where a client's first bytes say so, and listens at the same address as `beside`.
+ * The dialer tries the others, the first ones first, and goes by what gets through. Its options are
+ * those of all.
+ */
+struct adit_either {
+	struct adit_plugin	 base;		/* instance 0; opts: of the dialer's choosing */
+	const struct adit_stack	*told;		/* of this alone: it needs no name; NULL: no
+						 * listener */
+	const char		*beside;	/* a listener of another network than told's */
+	const char		*dialers[4];	/* ended by NULL; none: no dialer */
 };
 
 /* ---- listeners ------------------------------------------------------------------- */

@@ -54,6 +54,12 @@ each_row_as(struct registry *r, enum adit_kind kind, const struct adit_plugin *p
 	return n;
 }
 
+static bool
+is_of_others(const struct adit_plugin *p)
+{
+	return p->kind == ADIT_STACK || p->kind == ADIT_EITHER;
+}
+
 /* Of each plugin; a stack is its parts, as a listener and as a dialer. */
 static void
 each_row(struct registry *r, row_check *check)
@@ -62,12 +68,14 @@ each_row(struct registry *r, row_check *check)
 	unsigned n = 0;
 
 	for (size_t i = 0; (p = registry_at(r, i)); i++) {
-		if (p->kind != ADIT_STACK) {
+		if (!is_of_others(p)) {
 			n += each_row_as(r, p->kind, p, check);
 			continue;
 		}
-		n += each_row_as(r, ADIT_LISTENER, p, check);
-		n += each_row_as(r, ADIT_DIALER, p, check);
+		if (registry_serves(p, ADIT_LISTENER))
+			n += each_row_as(r, ADIT_LISTENER, p, check);
+		if (registry_serves(p, ADIT_DIALER))
+			n += each_row_as(r, ADIT_DIALER, p, check);
 	}
 	assert_true(n > 50);
 }
@@ -120,7 +128,7 @@ plugins_say_what_they_are(void **state)
 		assert_true(p->name && *p->name);
 		if (!p->help || !*p->help || strchr(p->help, '\n'))
 			fail_msg("%s %s: help is one line", registry_kind_name(p->kind), p->name);
-		if (p->kind != ADIT_STACK)
+		if (!is_of_others(p))
 			assert_true(p->instance >= 2 * sizeof(void *));
 	}
 }
@@ -192,7 +200,7 @@ row_has_a_field(const struct adit_plugin *p, const struct adit_opt *rows,
 {
 	size_t size = field_size(row->type);
 
-	if (p->kind == ADIT_STACK)
+	if (is_of_others(p))
 		return;
 	if (row->offset < 2 * sizeof(void *) || row->offset + size > p->instance)
 		fail_msg("%s: outside of the instance", where(p, row));
