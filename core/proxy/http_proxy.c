@@ -18,6 +18,7 @@
 #include "core/proxy/errand.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
+#include "core/service/component.h"
 #include "core/wire/hostname.h"
 
 #define IDLE_NS	       ADIT_SECONDS(60)	/* of a client between two requests */
@@ -31,6 +32,9 @@ struct proxy_visit {
 	const struct http_proxy_conf *conf;
 	struct adit_mux		*front;		/* owned; NULL once it is a tunnel */
 	struct proxy_request	*request;	/* that is going on; owned */
+	struct login		 login;
+	struct adit_exchange	*asking;	/* whose credentials are being checked; owned */
+	const struct adit_fields *asked;	/* its head, and its own */
 	bool			 errand;	/* a CONNECT has the exchange, and will say when
 						 * it is over */
 	struct adit_mux		*back;		/* of the last request, if it can be used again;
@@ -61,6 +65,7 @@ struct proxy_request {
 static void
 visit_free(struct proxy_visit *v)
 {
+	login_end(&v->login);
 	adit_mux_close(v->back, NULL);
 	adit_mux_close(v->front, NULL);
 	adit_activity_end(&v->activity);
@@ -523,21 +528,6 @@ visit_send_on(struct proxy_visit *v, struct adit_exchange *near, const struct ad
 
 /* ---- what is asked for --------------------------------------------------------------------- */
 
-static int
-visit_authenticate(const struct proxy_visit *v, const struct adit_fields *head)
-{
-	struct adit_text value = adit_fields_get(head, "Proxy-Authorization");
-	struct basic b;
-	bool given = basic_decode(value, &b) == 0;
-	int err = adit_component_authenticate(v->activity.component, given ? b.text : NULL,
-					      given ? b.user_len : 0,
-					      given ? basic_password(&b) : NULL,
-					      given ? b.password_len : 0);
-
-	explicit_bzero(&b, sizeof(b));
-	return err;
-}
-
 /* A request that we have sent on ourselves says so (RFC 9110, 7.6.3). */
 static bool
 head_was_here(const struct adit_fields *head, const struct http_proxy_conf *conf)
@@ -551,16 +541,13 @@ head_was_here(const struct adit_fields *head, const struct http_proxy_conf *conf
 	return adit_fields_has(head, "Via", via);
 }
 
-/* 0, or why it is refused. */
+/* Of a request that may be made. 0, or why it is refused. */
 static int
 visit_judge(const struct proxy_visit *v, const struct adit_fields *head, struct hostname *host)
 {
 	struct adit_text authority = adit_fields_control(head, ADIT_AUTHORITY);
 	struct adit_text scheme = adit_fields_control(head, ADIT_SCHEME);
-	int err = visit_authenticate(v, head);
 
-	if (err)
-		return err;
 	if (!authority.s || hostname_parse(authority.s, authority.len, host) < 0) {
 		*host->text = 0;
 		return -EINVAL;
@@ -574,19 +561,15 @@ visit_judge(const struct proxy_visit *v, const struct adit_fields *head, struct 
 	return 0;
 }
 
+/* err: what the login has found. */
 static void
-visit_serve(struct proxy_visit *v, struct adit_exchange *near)
+visit_serve(struct proxy_visit *v, struct adit_exchange *near, const struct adit_fields *head,
+	    int err)
 {
-	const struct adit_fields *head = adit_exchange_head(near);
 	struct hostname host = { .text = "" };
-	int err;
 
-	if (!head) {
-		adit_conn_close(&near->body, -EBADMSG);
-		return;
-	}
-	v->requests++;
-	err = visit_judge(v, head, &host);
+	if (!err)
+		err = visit_judge(v, head, &host);
 	strcpy(v->host, host.text);
 	if (err) {
 		adit_conn_log(&near->body, ADIT_LOG_WARN, "%s refused: %s",
@@ -599,6 +582,55 @@ visit_serve(struct proxy_visit *v, struct adit_exchange *near)
 	}
 }
 
+static bool
+visit_is_busy(const struct proxy_visit *v)
+{
+	return v->request || v->errand || v->asking;
+}
+
+static void
+visit_logged_in(struct login *l, int err)
+{
+	struct proxy_visit *v = adit_container_of(l, struct proxy_visit, login);
+	struct adit_exchange *near = v->asking;
+
+	v->asking = NULL;
+	login_end(l);
+	visit_serve(v, near, v->asked, err);
+	if (!visit_is_busy(v))
+		visit_go_on(v);
+}
+
+/* Each request has its own credentials. */
+static void
+visit_take(struct proxy_visit *v, struct adit_exchange *near)
+{
+	const struct adit_fields *head = adit_exchange_head(near);
+	struct credentials c = { .user = NULL };
+	struct basic b;
+	int err;
+
+	if (!head) {
+		adit_conn_close(&near->body, -EBADMSG);
+		return;
+	}
+	v->requests++;
+	if (basic_decode(adit_fields_get(head, "Proxy-Authorization"), &b) == 0)
+		c = (struct credentials){
+			.user = b.text, .user_len = b.user_len,
+			.password = basic_password(&b), .password_len = b.password_len,
+		};
+	err = login_begin(&v->login, &v->activity.component->gate, &near->body, &c);
+	explicit_bzero(&b, sizeof(b));
+	if (err == -EINPROGRESS) {
+		v->asking = near;
+		v->asked = head;
+		return;
+	}
+	login_end(&v->login);
+	visit_serve(v, near, head, err);
+}
+
 /* ---- a client's connection ------------------------------------------------------------------ */
 
 static void
@@ -609,18 +641,15 @@ visit_stop(struct adit_activity *a, int why)
 	v->stopping = why;
 	if (v->front)
 		adit_mux_drain(v->front);
-	if (v->errand || (!why && v->request))
+	if (v->errand || (!why && visit_is_busy(v)))
 		return;			/* an errand is stopped by itself */
-	if (v->request)
+	if (v->request) {
 		http_front_stop(v->request->front, why);
-	else
-		visit_end(v, NULL, "stopped");
-}
-
-static bool
-visit_is_busy(const struct proxy_visit *v)
-{
-	return v->request || v->errand;
+		return;
+	}
+	if (v->asking)
+		adit_conn_close(&v->asking->body, why);
+	visit_end(v, NULL, "stopped");
 }
 
 /* One request at a time; while it goes on there is nothing that it does not hear itself. */
@@ -632,7 +661,7 @@ visit_event(void *owner, struct adit_mux *front, unsigned events)
 
 	(void)events;
 	while (!visit_is_busy(v) && (c = adit_mux_accept(front)))
-		visit_serve(v, adit_exchange_of(c));
+		visit_take(v, adit_exchange_of(c));
 	if (visit_is_busy(v))
 		adit_mux_want(front, 0);
 	else if (adit_mux_err(front))
@@ -684,6 +713,7 @@ http_proxy(struct adit_conn *c, const struct http_proxy_conf *conf)
 		free(v);
 		return;
 	}
+	v->login.done = visit_logged_in;
 	v->activity.stop = visit_stop;
 	adit_activity_begin(&v->activity, conf->handler->component, w);
 	adit_mux_own(v->front, visit_event, v);

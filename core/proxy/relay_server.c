@@ -21,6 +21,7 @@ struct relay_visit {
 	struct adit_conn	*conn;		/* owned, until it is given away */
 	struct collected	 in;
 	struct relay_msg	 request;
+	struct login		 login;
 };
 
 /* ---- the end ------------------------------------------------------------------------- */
@@ -28,6 +29,7 @@ struct relay_visit {
 static void
 visit_free(struct relay_visit *v)
 {
+	login_end(&v->login);
 	collected_fini(&v->in);
 	explicit_bzero(&v->request, sizeof(v->request));
 	adit_activity_end(&v->activity);
@@ -268,22 +270,19 @@ visit_bind(struct relay_visit *v)
 /* ---- the request ------------------------------------------------------------------------- */
 
 static void
-visit_serve(struct relay_visit *v)
+visit_logged_in(struct login *l, int err)
 {
-	const struct relay_msg *m = &v->request;
-	int err = adit_component_authenticate(v->activity.component,
-					      m->has_auth ? m->auth.user : NULL, m->auth.user_len,
-					      m->has_auth ? m->auth.pass : NULL, m->auth.pass_len);
+	struct relay_visit *v = adit_container_of(l, struct relay_visit, login);
 
 	if (err) {
-		visit_refuse(v, RELAY_UNAUTHORIZED);
+		visit_refuse(v, relay_error_status(err));
 		return;
 	}
 	if (component_forwards(v->activity.component)) {
 		visit_forward(v);
 		return;
 	}
-	switch (m->code & RELAY_CMD_MASK) {
+	switch (v->request.code & RELAY_CMD_MASK) {
 	case 0:			/* so does gost */
 	case RELAY_CONNECT:
 		visit_connect(v);
@@ -294,6 +293,20 @@ visit_serve(struct relay_visit *v)
 	default:
 		visit_refuse(v, RELAY_BAD_REQUEST);
 	}
+}
+
+static void
+visit_serve(struct relay_visit *v)
+{
+	const struct relay_msg *m = &v->request;
+	const struct credentials c = {
+		.user = m->has_auth ? m->auth.user : NULL, .user_len = m->auth.user_len,
+		.password = m->auth.pass, .password_len = m->auth.pass_len,
+	};
+	int err = login_begin(&v->login, &v->activity.component->gate, v->conn, &c);
+
+	if (err != -EINPROGRESS)
+		visit_logged_in(&v->login, err);
 }
 
 static void
@@ -324,6 +337,7 @@ relay_server(struct adit_conn *c, const struct relay_server_conf *conf)
 	}
 	v->conf = conf;
 	v->conn = c;
+	v->login.done = visit_logged_in;
 	v->activity.stop = visit_stop;
 	adit_activity_begin(&v->activity, conf->handler->component, adit_conn_worker(c));
 	adit_conn_own(c, visit_event, v);

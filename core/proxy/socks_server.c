@@ -10,6 +10,7 @@
 #include "core/proxy/inbox.h"
 #include "core/proxy/socks_udp.h"
 #include "core/proxy/udptun.h"
+#include "core/service/component.h"
 #include "core/wire/socks.h"
 
 #define UDP_TTL_NS ADIT_SECONDS(60)	/* of the flow to a target that says nothing */
@@ -17,7 +18,7 @@
 struct socks_visit;
 
 /* What is awaited: reads on in its inbox. 1: done, and another step may follow; 0: more is needed;
- * negative: the visit is over. */
+ * negative: the visit is over, or waits for something else. */
 typedef int socks_step(struct socks_visit *v);
 
 struct socks_visit {
@@ -25,6 +26,7 @@ struct socks_visit {
 	const struct socks_conf	*conf;
 	struct adit_conn	*conn;		/* owned, until it is given away; then NULL */
 	socks_step		*step;
+	struct login		 login;
 	struct inbox		 in;
 };
 
@@ -33,6 +35,7 @@ struct socks_visit {
 static void
 socks_free(struct socks_visit *v)
 {
+	login_end(&v->login);
 	adit_activity_end(&v->activity);
 	explicit_bzero(&v->in, sizeof(v->in));
 	free(v);
@@ -347,13 +350,38 @@ socks5_read_request(struct socks_visit *v)
 	return socks5_serve(v, &q);
 }
 
+/* Nothing of his is read meanwhile; that he goes, or the time is over, is noticed. */
+static int
+socks5_await_login(struct socks_visit *v)
+{
+	(void)v;
+	return 0;
+}
+
+static int
+socks5_answer_login(struct socks_visit *v, int err)
+{
+	const uint8_t answer[2] = { SOCKS5_AUTH_VERSION, err != 0 };
+	int told = inbox_answer(v->conn, answer, sizeof(answer));
+
+	login_end(&v->login);
+	if (!err)
+		err = told;
+	if (err) {
+		socks_refused(v, err);
+		return -1;
+	}
+	v->step = socks5_read_request;
+	return 1;
+}
+
 static int
 socks5_read_auth(struct socks_visit *v)
 {
 	struct socks_auth a;
+	struct credentials c;
 	const char *why = NULL;
 	ssize_t n = socks5_decode_auth(v->in.buf, v->in.len, &a, &why);
-	uint8_t answer[2] = { SOCKS5_AUTH_VERSION, 0 };
 	int err;
 
 	if (n == 0)
@@ -363,29 +391,24 @@ socks5_read_auth(struct socks_visit *v)
 		return -1;
 	}
 	inbox_drop(&v->in, (size_t)n);
-	err = adit_component_authenticate(v->activity.component, a.user, a.user_len, a.password,
-					  a.password_len);
+	c = (struct credentials){
+		.user = a.user, .user_len = a.user_len,
+		.password = a.password, .password_len = a.password_len,
+	};
+	err = login_begin(&v->login, &v->activity.component->gate, v->conn, &c);
 	explicit_bzero(&a, sizeof(a));
-	answer[1] = err != 0;
-	if (!err)
-		err = inbox_answer(v->conn, answer, sizeof(answer));
-	else
-		inbox_answer(v->conn, answer, sizeof(answer));
-	if (err) {
-		socks_refused(v, err);
-		return -1;
-	}
-	v->step = socks5_read_request;
-	return 1;
+	if (err != -EINPROGRESS)
+		return socks5_answer_login(v, err);
+	v->step = socks5_await_login;
+	adit_conn_want(v->conn, 0);
+	return -1;
 }
 
 /* Without credentials where none are asked for, and with them where that is all he offers. */
 static enum socks5_method
 socks5_choose(const struct socks_visit *v, const uint8_t *methods, size_t n)
 {
-	bool open = !adit_component_authenticate(v->activity.component, NULL, 0, NULL, 0);
-
-	if (open && memchr(methods, SOCKS5_NO_AUTH, n))
+	if (!gate_asks(&v->activity.component->gate) && memchr(methods, SOCKS5_NO_AUTH, n))
 		return SOCKS5_NO_AUTH;
 	return memchr(methods, SOCKS5_USER_PASSWORD, n) ? SOCKS5_USER_PASSWORD : SOCKS5_NO_METHOD;
 }
@@ -479,27 +502,44 @@ socks_read_version(struct socks_visit *v)
 }
 
 static void
-socks_event(void *owner, struct adit_conn *c, unsigned events)
+socks_go_on(struct socks_visit *v)
 {
-	struct socks_visit *v = owner;
 	int err, more;
 
-	(void)events;
 	for (;;) {
-		err = inbox_fill(&v->in, c);
-		if (err == -EAGAIN)
-			return;
-		if (err) {
-			socks_lose(v, err == -ECONNRESET && !adit_conn_err(c) ? -ESHUTDOWN : err,
-				   NULL);
-			return;
-		}
 		do
 			more = v->step(v);
 		while (more > 0);
 		if (more < 0)
 			return;
+		err = inbox_fill(&v->in, v->conn);
+		if (err == -EAGAIN)
+			return;
+		if (err) {
+			socks_lose(v, err == -ECONNRESET && !adit_conn_err(v->conn) ? -ESHUTDOWN :
+										      err, NULL);
+			return;
+		}
 	}
+}
+
+static void
+socks_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	(void)c;
+	(void)events;
+	socks_go_on(owner);
+}
+
+static void
+socks_logged_in(struct login *l, int err)
+{
+	struct socks_visit *v = adit_container_of(l, struct socks_visit, login);
+
+	if (socks5_answer_login(v, err) < 0)
+		return;
+	adit_conn_want(v->conn, ADIT_READ);
+	socks_go_on(v);
 }
 
 void
@@ -514,6 +554,7 @@ socks_server(struct adit_conn *c, const struct socks_conf *conf)
 	v->conf = conf;
 	v->conn = c;
 	v->step = socks_read_version;
+	v->login.done = socks_logged_in;
 	v->activity.stop = socks_stop;
 	adit_activity_begin(&v->activity, conf->handler->component, adit_conn_worker(c));
 	adit_conn_own(c, socks_event, v);

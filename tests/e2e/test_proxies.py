@@ -92,6 +92,55 @@ def test_http_proxy_asks_for_credentials(world: World):
         assert (taken.status, taken.text) == (200, "inside\n")
 
 
+# Of "a secret", by yescrypt, as cheap as there is.
+HASHED = "$y$j75$sBXJqezlLnhOTne24yH.c/$ZgKqHjw1/aU.3.ygNlpbTMX4s4MaeDMKA7qfUE0MZF6"
+
+
+@pytest.mark.short
+@pytest.mark.threads
+@pytest.mark.parametrize("kind", ["http", "socks5", "relay", "auto"])
+def test_proxies_wait_for_a_hash(world: World, kind: str):
+    """A password that is kept as a hash is right the first time too, and a wrong one is not."""
+    users = world.write("users.txt", f"hash {HASHED}\n")
+    site = world.site("inside")
+    far = world.start(config=f"""\
+services:
+- name: far
+  addr: {HERE}
+  handler: {{type: {kind}, auther: people}}
+  listener: {{type: tcp}}
+authers:
+- name: people
+  file: {{path: {users}}}
+""").listening("far")
+    asked = "http" if kind == "auto" else kind
+    for user, right in (("hash:a%20secre", False), ("nobody:a%20secret", False), ("hash:a%20secret", True)):
+        wait = "?nodelay=true" if kind == "relay" else ""
+        near = world.start("-L", f"http://{HERE}", "-F", f"{asked}://{user}@{at(far)}{wait}").listening()
+        got = visitor.get(near, "x", f"http://{at(site.address)}/")
+        assert (got.status, got.text if right else "") == ((200, "inside\n") if right else (502, "")), user
+    if kind == "auto":
+        assert curl("-x", f"socks5h://hash:a%20secret@{at(far)}", f"http://{at(site.address)}/")[0] == "inside\n"
+
+
+def test_socks_request_behind_a_hash(world: World):
+    """What was sent with the credentials waits for them; who goes meanwhile is no trouble."""
+    users = world.write("users.txt", f"hash {HASHED}\n")
+    target = world.serve(servers.echo)
+    far = world.start(config=f"""\
+services:
+- {{name: far, addr: "{HERE}", handler: {{type: socks5, auther: people}}, listener: {{type: tcp}}}}
+authers:
+- {{name: people, file: {{path: {users}}}}}
+""").listening("far")
+    whole = (b"\5\1\2\1\4hash\x08a secret\5\1\0\1\x7f\0\0\1" + target.address[1].to_bytes(2, "big") + b"early")
+    with visitor.connect(far) as sock:
+        sock.sendall(whole.replace(b"secret", b"secreT"))
+    with visitor.connect(far) as sock:
+        sock.sendall(whole)
+        assert exactly(sock, 14 + 5)[14:] == b"early"
+
+
 def test_http_proxy_sends_each_request_where_it_says(world: World):
     """One connection of a client's, two hosts, and no second connection to a host for its next request."""
     heads: list[bytes] = []
