@@ -410,6 +410,53 @@ a_peer_that_breaks_the_protocol_is_told(void **state)
 	rig_fini(&r);
 }
 
+/* CVE-2023-44487: streams that are reset are not among those that are counted at a time. */
+static void
+who_only_resets_is_sent_away(void **state)
+{
+	uint32_t id = 1;
+	struct rig r;
+
+	rig_init(&r, *state, &server_conf);
+	for (; id < 4000 && !adit_mux_err(r.mux); id += 2) {
+		struct adit_conn *c;
+
+		ask(&r, id, CONNECT_REQUEST, sizeof(CONNECT_REQUEST) - 1);
+		c = adit_mux_accept(r.mux);
+		send_code(&r, NGHTTP2_RST_STREAM, id, NGHTTP2_CANCEL);
+		adit_conn_close(c, 0);
+	}
+	assert_int_equal(adit_mux_err(r.mux), -EPROTO);
+	assert_true(id > 2000);
+	rig_fini(&r);
+}
+
+static void
+a_head_has_a_limit(void **state)
+{
+	/* A field of 161 bytes in the dynamic table, which one byte names from then on. */
+	static const char request[] = CONNECT_REQUEST;
+	char fields[sizeof(request) + 200];
+	struct adit_conn *c;
+	struct rig r;
+
+	rig_init(&r, *state, &server_conf);
+	memcpy(fields, request, sizeof(request) - 1);
+	memcpy(fields + sizeof(request) - 1, "\x40\x01" "a\x7f\x01", 5);
+	memset(fields + sizeof(request) + 4, 'v', 128);
+	memset(fields + sizeof(request) + 132, 0xbe, 60);
+	ask(&r, 1, fields, sizeof(request) + 132 + 60);
+	c = adit_mux_accept(r.mux);
+	assert_non_null(c);
+	adit_conn_close(c, 0);
+	memset(fields + sizeof(request) - 1, 0xbe, 120);
+	ask(&r, 3, fields, sizeof(request) - 1 + 120);
+	assert_null(adit_mux_accept(r.mux));
+	expect_frame(&r, NGHTTP2_RST_STREAM, 3);
+	assert_int_equal(adit_mux_err(r.mux), 0);
+	rig_fini(&r);
+}
+
 static void
 what_is_not_http2_ends_at_once(void **state)
 {
@@ -676,6 +723,8 @@ main(void)
 		TEST(a_reset_is_a_failure_unless_all_was_said),
 		TEST(a_close_says_how),
 		TEST(a_peer_that_breaks_the_protocol_is_told),
+		TEST(who_only_resets_is_sent_away),
+		TEST(a_head_has_a_limit),
 		TEST(what_is_not_http2_ends_at_once),
 		TEST(there_is_room_as_the_server_says),
 		TEST(after_a_goaway_what_is_open_goes_on),

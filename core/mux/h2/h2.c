@@ -16,7 +16,8 @@
 #define OUT_CAP (OUT_FULL + 65536u)	/* with the last piece, which is at most a frame */
 #define REPLIES_MAX 1000u		/* frames that answer the peer's: beyond, it is not read */
 #define SESSION_WINDOW (16 << 20)	/* what arrives is returned at once */
-#define HEAD_MAX 16384u			/* bytes of fields that are taken of a head */
+#define RESETS_MAX 1000			/* of streams, by a client that opens and resets them */
+#define RESETS_PER_S 33			/* by which that many come back */
 #define FIRST_STREAMS 100u		/* until the peer has said how many */
 #define SESSION_LINGER ADIT_SECONDS(5)	/* of a closed session with something to send */
 #define DRAIN_MARK (1ull << 63)		/* tells the PING behind a GOAWAY from the others */
@@ -216,6 +217,35 @@ h2_goaway(struct h2 *h, uint32_t code)
 	adit_mux_unready(&h->base, ADIT_WRITE);
 }
 
+/*
+ * A client that resets what it opens, or has us reset it, costs us work and has no limit of streams
+ * (CVE-2023-44487, CVE-2025-8671).
+ */
+static void
+h2_count_reset(struct h2 *h)
+{
+	uint64_t now = adit_now();
+
+	if (h->conf->client)
+		return;
+	h->resets += (double)(now - h->resets_at) * RESETS_PER_S / (double)ADIT_SECONDS(1);
+	if (h->resets > RESETS_MAX)
+		h->resets = RESETS_MAX;
+	h->resets_at = now;
+	if (h->resets >= 1)
+		h->resets -= 1;
+	else
+		nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+/* Whether a reset of ours says that the peer has done wrong. */
+static bool
+is_fault(uint32_t code)
+{
+	return code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR ||
+	       code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_REFUSED_STREAM;
+}
+
 static int
 on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
@@ -237,6 +267,9 @@ on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 		break;
 	case NGHTTP2_GOAWAY:
 		h2_goaway(h, frame->goaway.error_code);
+		break;
+	case NGHTTP2_RST_STREAM:
+		h2_count_reset(h);
 		break;
 	default:
 		break;
@@ -276,6 +309,8 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 	(void)ng;
 	if (frame->hd.type == NGHTTP2_GOAWAY)
 		h2_said_goaway(arg, &frame->goaway);
+	if (frame->hd.type == NGHTTP2_RST_STREAM && is_fault(frame->rst_stream.error_code))
+		h2_count_reset(arg);
 	if (s && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
 	    frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		h2_stream_finished(s);
@@ -670,7 +705,7 @@ h2_first_frames(struct h2 *h)
 {
 	const nghttp2_settings_entry all[] = {
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_WINDOW },
-		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEAD_MAX },
+		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, H2_HEAD_MAX },
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
 		  h->conf->client ? 0 : h->conf->streams },
 		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },	/* a client's to say: RFC 9113, 6.5.2 */
@@ -713,6 +748,8 @@ h2_alloc(struct adit_conn *lower, const struct h2_conf *conf)
 	memory_take(worker_memory(w), SESSION_COST);
 	h->conf = conf;
 	h->close_at = UINT64_MAX;
+	h->resets = RESETS_MAX;
+	h->resets_at = adit_now();
 	TAILQ_INIT(&h->streams);
 	TAILQ_INIT(&h->backlog);
 	TAILQ_INIT(&h->lingering);

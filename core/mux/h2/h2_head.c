@@ -12,6 +12,7 @@
 #include "core/runtime/memory.h"
 
 #define FIELDS_MAX 64			/* of a request, the pseudo fields too */
+#define FIELD_COST 32			/* RFC 9113, 6.5.2: of each, beside its bytes */
 
 static nghttp2_nv
 field(const char *name, const char *value)
@@ -193,6 +194,9 @@ on_field(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, s
 	(void)flags;
 	if (!s || frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
+	s->head += name_len + value_len + FIELD_COST;
+	if (s->head > H2_HEAD_MAX)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;	/* the stream is reset */
 	if (is(name, name_len, ":status") && value_len == 3)	/* of digits: nghttp2 has checked */
 		s->status = (value[0] - '0') * 100 + (value[1] - '0') * 10 + value[2] - '0';
 	else if (is(name, name_len, ":method"))

@@ -19,6 +19,7 @@
 #define H2_WINDOW_MAX (8u << 20)	/* for a round trip of 100 ms and 600 Mbit/s */
 #define H2_GROWN_MAX (16u << 20)	/* of all windows of a session, beyond the first */
 #define H2_OUT_CAP 65536u		/* of a stream's bytes that nghttp2 has not taken */
+#define H2_HEAD_MAX 16384u		/* bytes of fields that are taken of a stream's heads */
 #define H2_LINGER ADIT_SECONDS(30)	/* what a closed stream may take to send the rest */
 
 struct h2;
@@ -32,6 +33,7 @@ struct h2_stream {
 	int			 status;	/* client: of the answer; 0: none yet */
 	bool			 connects;	/* server: the method is CONNECT */
 	bool			 found;		/* server: the path is ours */
+	size_t			 head;		/* bytes of fields that have come */
 	bool			 headless;	/* server: the request is not whole; nobody's */
 	bool			 in_backlog, lingering;
 	bool			 closed;	/* its owner has gone; the rest is being sent */
@@ -70,6 +72,8 @@ struct h2 {
 	bool			 settled;	/* the peer's SETTINGS have come */
 	bool			 peer_drains;	/* it has sent GOAWAY */
 	bool			 drain_heard;	/* it has answered what followed ours */
+	double			 resets;	/* that the peer has left, at resets_at */
+	uint64_t		 resets_at;
 	uint32_t		 goaway;	/* its code */
 	char			 fault[96];	/* what it did wrong; "": nothing */
 
