@@ -33,9 +33,9 @@ hex_digit(char c)
 }
 
 bool
-uri_is_encoded(struct adit_text path)
+uri_is_odd(struct adit_text path)
 {
-	return path.len && memchr(path.s, '%', path.len);
+	return path.len && (memchr(path.s, '%', path.len) || memmem(path.s, path.len, "/.", 2));
 }
 
 size_t
@@ -55,6 +55,39 @@ uri_decode(struct adit_text text, bool form, char *out)
 		}
 	}
 	return n;
+}
+
+/* In place. What does not begin with a slash is no path. Returns the length. */
+static size_t
+remove_dot_segments(char *s, size_t len)
+{
+	size_t n = 0, end;
+
+	if (!len || *s != '/')
+		return len;
+	for (size_t i = 0; i < len; i = end) {
+		const char *slash = memchr(s + i + 1, '/', len - i - 1);
+		bool up, stays;
+
+		end = slash ? (size_t)(slash - s) : len;
+		stays = end - i == 2 && s[i + 1] == '.';
+		up = end - i == 3 && s[i + 1] == '.' && s[i + 2] == '.';
+		while (up && n && s[--n] != '/')
+			;
+		if (!stays && !up) {
+			memmove(s + n, s + i, end - i);
+			n += end - i;
+		} else if (!slash) {
+			s[n++] = '/';
+		}
+	}
+	return n;
+}
+
+size_t
+uri_normalise(struct adit_text path, char *out)
+{
+	return remove_dot_segments(out, uri_decode(path, false, out));
 }
 
 /* RFC 3986, 3.3: unreserved, sub-delims, ':', '@', and what separates. */

@@ -11,14 +11,20 @@
 struct adit_text uri_path(struct adit_text target);
 struct adit_text uri_query(struct adit_text target);
 
-/* Whether uri_decode would change a path. */
-bool uri_is_encoded(struct adit_text path);
+/* Whether uri_normalise may change a path. */
+bool uri_is_odd(struct adit_text path);
 
 /*
  * Undoes %XX in text, once, to out (text.len bytes at least); what is no such escape stays. form: a
  * '+' is a blank. Returns the length; not terminated.
  */
 size_t uri_decode(struct adit_text text, bool form, char *out);
+
+/*
+ * The path that is meant, to out (path.len bytes at least): decoded, then without its segments "."
+ * and ".." (RFC 3986, 5.2.4), those that were encoded too. Returns the length; not terminated.
+ */
+size_t uri_normalise(struct adit_text path, char *out);
 
 /*
  * Writes c as it may stand in a path to out (not terminated): itself, or %XX. Returns how many

@@ -39,7 +39,7 @@ struct forward_request {
 	struct front			*front;		/* while the two sides are joined */
 	struct forward_target		 to;
 	struct hostname			 host;
-	struct adit_text		 path;		/* decoded; s NULL: nobody looks at it */
+	struct adit_text		 path;		/* normal; s NULL: nobody looks at it */
 	char				*decoded;	/* owned; NULL: path is asked's */
 	struct forward_tried		 tried;		/* of the forwarder's nodes */
 	bool				 fresh;		/* no kept connection: one was dead */
@@ -370,12 +370,12 @@ request_take_path(struct forward_request *r)
 	if (!f->by_path)
 		return 0;
 	r->path = path;
-	if (!uri_is_encoded(path))
+	if (!uri_is_odd(path))
 		return 0;
 	r->decoded = malloc(path.len);
 	if (!r->decoded)
 		return -ENOMEM;
-	r->path = (struct adit_text){ r->decoded, uri_decode(path, false, r->decoded) };
+	r->path = (struct adit_text){ r->decoded, uri_normalise(path, r->decoded) };
 	return 0;
 }
 
