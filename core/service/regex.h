@@ -1,7 +1,7 @@
 /*
  * Regular expressions of the configuration: compiled once, immutable, used by any thread. The
  * syntax is that of PCRE2, which takes what gost's (RE2) takes; `$` is the end of the text alone.
- * What a match may cost is bounded: a text for which it would cost more is neither matched nor not.
+ * What a text may cost is bounded: one for which it would cost more is neither matched nor not.
  */
 #ifndef ADIT_CORE_REGEX_H
 #define ADIT_CORE_REGEX_H
@@ -12,7 +12,9 @@
 #include <adit/err.h>
 
 #define REGEX_MAX	4096	/* bytes of a pattern */
-#define REGEX_STEPS	100000	/* of one match */
+#define REGEX_TEXT	8192	/* bytes of a text */
+#define REGEX_STEPS	100000	/* for one text, all places and matches together; at the very worst
+				 * three times as many, as what was tried in vain is tried again */
 #define REGEX_HEAP	1024	/* KiB of memory of one match */
 
 struct regex;

@@ -122,6 +122,59 @@ costs_are_bounded(void **state)
 	regex_free(re);
 }
 
+/* Each place where a match may begin takes steps; PCRE2 alone would count them one by one. */
+static void
+places_share_the_steps(void **state)
+{
+	char *text = malloc(REGEX_TEXT + 1);
+	struct regex *re = compiled("(?:a|b)+(?:!|-)");
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'a', REGEX_TEXT + 1);
+	/* From each of 1000 places to the end, and back. */
+	assert_int_equal(regex_matches(re, text, 100), 0);
+	assert_int_equal(regex_matches(re, text, 1000), -E2BIG);
+	regex_free(re);
+	/* One that is expensive has what the others do not need. */
+	re = compiled("/api(?:.*)x(?:.*)y");
+	memcpy(text + 4000, "/api", 4);
+	text[5000] = 'y';
+	text[6000] = 'x';
+	assert_int_equal(regex_matches(re, text, REGEX_TEXT), 0);
+	text[8000] = 'y';
+	assert_int_equal(regex_matches(re, text, REGEX_TEXT), 1);
+	assert_int_equal(regex_matches(re, text, REGEX_TEXT + 1), -E2BIG);
+	regex_free(re);
+	free(text);
+}
+
+static void
+count(void *arg, const char *s, size_t len, bool written)
+{
+	unsigned *n = arg;
+
+	(void)s;
+	*n += written && len;
+}
+
+static void
+matches_share_the_steps(void **state)
+{
+	struct regex *re = compiled("(?:[ab]|a)*?c|a(?=(?:a|b)*)");
+	struct regex *cheap = compiled("a");
+	char text[2001];
+	unsigned n = 0;
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	assert_int_equal(regex_replace(cheap, text, 2000, "x", count, &n), 1);
+	assert_int_equal(n, 2000);
+	assert_int_equal(regex_replace(re, text, 2000, "x", count, &n), -E2BIG);
+	regex_free(re);
+	regex_free(cheap);
+}
+
 static void
 errors_say_where(void **state)
 {
@@ -150,6 +203,8 @@ main(void)
 		cmocka_unit_test(matches),
 		cmocka_unit_test(replaces),
 		cmocka_unit_test(costs_are_bounded),
+		cmocka_unit_test(places_share_the_steps),
+		cmocka_unit_test(matches_share_the_steps),
 		cmocka_unit_test(errors_say_where),
 	};
 
