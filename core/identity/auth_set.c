@@ -31,6 +31,7 @@ struct user {
 struct auth_set {
 	struct user		*users;		/* sorted by key once sealed */
 	size_t			 n, room;
+	const uint8_t		**proofs;	/* of all, sorted; owned, once sealed */
 	const char		*decoy;		/* somebody's hash, or NULL: there is none */
 	struct auth_cache	*cache;		/* if there are hashes; owned */
 };
@@ -107,6 +108,7 @@ auth_set_free(struct auth_set *s)
 		free(s->users[i].hash);
 	}
 	free(s->users);
+	free(s->proofs);
 	auth_cache_free(s->cache);
 	free(s);
 }
@@ -265,6 +267,29 @@ user_fini(struct user *u)
 	free(u->hash);
 }
 
+static int
+compare_proofs(const void *a, const void *b)
+{
+	const uint8_t *const *x = a, *const *y = b;
+
+	return memcmp(*x, *y, AUTH_PROOF);
+}
+
+/* Somebody's proof is looked for whenever users have changed, for all that goes on. */
+static int
+set_sort_proofs(struct auth_set *s)
+{
+	if (!s->n)
+		return 0;
+	s->proofs = malloc(s->n * sizeof(*s->proofs));
+	if (!s->proofs)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n; i++)
+		s->proofs[i] = s->users[i].proof;
+	qsort(s->proofs, s->n, sizeof(*s->proofs), compare_proofs);
+	return 0;
+}
+
 int
 auth_set_seal(struct auth_set *s)
 {
@@ -286,7 +311,7 @@ auth_set_seal(struct auth_set *s)
 		s->decoy = s->users[i].hash;
 	if (s->decoy)
 		s->cache = auth_cache_new();
-	return s->decoy && !s->cache ? -ENOMEM : 0;
+	return s->decoy && !s->cache ? -ENOMEM : set_sort_proofs(s);
 }
 
 size_t
@@ -387,12 +412,10 @@ auth_set_remember(struct auth_set *s, const struct auth_found *found)
 		auth_cache_put(s->cache, found->digest, now, now + AUTH_REMEMBER);
 }
 
+/* As with keys, how far a comparison goes tells nothing to who has not the process's key. */
 bool
 auth_set_has(const struct auth_set *s, const uint8_t proof[AUTH_PROOF])
 {
-	unsigned found = 0;
-
-	for (size_t i = 0; i < s->n; i++)
-		found |= gnutls_memcmp(s->users[i].proof, proof, AUTH_PROOF) == 0;
-	return found;
+	return s->proofs &&
+	       bsearch(&proof, s->proofs, s->n, sizeof(*s->proofs), compare_proofs) != NULL;
 }

@@ -226,6 +226,7 @@ static void
 many_users(void **state)
 {
 	struct auth_set *s = auth_set_begin();
+	struct auth_found found;
 	char user[32], password[32];
 
 	(void)state;
@@ -239,7 +240,9 @@ many_users(void **state)
 	for (int i = 0; i < 2000; i++) {
 		snprintf(user, sizeof(user), "u%d", i % 1000);
 		snprintf(password, sizeof(password), "p%d", i);
-		assert_int_equal(check(s, user, password), i < 1000 ? ADIT_EUNAUTH : 0);
+		assert_int_equal(look(s, user, password, &found), i < 1000 ? ADIT_EUNAUTH : 0);
+		assert_int_equal(auth_set_has(s, i < 1000 ? found.digest : found.proof),
+				 i >= 1000);
 	}
 	auth_set_free(s);
 }
