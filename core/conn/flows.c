@@ -11,6 +11,7 @@
 #include "core/conn/conn.h"
 #include "core/conn/pauses.h"
 #include "core/conn/udp.h"
+#include "core/runtime/addr_hash.h"
 #include "core/runtime/idmap.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
@@ -431,20 +432,11 @@ flow_take(struct flow *flow, const uint8_t *bytes, size_t len, uint64_t now)
 	adit_conn_ready(&flow->base, ADIT_READ);
 }
 
-/* Different for each socket: who chooses his address cannot choose whom he collides with. */
 static uint64_t
 flows_hash(const struct flows *f, const struct adit_addr *remote, const struct adit_addr *local)
 {
-	uint64_t words[6], h = f->key;
+	uint64_t h = addr_hash(local, f->key, addr_hash(remote, f->key, f->key));
 
-	static_assert(sizeof(*remote) == 24, "two addresses are 6 words");
-	memcpy(words, remote, sizeof(*remote));
-	memcpy(words + 3, local, sizeof(*local));
-	for (size_t i = 0; i < 6; i++) {
-		h = (h ^ words[i]) * 0xbf58476d1ce4e5b9u;
-		h ^= h >> 29;
-		h = h * 0x94d049bb133111ebu + f->key;
-	}
 	return h ^ h >> 32;
 }
 

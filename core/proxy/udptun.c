@@ -9,6 +9,7 @@
 #include "core/conn/udp.h"
 #include "core/proxy/associate.h"
 #include "core/proxy/inbox.h"
+#include "core/proxy/peers.h"
 #include "core/runtime/queue.h"
 #include "core/runtime/worker.h"
 #include "core/wire/dgram.h"
@@ -19,12 +20,15 @@
 #define READS	  64			/* of either side in one turn */
 #define VECS	  8
 #define BUFFER	  (1 << 20)		/* of each kernel buffer of a bound port */
+#define PEERS_MAX 4096			/* of a bound port, that it may send to */
+#define PEERS_NS  ADIT_SECONDS(300)	/* after their last datagram (RFC 4787, 4.3) */
 
 struct udptun {
 	struct adit_activity	 activity;
 	struct adit_conn	*conn;		/* owned */
 	struct associate	*targets;	/* owned; or: */
-	struct adit_packet_conn	*port;		/* owned */
+	struct adit_packet_conn	*port;		/* owned, as is: */
+	struct peers		*peers;		/* its visitors */
 	struct queue		 in, out;
 	uint64_t		 last;		/* when a datagram came or went */
 	uint64_t		 dropped;
@@ -42,6 +46,7 @@ udptun_end(struct udptun *t, int err)
 	ending_log(&end, ADIT_LOG_INFO, "udp-tun: %s", adit_strerror(err));
 	associate_free(t->targets);
 	adit_packet_close(t->port);
+	peers_free(t->peers);
 	adit_conn_close(t->conn, err == -ESHUTDOWN ? 0 : err);
 	queue_fini(&t->in);
 	queue_fini(&t->out);
@@ -104,19 +109,27 @@ udptun_flush(struct udptun *t)
 
 /* ---- from the client ---------------------------------------------------------------- */
 
-/* To a visitor of the port. A name is none of theirs. */
+/*
+ * To a visitor of the port, and nobody else: a client that may have a port on this machine may not
+ * send from it to the network behind. A name is none of theirs.
+ */
 static void
 udptun_answer(struct udptun *t, const struct wire_addr *to, void *buf, size_t len)
 {
+	struct adit_packet p = { .data = { .iov_base = buf, .iov_len = len } };
+	const struct adit_addr *visitor = NULL;
+	struct adit_trouble trouble;
 	struct sockaddr_storage ss;
 	int n = wire_addr_to_sockaddr(to, &ss);
-	struct adit_packet p = { .data = { .iov_base = buf, .iov_len = len } };
-	struct adit_trouble trouble;
+	struct adit_addr named;
 
-	if (n < 0)
-		return;
-	p.to = adit_addr_from((struct sockaddr *)&ss, (socklen_t)n);
-	if (adit_packet_send(t->port, &p, 1) != 1)
+	if (n > 0) {
+		named = adit_addr_from((struct sockaddr *)&ss, (socklen_t)n);
+		visitor = peers_find(t->peers, &named, adit_now());
+	}
+	if (visitor)
+		p.to = *visitor;
+	if (!visitor || adit_packet_send(t->port, &p, 1) != 1)
 		t->dropped += len;
 	while (adit_packet_trouble(t->port, &trouble))
 		;
@@ -218,6 +231,7 @@ udptun_port_event(void *owner, struct adit_packet_conn *port, unsigned events)
 		n = adit_packet_recv(port, &p, 1);
 		if (n <= 0)
 			break;
+		peers_heard(t->peers, &p.from, adit_now());
 		from = inbox_addr(&p.from);
 		udptun_deliver(t, &from, buf, p.data.iov_len);
 	}
@@ -243,25 +257,36 @@ udptun_port(struct adit_worker *w, const struct adit_addr *at)
 	return p ? p : udp_open(w, &conf, &e);
 }
 
+/* What it serves: a port, or targets. False: out of memory. */
+static bool
+udptun_take_conf(struct udptun *t, struct adit_conn *c, const struct udptun_conf *conf)
+{
+	const struct associate_conf targets = {
+		.handler = conf->handler, .visitor = c, .ttl = conf->ttl,
+		.deliver = udptun_deliver, .arg = t,
+	};
+
+	t->port = conf->port;
+	if (!t->port)
+		t->targets = associate_new(&targets);
+	else
+		t->peers = peers_new(PEERS_MAX, PEERS_NS);
+	return t->targets || t->peers;
+}
+
 void
 udptun_serve(struct adit_conn *c, const struct udptun_conf *conf)
 {
 	struct adit_worker *w = adit_conn_worker(c);
 	struct udptun *t = calloc(1, sizeof(*t));
 
-	if (t && !conf->port)
-		t->targets = associate_new(&(struct associate_conf){
-			.handler = conf->handler, .visitor = c, .ttl = conf->ttl,
-			.deliver = udptun_deliver, .arg = t,
-		});
-	if (!t || (!conf->port && !t->targets)) {
+	if (!t || !udptun_take_conf(t, c, conf)) {
 		free(t);
 		adit_packet_close(conf->port);
 		adit_conn_close(c, -ENOMEM);
 		return;
 	}
 	t->conn = c;
-	t->port = conf->port;
 	t->last = adit_now();
 	queue_init(&t->in, worker_chunks(w), IN_CAP);
 	queue_init(&t->out, worker_chunks(w), OUT_CAP);

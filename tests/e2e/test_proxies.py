@@ -519,7 +519,10 @@ def test_relay_binds_udp(world: World):
             client.sendto(b"ping", ("127.0.0.1", port))
             frame = b"\0\4\xff" + wire(client.getsockname())
             assert exactly(sock, 14) == frame + b"ping"
-            sock.sendall(frame + b"pong")
+            # To who has sent to the port, and to nobody else: neither to a server, nor by name.
+            stranger = b"\0\4\xff" + wire(echo.address) + b"none"
+            by_name = b"\0\4\xff" + wire(echo.address, "localhost") + b"none"
+            sock.sendall(stranger + by_name + frame + b"pong")
             assert client.recv(100) == b"pong"
     with visitor.connect(proxy) as sock:
         sock.sendall(b"\1\x82\0\x0f\4\0\2\0\1\2\0\7\1\0\0\0\0\0\0")
@@ -527,6 +530,7 @@ def test_relay_binds_udp(world: World):
         frame = b"\0\4\xff" + wire(echo.address) + b"ping"
         sock.sendall(frame)
         assert exactly(sock, len(frame)) == frame
+    assert b"none" not in echo.received
 
 
 def test_socks_bind(world: World):
