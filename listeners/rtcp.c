@@ -66,6 +66,8 @@ struct rtcp_bind {
 	uint64_t		 opened;	/* since when there is one; 0: there is none */
 	unsigned		 siblings;	/* as the session says */
 	bool			 draining;
+	struct rtcp_bind	*before, *after;	/* of the same part: what it took the place
+							 * of, and what took its place; or NULL */
 };
 
 /* Makes a part on its worker. */
@@ -158,6 +160,10 @@ rtcp_end(struct rtcp_bind *b, int why)
 		ending_log(&end, ADIT_LOG_INFO, "session ended");
 	if (b->listener->parts[b->index].bind == b)
 		b->listener->parts[b->index].bind = NULL;
+	if (b->before)
+		b->before->after = b->after;
+	if (b->after)
+		b->after->before = b->before;
 	adit_mux_close(b->mux, &(struct adit_reason){ .err = why });
 	adit_timer_free(b->retry);
 	adit_activity_end(&b->activity);
@@ -176,7 +182,8 @@ static int rtcp_begin(struct rtcp_listener *l, unsigned index, struct adit_worke
 
 /*
  * The server has said that it drains. Another session takes this one's place, which goes on for
- * those who have come by it, and while the other is not there for those who come.
+ * those who have come by it, and while the other is not there for those who come: what was there
+ * before it for these is needed no more.
  */
 static void
 rtcp_move(struct rtcp_bind *b)
@@ -189,6 +196,10 @@ rtcp_move(struct rtcp_bind *b)
 		return;
 	b->draining = true;
 	next = b->listener->parts[b->index].bind;
+	next->before = b;
+	b->after = next;
+	if (b->before && !adit_mux_streams(b->before->mux))
+		rtcp_end(b->before, 0);
 	if (!settled)		/* a server that is never to stay with is tried ever less often */
 		next->pause = b->pause < PAUSE_MAX_LATE / 2 ? b->pause * 2 : PAUSE_MAX_LATE;
 }

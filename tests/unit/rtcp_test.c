@@ -269,7 +269,8 @@ say_drains(struct adit_worker *w, void *arg)
 
 	(void)arg;
 	left[adit_worker_index(w)] = m;
-	adit_mux_say_peer_drains(m);
+	if (m)
+		adit_mux_say_peer_drains(m);
 }
 
 static void
@@ -420,6 +421,23 @@ a_server_that_drains_is_left(void **state)
 	assert_int_equal(atomic_load(&strangers), 0);
 }
 
+/* A server may drain for long, and take who comes meanwhile, only to send him on. */
+static void
+of_those_that_drain_the_last_is_kept(void **state)
+{
+	struct service_stage *t = *state;
+
+	start(t, 1);
+	await_bound(1);
+	for (unsigned i = 2; i < 5; i++) {
+		settle(t);
+		workers_call(t->workers, say_drains, NULL);
+		await_bound(i);
+		settle(t);
+		assert_int_equal(atomic_load(&living), 2);
+	}
+}
+
 static void
 stopping_ends_them_all(void **state)
 {
@@ -446,6 +464,7 @@ main(void)
 		STAGE_TEST(sessions_that_do_not_last_are_no_success),
 		STAGE_TEST(who_is_not_wanted_any_more_goes),
 		STAGE_TEST(a_server_that_drains_is_left),
+		STAGE_TEST(of_those_that_drain_the_last_is_kept),
 		STAGE_TEST(stopping_ends_them_all),
 	};
 
