@@ -80,6 +80,8 @@ h1_detach(struct h1 *h, int err)
 	h->x = NULL;
 	x->h = NULL;
 	adit_mux_count(&h->base, -1);
+	if (err && h->lower)
+		conn_explain(&x->base.body, conn_failure(h->lower));
 	if (err)
 		adit_conn_fail(&x->base.body, err);
 	if (err && !h->accepted)
