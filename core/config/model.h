@@ -79,14 +79,35 @@ struct file_conf {
 struct url_conf {
 	const struct adit_tree	*node;
 	const char		*url;
-	int64_t			 timeout;		/* ns */
+	int64_t			 timeout;		/* ns; 0: not said */
+	struct tls_conf		*tls;			/* or NULL: checked fully, as below */
+};
+
+struct redis_conf {
+	const struct adit_tree	*node;
+	const char		*addr, *username, *password, *key;
+	const char		*type;			/* of the key; NULL: the list's own */
+	int64_t			 db;
+	int64_t			 timeout;		/* ns; 0: not said */
+	struct tls_conf		*tls;			/* NULL: no TLS */
+};
+
+enum plugin_type { PLUGIN_GRPC, PLUGIN_HTTP };
+
+/* A program that is asked. */
+struct plugin_conf {
+	const struct adit_tree	*node;
+	int			 type;			/* enum plugin_type */
+	const char		*addr, *token;
+	int64_t			 timeout;		/* ns; 0: not said */
+	struct tls_conf		*tls;			/* or NULL: checked fully */
 };
 
 /* Where more of a list comes from; later sources win. */
 struct loader_conf {
 	int64_t			 reload;		/* ns; 0: read once */
 	struct file_conf	*file;			/* or NULL, as the others */
-	const struct adit_tree	*redis;
+	struct redis_conf	*redis;
 	struct url_conf		*http;
 };
 
@@ -161,7 +182,8 @@ struct hop_conf {
 	const char		*resolver, *hosts;
 	struct node_list	 nodes;
 	struct loader_conf	 loader;
-	const struct adit_tree	*plugin, *metadata;
+	struct plugin_conf	*plugin;
+	const struct adit_tree	*metadata;
 };
 
 struct hop_list {
@@ -224,7 +246,8 @@ struct ingress_conf {
 	const char		*type;			/* of the plugin; NULL: gost's kinds */
 	struct rule_list	 rules;
 	struct loader_conf	 loader;
-	const struct adit_tree	*plugin, *metadata;
+	struct plugin_conf	*plugin;
+	const struct adit_tree	*metadata;
 };
 
 struct auth_list {
@@ -237,7 +260,7 @@ struct auther_conf {
 	const char		*name;
 	struct auth_list	 auths;
 	struct loader_conf	 loader;
-	const struct adit_tree	*plugin;
+	struct plugin_conf	*plugin;
 };
 
 enum grant_role { GRANT_CLIENT = 1, GRANT_VISITOR = 2 };

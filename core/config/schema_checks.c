@@ -115,6 +115,18 @@ check_selector(struct walk *w, void *base, const struct adit_tree *node,
 }
 
 void
+check_peer_tls(struct walk *w, void *base, const struct adit_tree *node,
+	       const struct tree_path *path)
+{
+	struct tls_conf *t = base;
+
+	(void)w;
+	(void)path;
+	if (t && !tree_get(node, "secure"))
+		t->tls.secure = true;
+}
+
+void
 check_rotation(struct walk *w, void *base, const struct adit_tree *node,
 	       const struct tree_path *path)
 {

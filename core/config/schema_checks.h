@@ -20,8 +20,8 @@ typedef const char *schema_place(struct walk *w, const struct adit_tree *node, c
 
 schema_check check_is_map, check_rule, check_rule_host, check_group_chains, check_ip,
 	check_endpoint_addr, check_grant_tunnels, check_grant_hosts, check_grant_fingerprints;
-schema_finish check_selector, check_tls, check_rotation, check_log, check_ingress_rule,
-	check_ingress, check_auther, check_grant, check_user;
+schema_finish check_selector, check_tls, check_peer_tls, check_rotation, check_log,
+	check_ingress_rule, check_ingress, check_auther, check_grant, check_user;
 schema_finish check_handler, check_listener, check_connector, check_dialer;
 schema_finish check_chain_node, check_forward_node, check_top_hop, check_chain_hop, check_service;
 schema_place place_handler, place_listener, place_connector, place_dialer;

@@ -13,39 +13,52 @@
 
 /* ---- small maps ----------------------------------------------------------- */
 
-static const struct schema_word plugin_words[] = { { "grpc", 0 }, { "http", 1 }, { NULL, 0 } };
-
-static const struct schema plugin_tls_rows[] = {
-	{ .key = "secure", .type = SCHEMA_BOOL, NOWHERE },
-	{ .key = "serverName", .type = SCHEMA_TEXT, NOWHERE },
+/* What is asked over TLS is checked unless `secure: false` is written. */
+static const struct schema peer_tls_rows[] = {
+	{ .key = "secure", .type = SCHEMA_BOOL, AT(tls_conf, tls.secure) },
+	{ .key = "serverName", .type = SCHEMA_TEXT, AT(tls_conf, tls.server_name) },
+	{ .key = "caFile", .type = SCHEMA_TEXT, AT(tls_conf, tls.ca_file) },
 	END,
 };
 
-static const struct schema_object plugin_tls = { .rows = plugin_tls_rows };
+static const struct schema_object peer_tls = {
+	.size = sizeof(struct tls_conf), .rows = peer_tls_rows, .finish = check_peer_tls,
+};
+
+static const struct schema_word plugin_words[] = {
+	{ "grpc", PLUGIN_GRPC }, { "http", PLUGIN_HTTP }, { NULL, 0 },
+};
 
 static const struct schema plugin_rows[] = {
-	{ .key = "type", .type = SCHEMA_TEXT, NOWHERE, .words = plugin_words },
-	{ .key = "addr", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
-	{ .key = "tls", .type = SCHEMA_MAP, NOWHERE, .object = &plugin_tls },
-	{ .key = "timeout", .type = SCHEMA_DURATION, NOWHERE },
-	{ .key = "token", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_SECRET },
+	{ .key = "type", .type = SCHEMA_WORD, AT(plugin_conf, type), .words = plugin_words },
+	{ .key = "addr", .type = SCHEMA_TEXT, AT(plugin_conf, addr), .flags = SCHEMA_REQUIRED },
+	{ .key = "tls", .type = SCHEMA_MAP, AT(plugin_conf, tls), .object = &peer_tls },
+	{ .key = "timeout", .type = SCHEMA_DURATION, AT(plugin_conf, timeout) },
+	{ .key = "token", .type = SCHEMA_TEXT, AT(plugin_conf, token), .flags = SCHEMA_SECRET },
 	END,
 };
 
-static const struct schema_object plugin = { .rows = plugin_rows };
+static const struct schema_object plugin = {
+	.size = sizeof(struct plugin_conf), .rows = plugin_rows,
+};
 
 static const struct schema redis_rows[] = {
-	{ .key = "addr", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
-	{ .key = "db", .type = SCHEMA_INT, NOWHERE },
-	{ .key = "username", .type = SCHEMA_TEXT, NOWHERE },
-	{ .key = "password", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_SECRET },
-	{ .key = "key", .type = SCHEMA_TEXT, NOWHERE },
-	{ .key = "type", .type = SCHEMA_TEXT, NOWHERE },
+	{ .key = "addr", .type = SCHEMA_TEXT, AT(redis_conf, addr), .flags = SCHEMA_REQUIRED },
+	{ .key = "db", .type = SCHEMA_INT, AT(redis_conf, db) },
+	{ .key = "username", .type = SCHEMA_TEXT, AT(redis_conf, username) },
+	{ .key = "password", .type = SCHEMA_TEXT, AT(redis_conf, password),
+	  .flags = SCHEMA_SECRET },
+	{ .key = "key", .type = SCHEMA_TEXT, AT(redis_conf, key) },
+	{ .key = "type", .type = SCHEMA_TEXT, AT(redis_conf, type) },
 	{ .key = "ttl", .type = SCHEMA_DURATION, NOWHERE },
+	{ .key = "timeout", .type = SCHEMA_DURATION, AT(redis_conf, timeout) },
+	{ .key = "tls", .type = SCHEMA_MAP, AT(redis_conf, tls), .object = &peer_tls },
 	END,
 };
 
-static const struct schema_object redis = { .rows = redis_rows };
+static const struct schema_object redis = {
+	.size = sizeof(struct redis_conf), .rows = redis_rows,
+};
 
 static const struct schema file_rows[] = {
 	{ .key = "path", .type = SCHEMA_TEXT, AT(file_conf, path), .flags = SCHEMA_REQUIRED },
@@ -57,6 +70,7 @@ static const struct schema_object file = { .size = sizeof(struct file_conf), .ro
 static const struct schema url_rows[] = {
 	{ .key = "url", .type = SCHEMA_TEXT, AT(url_conf, url), .flags = SCHEMA_REQUIRED },
 	{ .key = "timeout", .type = SCHEMA_DURATION, AT(url_conf, timeout) },
+	{ .key = "tls", .type = SCHEMA_MAP, AT(url_conf, tls), .object = &peer_tls },
 	END,
 };
 
