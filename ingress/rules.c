@@ -15,7 +15,7 @@ rules_ingress_lookup(struct adit_ingress *i, struct adit_worker *w, const char *
 		atomic_load_explicit(&rules_ingress_of(i)->table, memory_order_acquire);
 
 	(void)w;
-	return table ? ingress_table_find(table, host, out) : ADIT_ENOROUTE;
+	return table ? ingress_table_find(table, host, out) : ADIT_ENORULES;
 }
 
 static void

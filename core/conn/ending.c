@@ -47,6 +47,7 @@ ending_how(int err)
 	case ADIT_EUNAUTH:
 	case ADIT_EFORBIDDEN:
 	case ADIT_ENOROUTE:
+	case ADIT_ENORULES:
 	case ADIT_ENOTUNNEL:
 	case ADIT_ELIMIT:
 		return "refused";

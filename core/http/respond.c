@@ -196,6 +196,7 @@ http_status_of(int err)
 	case ADIT_ENOTUNNEL:
 	case ADIT_EDRAINING:
 	case ADIT_ELIMIT:
+	case ADIT_ENORULES:
 	case -ENOMEM:
 		return 503;
 	default:

@@ -26,6 +26,7 @@ static const struct {
 	{ ADIT_ESTOPPED, "stopped" },
 	{ ADIT_ENOHOST, "no such host" },
 	{ ADIT_ERESOLVE, "name resolution failed" },
+	{ ADIT_ENORULES, "rules not known" },
 };
 
 const char *

@@ -158,7 +158,8 @@ generation_make_ingresses(struct generation *g, const struct generation *old,
 		if (!g->ingresses[i])
 			g->ingresses[i] = ingress_new(g->config, i, world, errs);
 		else if (!config_object_equal(old->config, g->config, CONFIG_INGRESSES, name))
-			g->tables[i] = ingress_read(g->config, i, world, errs);
+			g->tables[i] = ingress_read(g->config, i, world, g->ingresses[i],
+						    errs);
 	}
 }
 

@@ -26,9 +26,12 @@ held_destroyed(struct adit_component *p)
 
 struct ingress_table *
 ingress_read(const struct config *config, size_t index, const struct service_world *world,
-	     struct config_errors *errs)
+	     struct adit_ingress *before, struct config_errors *errs)
 {
-	static const char *const unavailable[] = { "type", "plugin", "redis", "http", NULL };
+	static const char *const unavailable[] = { "type", "plugin", NULL };
+	struct rules_ingress *rules = before ? adit_container_of(before, struct rules_ingress,
+								 base) : NULL;
+	const struct ingress_table *old = rules ? atomic_load(&rules->table) : NULL;
 	const struct ingress_conf *conf = &config->ingresses.v[index];
 	const struct place top = { .errs = errs };
 	struct adit_err e = ADIT_ERR_INIT;
@@ -38,7 +41,7 @@ ingress_read(const struct config *config, size_t index, const struct service_wor
 	place_step_item(&step, &top, config_list_name(CONFIG_INGRESSES), index, conf->node);
 	if (place_unavailable(&step.at, unavailable) < 0)
 		return NULL;
-	table = ingress_table_new(world->home, conf, world->log, &e);
+	table = ingress_table_new(world->home, conf, world->log, old, &e);
 	if (!table)
 		place_refuse(&step.at, &e);
 	return table;
@@ -72,7 +75,7 @@ ingress_new(struct config *config, size_t index, const struct service_world *wor
 	component_init(&h->place, conf->name, world->log, held_destroyed);
 	h->rules.base.component = &h->place;
 	h->config = config_get(config);
-	atomic_store(&h->rules.table, ingress_read(config, index, world, errs));
+	atomic_store(&h->rules.table, ingress_read(config, index, world, NULL, errs));
 	held_init(h, world, &at);
 	return &h->rules.base;
 }

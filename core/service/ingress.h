@@ -22,11 +22,13 @@ struct adit_ingress *ingress_get(struct adit_ingress *i);
 void ingress_put(struct adit_ingress *i);		/* NULL is fine */
 
 /*
- * What the ingress of that place in config's list says now: the caller's, for ingress_replace. NULL
- * with the reason in errs. Main thread.
+ * What the ingress of that place in config's list says now: the caller's, for ingress_replace.
+ * before: whose rules it will replace, and which it goes on with where it has the same sources, or
+ * NULL. NULL with the reason in errs. Main thread.
  */
 struct ingress_table *ingress_read(const struct config *config, size_t index,
-				   const struct service_world *world, struct config_errors *errs);
+				   const struct service_world *world, struct adit_ingress *before,
+				   struct config_errors *errs);
 
 /*
  * Gives i other rules and returns those it had, to be freed when every worker has turned once. Main

@@ -59,9 +59,10 @@ int
 entry_route(const struct entry_shared *s, struct adit_worker *w, const char *host, char tunnel[37])
 {
 	struct adit_rule rule;
+	int err = s->conf.lookup(s->conf.arg, w, host, &rule);
 
-	if (s->conf.lookup(s->conf.arg, w, host, &rule) < 0 || rule.private_)
-		return ADIT_ENOROUTE;
+	if (err < 0 || rule.private_)
+		return err < 0 ? err : ADIT_ENOROUTE;
 	adit_uuid_format(&rule.tunnel, tunnel);
 	return 0;
 }
@@ -268,6 +269,7 @@ newcomer_look_tls(struct newcomer *n)
 {
 	struct clienthello hello;
 	char tunnel[37];
+	int err;
 
 	switch (clienthello_parse(n->seen.buf, n->seen.len, &hello)) {
 	case CLIENTHELLO_MORE:
@@ -283,8 +285,10 @@ newcomer_look_tls(struct newcomer *n)
 		return true;
 	}
 	strcpy(n->host, hello.name);
-	if (entry_route(n->shared, adit_conn_worker(n->conn), n->host, tunnel) < 0)
-		newcomer_refuse_tls(n, ADIT_ENOROUTE, TLS_ALERT_UNRECOGNIZED_NAME);
+	err = entry_route(n->shared, adit_conn_worker(n->conn), n->host, tunnel);
+	if (err < 0)
+		newcomer_refuse_tls(n, err, err == ADIT_ENOROUTE ? TLS_ALERT_UNRECOGNIZED_NAME :
+								   TLS_ALERT_INTERNAL_ERROR);
 	else
 		newcomer_leave(n, visit_tls);
 	return true;

@@ -18,7 +18,7 @@ struct entry_conf {
 	const char		*owner;		/* a name for the sockets: see listen_get_for */
 	const char		*node;		/* this server's id, for the loop check; borrowed */
 
-	/* The rule for a normalised host name: 0 or ADIT_ENOROUTE. */
+	/* The rule for a normalised host name: 0, ADIT_ENOROUTE or ADIT_ENORULES. */
 	int			(*lookup)(void *arg, struct adit_worker *w, const char *host,
 					  struct adit_rule *out);
 	void			*arg;

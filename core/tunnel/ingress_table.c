@@ -5,55 +5,51 @@
 
 #include "core/config/model.h"
 #include "core/runtime/turned.h"
-#include "core/runtime/watched_file.h"
+#include "core/source/sources.h"
 #include "core/tunnel/ingress_table.h"
 #include "core/tunnel/rules.h"
 
 struct ingress_table {
 	struct rules *_Atomic	 rules;
-	char			*name, *path;	/* path NULL: no file */
+	char			*name;
 	struct rules		*inlined;
 	struct adit_log		*log;
 	struct adit_worker	*home;
-	struct watched_file	*file;		/* NULL: none */
+	struct sources		*sources;
 };
 
-/* ---- reading the file -------------------------------------------------------------- */
-
-/* The inline rules with those of text over them, or NULL with e. */
-static struct rules *
-rules_over(const struct rules *inlined, const char *text, struct adit_err *e)
-{
-	struct rules *r = rules_new();
-
-	if (!r || rules_merge(r, inlined) < 0)
-		adit_err_set(e, -ENOMEM, "out of memory");
-	else if (rules_add_text(r, text, e) == 0)
-		return r;
-	rules_free(r);
-	return NULL;
-}
+/* ---- making rules of what was read ---------------------------------------------------- */
 
 static void
-warn_repeated(const struct ingress_table *t, const struct rules *r)
+warn_repeated(const struct ingress_table *t, const char *from, const struct rules *r)
 {
 	unsigned first, again, n = rules_repeated(r, &first, &again);
 
 	if (n)
 		adit_log(t->log, ADIT_LOG_WARN, ADIT_FIELDS(ADIT_STR("ingress", t->name)),
 			 "%s: line %u has the host of line %u, whose rule does not count%s",
-			 t->path, again, first, n > 1 ? " (and more such lines)" : "");
+			 from, again, first, n > 1 ? " (and more such lines)" : "");
 }
 
+/* The inline rules with those of the texts over them. */
 static void *
-table_parse(void *arg, char *text, struct adit_err *e)
+table_make(void *arg, const struct source_text *texts, size_t n, struct adit_err *e)
 {
 	const struct ingress_table *t = arg;
-	struct rules *r = rules_over(t->inlined, text, e);
+	struct rules *r = rules_new();
+	int err = r ? rules_merge(r, t->inlined) : -ENOMEM;
 
-	if (r)
-		warn_repeated(t, r);
-	return r;
+	if (err)
+		adit_err_set(e, err, "out of memory");
+	for (size_t i = 0; !err && i < n; i++) {
+		err = rules_add_text(r, texts[i].text, e);
+		if (!err)
+			warn_repeated(t, texts[i].from, r);
+	}
+	if (!err)
+		return r;
+	rules_free(r);
+	return NULL;
 }
 
 /* ---- changing rules under those who read them --------------------------------------- */
@@ -64,30 +60,22 @@ drop_rules(void *rules)
 	rules_free(rules);
 }
 
-static void
-table_take(void *arg, void *fresh)
+static bool
+table_take(void *arg, void *fresh, const char *from)
 {
 	struct ingress_table *t = arg;
 	struct turned *turned = turned_new(t->home);
+	size_t n = rules_count(fresh);
 
-	if (!turned) {	/* the next look finds it again */
-		watched_file_again(t->file);
+	if (!turned) {
 		rules_free(fresh);
-		return;
+		return false;
 	}
 	turned_start(turned, NULL, drop_rules,
 		     atomic_exchange_explicit(&t->rules, fresh, memory_order_acq_rel));
 	adit_log(t->log, ADIT_LOG_INFO, ADIT_FIELDS(ADIT_STR("ingress", t->name)),
-		 "%zu rules from %s", rules_count(fresh), t->path);
-}
-
-static void
-table_failed(void *arg, const struct adit_err *e)
-{
-	const struct ingress_table *t = arg;
-
-	adit_log(t->log, ADIT_LOG_WARN, ADIT_FIELDS(ADIT_STR("ingress", t->name)),
-		 "%s: the rules stay as they are", e->text);
+		 "%zu rules, with those of %s", n, from);
+	return true;
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -100,7 +88,6 @@ table_destroy(void *arg)
 	rules_free(t->rules);
 	rules_free(t->inlined);
 	free(t->name);
-	free(t->path);
 	free(t);
 }
 
@@ -117,37 +104,6 @@ table_add_inline(struct ingress_table *t, const struct rule_list *list, struct a
 	return 0;
 }
 
-static struct rules *
-table_first_rules(struct ingress_table *t, struct adit_err *e)
-{
-	struct adit_err why = ADIT_ERR_INIT;
-	struct rules *r;
-
-	if (t->file)
-		return watched_file_read(t->file, e);
-	r = rules_over(t->inlined, "", &why);
-	if (!r)
-		adit_err_set(e, why.code, "%s", why.text);
-	return r;
-}
-
-static int
-table_watch(struct ingress_table *t, const struct loader_conf *loader)
-{
-	const struct watched_file_conf conf = {
-		.path = loader->file->path,
-		.reload = loader->reload > 0 ? (uint64_t)loader->reload : 0,
-		.max = INGRESS_FILE_MAX,
-		.parse = table_parse, .take = table_take, .failed = table_failed,
-		.drop = drop_rules, .gone = table_destroy, .arg = t,
-	};
-
-	t->path = strdup(loader->file->path);
-	if (t->path)
-		t->file = watched_file_new(t->home, &conf);
-	return t->file ? 0 : -ENOMEM;
-}
-
 static struct ingress_table *
 table_new(struct adit_worker *home, const struct ingress_conf *conf, struct adit_log *log)
 {
@@ -159,40 +115,59 @@ table_new(struct adit_worker *home, const struct ingress_conf *conf, struct adit
 	t->log = log;
 	t->name = strdup(conf->name ? conf->name : "");
 	t->inlined = rules_new();
-	if (t->name && t->inlined &&
-	    (!conf->loader.file || table_watch(t, &conf->loader) == 0))
+	if (t->name && t->inlined)
 		return t;
 	table_destroy(t);
 	return NULL;
 }
 
+static int
+table_set_sources(struct ingress_table *t, const struct ingress_conf *conf, struct adit_err *e)
+{
+	const struct sources_conf from = {
+		.loader = &conf->loader, .kind = "ingress", .name = t->name,
+		.stays = "the rules stay as they are", .log = t->log, .max = INGRESS_FILE_MAX,
+		.redis_type = "hash", .make = table_make, .take = table_take,
+		.drop = drop_rules, .gone = table_destroy, .arg = t,
+	};
+
+	t->sources = sources_new(t->home, &from, e);
+	return t->sources ? 0 : e->code;
+}
+
 struct ingress_table *
 ingress_table_new(struct adit_worker *home, const struct ingress_conf *conf, struct adit_log *log,
-		  struct adit_err *e)
+		  const struct ingress_table *before, struct adit_err *e)
 {
 	struct ingress_table *t = table_new(home, conf, log);
+	struct adit_err why = ADIT_ERR_INIT;	/* e may be filled */
 	struct rules *first = NULL;
 
 	if (!t) {
 		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (table_add_inline(t, &conf->rules, e) == 0)
-		first = table_first_rules(t, e);
+	if (table_add_inline(t, &conf->rules, &why) == 0 &&
+	    table_set_sources(t, conf, &why) == 0) {
+		sources_inherit(t->sources, before ? before->sources : NULL);
+		first = sources_read(t->sources, &why);
+	}
 	if (!first) {
+		adit_err_set(e, why.code, "%s", why.text);
 		ingress_table_free(t);
 		return NULL;
 	}
 	atomic_init(&t->rules, first);
-	if (t->file)
-		watched_file_start(t->file);
+	sources_start(t->sources);
 	return t;
 }
 
 int
 ingress_table_find(const struct ingress_table *t, const char *host, struct adit_rule *out)
 {
-	return rules_find(atomic_load_explicit(&t->rules, memory_order_acquire), host, out);
+	int err = rules_find(atomic_load_explicit(&t->rules, memory_order_acquire), host, out);
+
+	return err == ADIT_ENOROUTE && !sources_are_known(t->sources) ? ADIT_ENORULES : err;
 }
 
 size_t
@@ -204,8 +179,8 @@ ingress_table_count(const struct ingress_table *t)
 void
 ingress_table_free(struct ingress_table *t)
 {
-	if (t && t->file)
-		watched_file_free(t->file);
+	if (t && t->sources)
+		sources_free(t->sources);
 	else if (t)
 		table_destroy(t);
 }

@@ -1,7 +1,7 @@
 /*
- * Ingress rules that change while they are used: what the configuration says, and over it what a
- * file says, which is read again when it changed. Lookups take no lock: they follow one pointer to
- * rules that never change.
+ * Ingress rules that change while they are used: what the configuration says, and over it what its
+ * sources say (a file, a Redis, a URL), which are read again. Lookups take no lock: they follow one
+ * pointer to rules that never change.
  */
 #ifndef ADIT_CORE_INGRESS_TABLE_H
 #define ADIT_CORE_INGRESS_TABLE_H
@@ -17,15 +17,20 @@ struct ingress_table;
 #define INGRESS_FILE_MAX (16u << 20)
 
 /*
- * Reads the file (if one is configured) and keeps looking at it every conf->loader.reload (at least
- * 1 s; 0: never again), on home and its helper threads. Takes what it needs out of conf. NULL with
- * e filled: the file cannot be read or is wrong. Later that is no failure: the rules stay as they
- * are, with one warning. Any thread.
+ * Reads the file, if one is configured, and from now on all of conf->loader, on home and its helper
+ * threads (core/source/sources.h). before: the table that it is to replace, whose sources it goes
+ * on with where they are the same, or NULL. Takes what it needs out of conf. NULL with e filled:
+ * the file cannot be read or is wrong. Later that is no failure: the rules stay as they are, with
+ * one warning. Main thread.
  */
 struct ingress_table *ingress_table_new(struct adit_worker *home, const struct ingress_conf *conf,
-					struct adit_log *log, struct adit_err *e);
+					struct adit_log *log, const struct ingress_table *before,
+					struct adit_err *e);
 
-/* The rule for a normalised host name: 0 or ADIT_ENOROUTE. Any worker of home's group. */
+/*
+ * The rule for a normalised host name: 0; ADIT_ENOROUTE; ADIT_ENORULES: there is none so far, and a
+ * source has not been read yet. Any worker of home's group.
+ */
 int ingress_table_find(const struct ingress_table *t, const char *host, struct adit_rule *out);
 
 size_t ingress_table_count(const struct ingress_table *t);	/* rules; any worker */

@@ -121,17 +121,17 @@ request_route(const struct request_conf *conf, struct adit_worker *w, const stru
 	bool public_entry = conf->has_public_id &&
 			    memcmp(named, &conf->public_id, sizeof(*named)) == 0;
 	struct adit_rule rule;
-	bool found = hostname_normalise(host, strlen(host), name) > 0 &&
-		     conf->lookup(conf->arg, w, name, &rule) == 0;
+	int err = ADIT_ENOROUTE;
 
 	*out = *named;
-	if (public_entry) {
-		if (!found)
-			return ADIT_ETARGET;
-		*out = rule.tunnel;
-		return rule.private_ ? ADIT_ENOROUTE : 0;
-	}
-	if (conf->direct || (found && memcmp(&rule.tunnel, named, sizeof(*named)) == 0))
+	if (conf->direct && !public_entry)
 		return 0;
-	return ADIT_ENOROUTE;
+	if (hostname_normalise(host, strlen(host), name) > 0)
+		err = conf->lookup(conf->arg, w, name, &rule);
+	if (err)
+		return public_entry && err == ADIT_ENOROUTE ? ADIT_ETARGET : err;
+	if (!public_entry)
+		return memcmp(&rule.tunnel, named, sizeof(*named)) == 0 ? 0 : ADIT_ENOROUTE;
+	*out = rule.tunnel;
+	return rule.private_ ? ADIT_ENOROUTE : 0;
 }

@@ -15,7 +15,7 @@ struct request_conf {
 	struct adit_component	*component;	/* the handler's */
 	struct gate		*gate;		/* the same; NULL: anybody may do anything */
 
-	/* The rule for a normalised host name: 0 or ADIT_ENOROUTE. Any worker. */
+	/* The rule for a normalised host name: 0, ADIT_ENOROUTE or _ENORULES. Any worker. */
 	int			(*lookup)(void *arg, struct adit_worker *w, const char *host,
 					  struct adit_rule *out);
 	void			*arg;
@@ -85,8 +85,8 @@ void request_log_unbound(const struct bound_conf *bound, int err);
 /*
  * Which tunnel a visitor gets who names one and a host ("" if none): through a public entry point
  * that of the rule for the host, unless the rule is private; anybody else his own one, if a rule
- * says that the host is its, or always with direct routing. 0, ADIT_ENOROUTE, or ADIT_ETARGET from
- * an entry point without a rule.
+ * says that the host is its, or always with direct routing. 0, ADIT_ENOROUTE, ADIT_ETARGET from an
+ * entry point without a rule, or ADIT_ENORULES.
  */
 int request_route(const struct request_conf *conf, struct adit_worker *w,
 		  const struct adit_uuid *named, const char *host, struct adit_uuid *out);

@@ -45,8 +45,8 @@ void visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *h
 struct ending visit_ending(const struct visit_id *id, const struct entry_shared *s);
 
 /*
- * The tunnel for a host name (normalised): its name in out. 0, ADIT_ENOROUTE (no rule, or a private
- * one).
+ * The tunnel for a host name (normalised): its name in out. 0; ADIT_ENOROUTE: no rule, or a private
+ * one; ADIT_ENORULES: that cannot be said now.
  */
 int entry_route(const struct entry_shared *s, struct adit_worker *w, const char *host,
 		char tunnel[37]);

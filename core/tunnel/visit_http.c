@@ -344,13 +344,14 @@ request_make_head(struct http_request *r, const struct adit_fields *head)
 	return err;
 }
 
-/* 0, or the status to refuse with. */
+/* 0, the status to refuse with, or a failure to find the tunnel. */
 static int
 request_route(struct http_request *r, const struct adit_fields *head)
 {
 	struct http_visit *v = r->visit;
 	struct adit_text authority = adit_fields_control(head, ADIT_AUTHORITY);
 	struct adit_text method = adit_fields_control(head, ADIT_METHOD);
+	int err;
 
 	if (strcmp(method.s, "CONNECT") == 0)
 		return 405;
@@ -358,8 +359,9 @@ request_route(struct http_request *r, const struct adit_fields *head)
 		return 400;
 	if (adit_fields_has(head, "Gost-Forwarded-Node", v->shared->conf.node))
 		return 508;
-	if (entry_route(v->shared, v->worker, r->host.text, r->tunnel) < 0)
-		return 404;
+	err = entry_route(v->shared, v->worker, r->host.text, r->tunnel);
+	if (err < 0)
+		return err;
 	if (memory_is_short(worker_memory(v->worker)))
 		return 503;
 	return request_make_head(r, head) < 0 ? 500 : 0;
@@ -370,8 +372,6 @@ static int
 request_route_error(int status)
 {
 	switch (status) {
-	case 404:
-		return ADIT_ENOROUTE;
 	case 503:
 		return ADIT_ELIMIT;
 	case 500:
@@ -400,6 +400,10 @@ visit_request(struct http_visitor *base, struct adit_exchange *near)
 	v->request = r;
 	status = request_route(r, head);
 	snprintf(v->base.host, sizeof(v->base.host), "%s", r->host.text);
+	if (status < 0) {
+		request_refuse(r, request_failure_status(status), status);
+		return;
+	}
 	if (status) {
 		request_refuse(r, status, request_route_error(status));
 		return;

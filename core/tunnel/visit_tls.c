@@ -196,11 +196,10 @@ visit_tls(struct entry_shared *s, struct adit_conn *c, const struct visit_start 
 	v->activity.stop = tls_visit_stop;
 	adit_activity_begin(&v->activity, s->conf.component, w);
 	adit_conn_own(c, tls_visitor_event, v);
-	if (entry_route(s, w, start->host, v->tunnel) == 0) {
+	e.code = entry_route(s, w, start->host, v->tunnel);
+	if (!e.code) {
 		req.tunnel = v->tunnel;
 		v->far = adit_tunnel_open(w, &req, NULL, &e);
-	} else {
-		e.code = ADIT_ENOROUTE;
 	}
 	v->answer = adit_timer_new(w, tls_visit_unanswered, v);
 	if (v->far && v->answer && conn_is_early(v->far))

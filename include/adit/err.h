@@ -33,6 +33,7 @@ enum adit_error {
 	ADIT_ESTOPPED = -4110,	/* ended by this side: stop, reload, API */
 	ADIT_ENOHOST = -4111,	/* no such host name, or none with an address of that family */
 	ADIT_ERESOLVE = -4112,	/* the name servers could not say */
+	ADIT_ENORULES = -4113,	/* what says where hosts belong cannot be asked now */
 };
 
 /* Why something failed, for a person. Start from ADIT_ERR_INIT (or zero). */

@@ -449,8 +449,8 @@ struct adit_ingress_ops {
 	struct adit_plugin base;
 
 	/*
-	 * The rule for host (normalised: lower case, no port, no trailing dot). 0, or
-	 * ADIT_ENOROUTE. On any worker, at the same time.
+	 * The rule for host (normalised: lower case, no port, no trailing dot). 0; ADIT_ENOROUTE;
+	 * ADIT_ENORULES: it cannot be said now. On any worker, at the same time.
 	 */
 	int	(*lookup)(struct adit_ingress *i, struct adit_worker *w, const char *host,
 			  struct adit_rule *out);

@@ -225,10 +225,11 @@ an_ingress_stays_and_its_rules_change(void **state)
 
 /* Also where there is one of that name already. */
 static void
-rules_from_elsewhere_are_refused_at_a_reload_too(void **state)
+sources_that_cannot_be_are_refused_at_a_reload_too(void **state)
 {
 	static const char *const wrong[] = {
-		"stdin:3:30: ingresses[0].redis: redis is not available in this build",
+		("stdin:3:50: ingresses[0]: redis: type: "
+		 "\"zset\" is none of hash, set, list and string"),
 	};
 	static const char *const missing[] = {
 		"stdin:3:36: ingresses[0]: /dev/null/rules: Not a directory",
@@ -236,8 +237,9 @@ rules_from_elsewhere_are_refused_at_a_reload_too(void **state)
 	struct service_stage *t = *state;
 
 	service_stage_load(t, RULES(A));
-	assert_null(service_stage_build(t, "services:\n" SERVICE("one", "")
-					   "ingresses: [{name: i, redis: {addr: \"r:1\"}}]\n"));
+	assert_null(service_stage_build(
+		t, "services:\n" SERVICE("one", "")
+		   "ingresses: [{name: i, redis: {addr: \"r:1\", type: zset}}]\n"));
 	config_errors_expect(t->errs, wrong, 1);
 	assert_null(service_stage_build(t,
 					"services:\n" SERVICE("one", "")
@@ -324,7 +326,7 @@ main(void)
 		TEST(what_cannot_be_opened_leaves_everything_as_it_was),
 		TEST(what_starts_nothing_or_is_not_there_is_refused),
 		TEST(an_ingress_stays_and_its_rules_change),
-		TEST(rules_from_elsewhere_are_refused_at_a_reload_too),
+		TEST(sources_that_cannot_be_are_refused_at_a_reload_too),
 		TEST(a_file_of_users_is_read_anew),
 	};
 

@@ -92,7 +92,7 @@ make(struct world *t, bool file, uint64_t reload)
 
 	t->conf.loader.file = file ? &t->file : NULL;
 	t->conf.loader.reload = (int64_t)reload;
-	t->table = ingress_table_new(t->loop->worker, &t->conf, NULL, &e);
+	t->table = ingress_table_new(t->loop->worker, &t->conf, NULL, NULL, &e);
 	if (!t->table)
 		fail_msg("%s", e.text);
 }
@@ -149,26 +149,26 @@ what_is_wrong_at_first_is_an_error(void **state)
 	struct adit_err e = ADIT_ERR_INIT;
 
 	t->conf.loader.file = &t->file;
-	assert_null(ingress_table_new(t->loop->worker, &t->conf, NULL, &e));
+	assert_null(ingress_table_new(t->loop->worker, &t->conf, NULL, NULL, &e));
 	assert_int_equal(e.code, -ENOENT);
 	assert_non_null(strstr(e.text, t->path));
 
 	write_to(t->path, "a " A "\nb\n");
 	e = (struct adit_err)ADIT_ERR_INIT;
-	assert_null(ingress_table_new(t->loop->worker, &t->conf, NULL, &e));
+	assert_null(ingress_table_new(t->loop->worker, &t->conf, NULL, NULL, &e));
 	assert_int_equal(e.code, -EINVAL);
 	assert_non_null(strstr(e.text, "line 2"));
 
 	unlink(t->path);
 	assert_int_equal(mkfifo(t->path, 0600), 0);
 	e = (struct adit_err)ADIT_ERR_INIT;
-	assert_null(ingress_table_new(t->loop->worker, &t->conf, NULL, &e));
+	assert_null(ingress_table_new(t->loop->worker, &t->conf, NULL, NULL, &e));
 	assert_int_equal(e.code, -EINVAL);
 
 	t->conf.loader.file = NULL;
 	t->rules[1].hostname = "a b";
 	e = (struct adit_err)ADIT_ERR_INIT;
-	assert_null(ingress_table_new(t->loop->worker, &t->conf, NULL, &e));
+	assert_null(ingress_table_new(t->loop->worker, &t->conf, NULL, NULL, &e));
 	assert_int_equal(e.code, -EINVAL);
 }
 
@@ -257,7 +257,7 @@ the_plugin_is_the_table(void **state)
 
 	assert_int_equal(ingress_rules.base.instance, sizeof(instance));
 	assert_int_equal(ingress_rules.lookup(&instance.base, t->loop->worker, "in.example", &rule),
-			 ADIT_ENOROUTE);
+			 ADIT_ENORULES);
 	make(t, false, 0);
 	instance.table = t->table;
 	t->table = NULL;
@@ -318,7 +318,7 @@ workers_read_while_it_changes(void **state)
 	write_to(t->path, "");
 	t->conf.loader =
 		(struct loader_conf){ .file = &t->file, .reload = (int64_t)ADIT_SECONDS(1) };
-	r.table = ingress_table_new(workers_at(g, 1), &t->conf, NULL, &e);
+	r.table = ingress_table_new(workers_at(g, 1), &t->conf, NULL, NULL, &e);
 	assert_non_null(r.table);
 	replace(t, "both.example $" B "\n");
 	while (atomic_load(&r.changed) < 3 && adit_now() - start < ADIT_SECONDS(20)) {

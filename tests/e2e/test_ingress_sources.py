@@ -1,0 +1,309 @@
+"""Rules from elsewhere: a URL, a Redis, a file, read again while the server runs."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from typing import Any, Optional
+
+import pytest
+
+from harness import certs, visitor
+from harness.daemon import Address, Daemon, address
+from harness.lists import ListServer, Redis
+from harness.waiting import until
+from harness.world import World, at, tunnel_id
+
+STAYS = "the rules stay as they are"
+
+
+def serve(world: World, name: str = "server", rules: Optional[dict[str, str]] = None, **source: Any) -> Daemon:
+    """A tunnel server whose rules come from source, over those given here."""
+    return world.start(config=config_of(rules, **source), name=name)
+
+
+def config_of(rules: Optional[dict[str, str]] = None, **source: Any) -> str:
+    ingress = {"name": "hosts", "rules": [{"hostname": h, "endpoint": t} for h, t in (rules or {}).items()], **source}
+    return json.dumps({
+        "services": [{"name": "clients", "addr": "127.0.0.1:0", "listener": {"type": "tcp"},
+                      "handler": {"type": "tunnel", "metadata": {"entrypoint": "127.0.0.1:0", "ingress": "hosts"}}}],
+        "ingresses": [ingress]})
+
+
+def serve_many(world: World, sources: list[dict[str, Any]]) -> Daemon:
+    """A server with an entry point for each of the sources."""
+    return world.start(name="server", config=json.dumps({
+        "services": [{"name": "clients", "addr": "127.0.0.1:0", "listener": {"type": "tcp"},
+                      "handler": {"type": "tunnel", "metadata": {"entrypoints": [
+                          {"addr": "127.0.0.1:0", "ingress": f"hosts-{i}"} for i in range(len(sources))]}}}],
+        "ingresses": [{"name": f"hosts-{i}", **source} for i, source in enumerate(sources)]}))
+
+
+def entries_of(server: Daemon) -> list[Address]:
+    server.listening("clients")
+    return [address(e.msg) for e in server.log.events if e.msg.startswith("entrypoint: ")]
+
+
+def status(server: Daemon, host: str) -> int:
+    return visitor.get(server.entrypoint("clients"), host).status
+
+
+def becomes(server: Daemon, host: str, wanted: int) -> None:
+    until(lambda: status(server, host) == wanted, f"{host} answers {wanted}")
+
+
+def read(server: Daemon, times: int = 1) -> Daemon:
+    """Returns when its sources have been read: before that a host without a rule gets 503 too."""
+    until(lambda: server.log.count("rules, with those of") >= times, "the sources are read")
+    return server
+
+
+def publish(world: World, server: Daemon, name: str = "site") -> str:
+    tunnel = tunnel_id()
+    world.client("tcp", server.listening("clients"), tunnel, world.site(name).address)
+    return tunnel
+
+
+# ---- a URL --------------------------------------------------------------------------------------
+
+
+def test_rules_behind_a_url(world: World):
+    """They are read at the start and again; a rule here is replaced by one there."""
+    lists = world.keep(ListServer(f"# mine\n\nother.local {tunnel_id()}\n"))
+    server = serve(world, rules={"app.local": tunnel_id(), "other.local": f"${tunnel_id()}"}, reload="1s",
+                   http={"url": f"http://{at(lists.address)}/rules?key=hidden"})
+    assert status(read(server), "other.local") == 503
+    tunnel = publish(world, server)
+    lists.text = f"app.local {tunnel}\n"
+    becomes(server, "app.local", 200)
+    becomes(server, "other.local", 404)
+    assert {r[:2] for r in lists.requests} == {("GET", "/rules?key=hidden")}
+    assert "hidden" not in server.log.text()
+
+
+def slowly(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx")
+    time.sleep(3)
+
+
+def without_end(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    for _ in range(20000):
+        handler.wfile.write(b"#" * 1023 + b"\n")
+
+
+def cut(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx")
+
+
+BROKEN = (
+    ("status 500", {"status": 500}), ("line 1: ", {"text": "<html>no rules</html>\n"}), ("not a text", {"text": "a\0b"}),
+    ("no answer within 1000 ms", {"answer": slowly}), ("the answer is too long", {"answer": without_end}),
+    ("truncated|reset|ended", {"answer": cut}),
+    ("status 302", {"status": 302, "fields": {"Location": "https://127.0.0.1:1/"}}),
+)
+
+
+def test_broken_sources_change_nothing(world: World):
+    """Each is told of once, and that it is over; the rules stay, also for who comes meanwhile."""
+    lists = [world.keep(ListServer(f"app.local {tunnel_id()}\n")) for _ in BROKEN]
+    server = serve_many(world, [{"reload": "1s", "http": {"url": f"http://{at(one.address)}/", "timeout": "1s"}}
+                                for one in lists])
+    entries = entries_of(server)
+    read(server, len(lists))
+    for one, (_, how) in zip(lists, BROKEN):
+        for key, value in how.items():
+            setattr(one, key, value)
+    for number, (one, (said, _)) in enumerate(zip(lists, BROKEN)):
+        line = server.log.wait(rf"^http://{at(one.address)}/: .*({said}).*: {STAYS}$")
+        assert line.level == "warn" and line.fields["ingress"] == f"hosts-{number}"
+    asked = len(lists[0].requests)
+    until(lambda: len(lists[0].requests) > asked + 1, "it is asked again")
+    assert [visitor.get(entry, "app.local").status for entry in entries] == [503] * len(lists)
+    assert server.log.count(STAYS) == len(lists)
+    for one in lists:
+        one.status, one.text, one.answer, one.fields = 200, f"new.local {tunnel_id()}\n", None, {}
+    until(lambda: server.log.count("is read again$") == len(lists), "all are well")
+    assert [visitor.get(entry, "new.local").status for entry in entries] == [503] * len(lists)
+
+
+def test_no_rule_is_no_answer_before_the_first_reading(world: World):
+    """Who comes too early is told to come again; and a source that is late is waited for without a reload."""
+    lists = world.keep(ListServer())
+    lists.status = 503
+    server = serve(world, rules={"in.local": tunnel_id()}, http={"url": f"http://{at(lists.address)}/"})
+    server.log.wait("status 503: nothing was read from there yet$")
+    answer = visitor.get(server.entrypoint("clients"), "app.local")
+    assert answer.status == 503 and answer.headers["Retry-After"] == "1"
+    lists.text, lists.status = "", 200
+    becomes(server, "app.local", 404)
+
+
+def test_tls_is_checked(world: World):
+    certificate, other = (certs.make(world.folder, name) for name in ("rules.example", "other.example"))
+    lists = world.keep(ListServer(f"app.local {tunnel_id()}\n", certificate))
+    url = f"https://{at(lists.address)}/"
+    read(serve(world, http={"url": url, "tls": {"caFile": str(certificate.cert), "serverName": "rules.example"}}))
+    read(serve(world, "careless", http={"url": url, "tls": {"secure": False}}))
+    for name, tls in (("system", {}), ("named", {"caFile": str(certificate.cert)}),
+                      ("stranger", {"caFile": str(other.cert), "serverName": "rules.example"})):
+        deceived = serve(world, name, http={"url": url, **({"tls": tls} if tls else {})})
+        deceived.log.wait(f"^{url}: .*certificate.*nothing was read from there yet$")
+        assert deceived.log.count("rules, with those of") == 0
+
+
+def test_redirects_and_credentials(world: World):
+    """A redirect is followed by the same scheme; to another server without credentials, which no log has."""
+    lists, other = world.keep(ListServer()), world.keep(ListServer(f"app.local {tunnel_id()}\n"))
+    lists.status, lists.fields = 307, {"Location": "/moved"}
+
+    def move(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(301)
+        there = "/moved" if handler.path == "/" else f"http://{at(other.address)}/there"
+        handler.send_header("Location", there)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    lists.answer = move
+    server = serve(world, http={"url": f"http://reader:s%65cret@{at(lists.address)}/"})
+    assert status(read(server), "app.local") == 503
+    assert [(r[1], r[2].get("authorization")) for r in lists.requests] == \
+           [("/", "Basic cmVhZGVyOnNlY3JldA=="), ("/moved", "Basic cmVhZGVyOnNlY3JldA==")]
+    assert [(r[1], r[2].get("authorization")) for r in other.requests] == [("/there", None)]
+    assert "ecret" not in server.log.text()
+
+
+def test_reload_under_load_loses_nothing(world: World):
+    """Neither new rules nor a new configuration, which begins with what was read before, though the source
+    is gone by then."""
+    lists = world.keep(ListServer())
+    source = {"reload": "1s", "http": {"url": f"http://{at(lists.address)}/"}}
+    server = serve(world, **source)
+    tunnel = publish(world, server)
+    lists.text = f"app.local {tunnel}\n"
+    becomes(server, "app.local", 200)
+    entry, answers, stop = server.entrypoint("clients"), [], threading.Event()
+
+    def visit() -> None:
+        while not stop.is_set():
+            answers.append(visitor.get(entry, "app.local").status)
+
+    visitors = [threading.Thread(target=visit) for _ in range(3)]
+    for one in visitors:
+        one.start()
+    lists.text += f"more.local {tunnel_id()}\n"
+    server.log.wait("^2 rules, with those of")
+    lists.status = 500
+    world.write("server.yaml", config_of({"in.local": tunnel_id()}, **source))
+    since = len(server.log.events)
+    server.send(signal.SIGHUP)
+    becomes(server, "in.local", 503)
+    server.log.wait(f"status 500: {STAYS}$", since)
+    before = len(answers)
+    until(lambda: len(answers) > before + 20, "more visits")
+    stop.set()
+    for one in visitors:
+        one.join()
+    assert set(answers) == {200}
+
+
+# ---- a Redis ------------------------------------------------------------------------------------
+
+
+def test_rules_in_a_redis(world: World):
+    """A hash, or a set of lines; over a file and here, and below a URL."""
+    redis, lists = world.keep(Redis("s3cret")), world.keep(ListServer())
+    first, second = tunnel_id(), tunnel_id()
+    path = world.write("rules.txt", f"a.local {second}\nb.local {second}\n")
+    redis.values[2, "rules"] = {"a.local": f"${first}", "c.local": f"${first}", ".d.local": second}
+    lists.text = f"c.local {second}\n"
+    server = serve(world, rules={"e.local": second}, reload="1s", file={"path": str(path)},
+                   redis={"addr": at(redis.address), "db": 2, "password": "s3cret", "key": "rules"},
+                   http={"url": f"http://{at(lists.address)}/"})
+    read(server, 2)
+    assert [status(server, f"{name}.local") for name in ("a", "b", "c", "x.d", "e", "f")] == [404, 503, 503, 503, 503, 404]
+    assert redis.commands[:3] == [["AUTH", "s3cret"], ["SELECT", "2"], ["HGETALL", "rules"]]
+    redis.values[2, "rules"] = {}
+    becomes(server, "a.local", 503)
+    assert "s3cret" not in server.log.text()
+
+
+@pytest.mark.parametrize("kind", ["set", "list", "string"])
+def test_kinds_of_keys(world: World, kind: str):
+    redis, line = world.keep(Redis("pw", "reader")), f"app.local {tunnel_id()}"
+    redis.values[0, "gost"] = {"set": {line}, "list": [line], "string": line + "\n"}[kind]
+    server = serve(world, redis={"addr": at(redis.address), "username": "reader", "password": "pw", "type": kind})
+    assert status(read(server), "app.local") == 503
+    assert redis.commands[0] == ["AUTH", "reader", "pw"]
+
+
+BROKEN_REDIS = (
+    ("LOADING", b"-LOADING Redis is loading the dataset in memory\r\n"), ("not expected", b"HTTP/1.1 400 Bad\r\n"),
+    ("not expected", b"*1\r\n$1\r\na\r\n"), ("line breaks", b"*2\r\n$3\r\na\nb\r\n$1\r\nc\r\n"),
+    ("too long", b"*2\r\n$99999999\r\n"), ("no answer within", b"*2\r\n"),
+    ("line 1: ", b"*2\r\n$1\r\na\r\n$1\r\nb\r\n"), ("WRONGTYPE", b"-WRONGTYPE no hash\r\n"),
+)
+
+
+def test_broken_redis_changes_nothing(world: World):
+    all_of_them = [world.keep(Redis()) for _ in BROKEN_REDIS]
+    for one in all_of_them:
+        one.values[0, "gost"] = {"app.local": tunnel_id()}
+    server = serve_many(world, [{"reload": "1s", "redis": {"addr": at(one.address), "timeout": "1s"}}
+                                for one in all_of_them])
+    entries = entries_of(server)
+    read(server, len(all_of_them))
+    for one, (_, raw) in zip(all_of_them, BROKEN_REDIS):
+        one.raw = raw
+    for one, (said, _) in zip(all_of_them, BROKEN_REDIS):
+        server.log.wait(rf"^redis {at(one.address)} gost: .*{said}.*: {STAYS}$")
+    assert [visitor.get(entry, "app.local").status for entry in entries] == [503] * len(entries)
+    for one in all_of_them:
+        one.raw = None
+    until(lambda: server.log.count("is read again$") == len(entries), "all are well")
+
+
+def test_password_is_not_told_by_a_redis(world: World):
+    redis = world.keep(Redis("right"))
+    server = serve(world, redis={"addr": at(redis.address), "password": "wr0ng"})
+    server.log.wait("AUTH: WRONGPASS: nothing was read from there yet$")
+    assert "wr0ng" not in server.log.text()
+
+
+def test_real_redis(world: World):
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if not program:
+        pytest.skip("no redis-server here")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    redis = subprocess.Popen([program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", "pw",
+                              "--dir", str(world.folder)], stdout=subprocess.DEVNULL)
+    try:
+        server = serve(world, reload="1s", redis={"addr": f"127.0.0.1:{port}", "password": "pw", "db": 1})
+        becomes(server, "app.local", 404)
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(f"AUTH pw\r\nSELECT 1\r\nHSET gost app.local {tunnel_id()}\r\n".encode())
+            becomes(server, "app.local", 503)
+    finally:
+        redis.kill()
+        redis.wait()
+
+
+# ---- the configuration --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source, place", [
+    ({"http": {"url": "ftp://rules.example/"}}, "http: url: not a URL of http or https"),
+    ({"http": {"url": "http:///rules"}}, "http: url: a URL without a proper host"),
+    ({"redis": {"addr": "127.0.0.1:x"}}, "redis: addr: not an address"),
+    ({"redis": {"addr": "127.0.0.1:1", "type": "zset"}}, 'redis: type: "zset" is none of'),
+])
+def test_what_is_no_source_is_refused(world: World, source: dict[str, Any], place: str):
+    daemon = world.run("check", "-C", str(world.write("wrong.yaml", config_of(**source))))
+    assert daemon.wait() != 0 and f"ingresses[0]: {place}" in daemon.log.text()
