@@ -10,10 +10,12 @@
 #include <adit/plugin.h>
 
 #include "core/conn/conn.h"
+#include "core/conn/throttle.h"
 #include "core/runtime/memory.h"
 
 #define UNREAD_MAX 65536
 #define POUR_PIECES 8			/* chunks of a queue that one write takes */
+#define CUT_PIECES 8			/* of a write that is throttled: the rest is for the next */
 #define CONN_COST 2048			/* with what its owner has for it, about: memory used */
 #define ALIGN(n) (((n) + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1))
 
@@ -66,6 +68,24 @@ conn_count(struct adit_conn *c, atomic_uint *n)
 	atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
 }
 
+void
+conn_hold_ticket(struct adit_conn *c, struct conn_ticket *ticket)
+{
+	ticket->next = c->core->tickets;
+	c->core->tickets = ticket;
+}
+
+static void
+conn_give_tickets(struct adit_conn_core *core)
+{
+	struct conn_ticket *ticket;
+
+	while ((ticket = core->tickets)) {
+		core->tickets = ticket->next;
+		ticket->gone(ticket);
+	}
+}
+
 static void
 conn_free(struct io *io)
 {
@@ -73,6 +93,8 @@ conn_free(struct io *io)
 
 	conn_tell_watches(core, -ECANCELED);
 	core->conn->ops->free(core->conn);
+	throttle_free(core->throttle);
+	conn_give_tickets(core);
 	adit_timer_free(core->deadline);
 	adit_component_put(core->component);
 	if (core->count)
@@ -141,6 +163,8 @@ adit_conn_wanted(const struct adit_conn *c)
 void
 adit_conn_ready(struct adit_conn *c, unsigned events)
 {
+	if (c->core->throttle && !c->core->err)
+		events = throttle_pass(c->core->throttle, events);
 	io_ready(&c->core->io, events);
 	if ((events & ADIT_OPEN) && c->core->watches)
 		conn_tell_watches(c->core, 0);
@@ -206,6 +230,43 @@ conn_tell_rest(struct adit_conn *c, unsigned before, unsigned event)
 		io_ready(&c->core->io, event);
 }
 
+/* How many of len bytes may be read now; 0: none, and that none are there, for the owner. */
+static size_t
+conn_may_read(struct adit_conn_core *core, size_t len)
+{
+	size_t n = throttle_allow(core, ADIT_READ, len);
+
+	if (!n)
+		conn_unready(core->conn, ADIT_READ);
+	/* A datagram is read whole, or its rest is lost: what was too much delays the next one. */
+	return n && core->flags & ADIT_CONN_DGRAM ? len : n;
+}
+
+/* The same for a write of what stands in *iov, which is shortened: that part stands in part. */
+static int
+conn_may_write(struct adit_conn_core *core, const struct iovec **iov, int n,
+	       struct iovec part[CUT_PIECES])
+{
+	size_t want = 0, left;
+	int used = 0;
+
+	for (int i = 0; i < n; i++)
+		want += (*iov)[i].iov_len;
+	left = throttle_allow(core, ADIT_WRITE, want);
+	if (want && !left)
+		conn_unready(core->conn, ADIT_WRITE);
+	if ((left && core->flags & ADIT_CONN_DGRAM) || left == want)
+		return n;
+	for (; used < n && used < CUT_PIECES && left; used++) {
+		part[used] = (*iov)[used];
+		if (part[used].iov_len > left)
+			part[used].iov_len = left;
+		left -= part[used].iov_len;
+	}
+	*iov = part;
+	return used;
+}
+
 ssize_t
 adit_conn_read(struct adit_conn *c, void *buf, size_t len)
 {
@@ -217,7 +278,14 @@ adit_conn_read(struct adit_conn *c, void *buf, size_t len)
 		return conn_take_unread(core, buf, len);
 	if (!(core->io.ready & ADIT_OPEN) && !core->err)
 		return -EAGAIN;
+	if (core->throttle && len) {
+		len = conn_may_read(core, len);
+		if (!len)
+			return -EAGAIN;
+	}
 	n = c->ops->read(c, buf, len);
+	if (core->throttle && n > 0)
+		throttle_used(core->throttle, ADIT_READ, (size_t)n);
 	if (n == -EAGAIN) {
 		if (core->err)
 			return core->err;
@@ -237,10 +305,18 @@ adit_conn_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
 	unsigned before = c->core->io.ready;
 	ssize_t took = conn_refuse(c);
+	struct iovec part[CUT_PIECES];
 
 	if (took < 0)
 		return took;
+	if (c->core->throttle) {
+		n = conn_may_write(c->core, &iov, n, part);
+		if (!n)
+			return -EAGAIN;
+	}
 	took = c->ops->writev(c, iov, n);
+	if (c->core->throttle && took > 0)
+		throttle_used(c->core->throttle, ADIT_WRITE, (size_t)took);
 	if (took == -EAGAIN) {
 		if (c->core->err)
 			return c->core->err;
@@ -272,7 +348,14 @@ conn_pour(struct adit_conn *c, struct adit_conn *to, size_t len)
 
 	if (core->err || core->unread || !(before & ADIT_OPEN) || !HAS(c, pour))
 		return 0;
+	if (core->throttle) {
+		len = conn_may_read(core, len);
+		if (!len)
+			return 0;
+	}
 	n = c->ops->pour(c, to, len);
+	if (core->throttle)
+		throttle_used(core->throttle, ADIT_READ, n);
 	core->traffic.in += n;
 	if (n)
 		conn_tell_rest(c, before, ADIT_READ);
@@ -492,7 +575,7 @@ adit_conn_set_code(struct adit_conn *c, uint64_t code)
 int
 adit_conn_splice_fd(struct adit_conn *c, unsigned dir)
 {
-	if (c->core->err || c->core->unread || !HAS(c, splice_fd))
+	if (c->core->err || c->core->unread || c->core->throttle || !HAS(c, splice_fd))
 		return -1;
 	return c->ops->splice_fd(c, dir);
 }
@@ -573,6 +656,8 @@ adit_conn_move(struct adit_conn *c, struct adit_worker *to,
 	}
 	adit_timer_free(core->deadline);
 	core->deadline = NULL;
+	if (core->throttle)
+		throttle_leave(core->throttle);
 	core->cb = NULL;
 	core->io.want = 0;
 	io_move(&core->io, to);

@@ -32,6 +32,8 @@ struct adit_conn_core {
 	const char		*service;	/* borrowed */
 	struct conn_watch	*watches;	/* see conn_watch_open */
 	atomic_uint		*count;		/* see conn_count */
+	struct conn_ticket	*tickets;	/* see conn_hold_ticket */
+	struct throttle		*throttle;	/* owned; NULL: as fast as it can */
 	uint64_t		 code, id;
 	uint64_t		 born;		/* adit_now() */
 	struct adit_traffic	 traffic;
@@ -54,6 +56,15 @@ void conn_watch_open(struct adit_conn *c, struct conn_watch *watch);
 
 /* Counts c in n, which it outlives, until c is freed. Once. */
 void conn_count(struct adit_conn *c, atomic_uint *n);
+
+/* Embedded in what somebody has to give back when a conn is freed. */
+struct conn_ticket {
+	void			(*gone)(struct conn_ticket *ticket);
+	struct conn_ticket	*next;
+};
+
+/* Tells when c is freed, on whatever thread that is; gone takes the ticket back. */
+void conn_hold_ticket(struct adit_conn *c, struct conn_ticket *ticket);
 
 /*
  * c carries a session: while memory is short it goes on as ever, or nothing that the session's
