@@ -16,6 +16,7 @@
 #include "core/mux/liveness.h"
 #include "core/mux/quic/opts.h"
 #include "core/runtime/resolver.h"
+#include "core/tunnel/native_conn.h"
 
 /*
  * Streams that a server may open which opens one for each visitor: granting them costs nothing, and
@@ -61,6 +62,7 @@ struct quic_peer {
 	struct liveness			*liveness;	/* of mux */
 	LIST_HEAD(, quic_waiting)	 waiting;
 	bool				 opened, cautious;
+	bool				 left;		/* the server has said that it goes */
 	unsigned			 lane;
 	uint16_t			 port;
 	char				 host[];
@@ -139,9 +141,17 @@ peer_event(void *owner, struct adit_mux *m, unsigned events)
 	struct adit_conn *c;
 	struct ending end;
 
-	/* A gost opens none; who speaks a protocol in which the server does has diverted them. */
+	/* A gost opens none; who awaits some, where the server does, has diverted them. */
 	while ((c = adit_mux_accept(m)))
-		adit_conn_close(c, ADIT_EREFUSED);
+		native_stray(c);
+	if (adit_mux_peer_drains(m) && !p->left) {
+		p->left = true;
+		adit_dialer_say_leaving(&p->place->dialer->base);
+		adit_log(adit_component_log(component), ADIT_LOG_DEBUG,
+			 ADIT_FIELDS(ADIT_STR("kind", "dialer"),
+				     ADIT_STR("node", adit_component_name(component))),
+			 "quic session: the server goes");
+	}
 	if (!why->err) {
 		if (events & ADIT_OPEN) {
 			p->opened = true;

@@ -20,6 +20,7 @@
 #include "core/service/claim.h"
 #include "core/service/component.h"
 #include "core/service/secret.h"
+#include "core/tunnel/native_farewell.h"
 
 struct quic_listener {
 	struct adit_listener	 base;
@@ -38,6 +39,7 @@ struct quic_listener {
  */
 struct quic_port {
 	struct adit_activity	 activity;	/* once stopped, while handshakes are under way */
+	struct adit_activity	 rest;		/* then, to say to who comes that he should not */
 	struct quic_listener	*listener;
 	struct adit_component	*component;	/* referenced: the endpoint may outlive it */
 	struct quic_endpoint	*endpoint;
@@ -53,6 +55,8 @@ struct quic_session {
 	struct quic_port	*port;
 	struct adit_mux		*mux;		/* owned */
 	struct liveness		*liveness;
+	struct native_farewell	*farewell;	/* to a client that can be told to go; owned */
+	bool			 told;		/* it was, or cannot be */
 	bool			 used;		/* a stream came: it has a line of its own */
 };
 
@@ -70,11 +74,15 @@ quic_of(struct adit_listener *l)
 
 /* ---- sessions ---------------------------------------------------------------------------- */
 
-/* It goes when it gets nothing more and its last session has ended, the endpoint with the last. */
+/*
+ * It goes when it gets nothing more, its last session has ended and so has all that its service
+ * drains of; the endpoint goes with the last. Until then its socket is read: who comes is refused
+ * (RFC 9000, 20.1) and need not find out by silence.
+ */
 static void
 port_settle(struct quic_port *p)
 {
-	if (!p->stopped || p->sessions || p->server)
+	if (!p->stopped || p->sessions || p->server || p->rest.component)
 		return;
 	if (quic_group_leave(p->listener->group, p->endpoint))
 		quic_endpoint_close(p->endpoint, NULL);
@@ -99,6 +107,17 @@ port_stop(struct adit_activity *a, int why)
 
 	if (why && quic_server_stop(p->server, true))
 		port_over(p);
+}
+
+static void
+port_rested(struct adit_activity *a, int why)
+{
+	struct quic_port *p = adit_container_of(a, struct quic_port, rest);
+
+	if (!why)
+		return;
+	adit_activity_end(a);
+	port_settle(p);
 }
 
 /* Of what came no further than its handshake this is the only line. */
@@ -138,6 +157,7 @@ session_end(struct quic_session *s, int why)
 
 	session_log_end(s, why);
 	liveness_stop(s->liveness);
+	native_farewell_free(s->farewell);
 	adit_mux_close(s->mux, &(struct adit_reason){ .err = why });
 	adit_activity_end(&s->activity);
 	free(s);
@@ -163,6 +183,20 @@ session_event(void *owner, struct adit_mux *m, unsigned events)
 		session_end(s, adit_mux_err(m));
 }
 
+/* Whether its client knows that it is to go elsewhere, or will not hear of it. */
+static bool
+session_is_told(struct quic_session *s)
+{
+	if (!s->told)
+		s->farewell = native_farewell_new(s->mux);
+	s->told = true;
+	if (s->farewell && !native_farewell_is_over(s->farewell))
+		return false;
+	native_farewell_free(s->farewell);
+	s->farewell = NULL;
+	return true;
+}
+
 static void
 session_stop(struct adit_activity *a, int why)
 {
@@ -170,8 +204,10 @@ session_stop(struct adit_activity *a, int why)
 
 	bool awaited = adit_mux_streams(s->mux) || adit_component_has_grace(s->port->component);
 
-	/* What is opened meanwhile is served: QUIC has no word to tell its client to go. */
+	/* What is opened meanwhile is served: whoever comes next is ours too. */
 	if (!why && awaited && s->port->replaced)
+		return;
+	if (!why && !s->port->replaced && !session_is_told(s))
 		return;
 	adit_mux_drain(s->mux);
 	if (why || !adit_mux_streams(s->mux))
@@ -345,6 +381,9 @@ quic_stop(struct adit_listener *l, struct adit_worker *w)
 	q->ports[adit_worker_index(w)] = NULL;
 	port->stopped = true;
 	port->replaced = adit_component_has_grace(l->component);
+	port->rest.stop = port_rested;
+	port->rest.idle = true;
+	adit_activity_begin(&port->rest, port->component, w);
 	if (quic_server_stop(port->server, !port->replaced)) {
 		port_over(port);
 		return;

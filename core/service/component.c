@@ -97,6 +97,12 @@ adit_component_has_grace(const struct adit_component *p)
 
 /* ---- activities ----------------------------------------------------------------- */
 
+static void
+activity_count(const struct adit_activity *a, struct activities *all, unsigned change)
+{
+	atomic_fetch_add_explicit(a->idle ? &all->idle : &all->n, change, memory_order_relaxed);
+}
+
 void
 adit_activity_begin(struct adit_activity *a, struct adit_component *p, struct adit_worker *w)
 {
@@ -114,7 +120,7 @@ adit_activity_begin(struct adit_activity *a, struct adit_component *p, struct ad
 	if (a->next)
 		a->next->prev = &a->next;
 	*first = a;
-	atomic_fetch_add_explicit(&p->activities->n, 1, memory_order_relaxed);
+	activity_count(a, p->activities, 1);
 }
 
 void
@@ -130,7 +136,7 @@ adit_activity_end(struct adit_activity *a)
 		if (a->next)
 			a->next->prev = a->prev;
 		a->prev = NULL;
-		atomic_fetch_sub_explicit(&p->activities->n, 1, memory_order_relaxed);
+		activity_count(a, p->activities, -1u);
 	}
 	adit_component_put(p);
 }

@@ -19,7 +19,8 @@ struct worker_group;
 
 /* The activities of one service. */
 struct activities {
-	atomic_uint		 n;			/* on all workers */
+	atomic_uint		 n;			/* on all workers, but for: */
+	atomic_uint		 idle;			/* those that nobody waits for */
 	_Atomic uint64_t	 grace;		/* adit_component_has_grace until then */
 	struct adit_activity	*first[ADIT_WORKERS_MAX];	/* each worker's own */
 };

@@ -163,11 +163,12 @@ daemon_drain(struct daemon *d, struct service *s, struct service *next, struct r
 }
 
 static void
-draining_free(struct draining *one)
+draining_free(struct daemon *d, struct draining *one)
 {
 	LIST_REMOVE(one, entry);
 	if (one->of)
 		one->of->draining--;
+	service_finish(one->service, d->workers);
 	service_put(one->service);
 	free(one);
 }
@@ -222,7 +223,7 @@ daemon_drain_step(evutil_socket_t fd, short what, void *arg)
 	for (one = LIST_FIRST(&d->draining); one; one = next) {
 		next = LIST_NEXT(one, entry);
 		if (draining_step(d, one))
-			draining_free(one);
+			draining_free(d, one);
 	}
 	daemon_drop_retired(d);
 	if (!LIST_EMPTY(&d->draining))
@@ -577,7 +578,7 @@ daemon_fini(struct daemon *d)
 		daemon_retire(d, d->now, NULL);
 	while ((one = LIST_FIRST(&d->draining))) {
 		service_kill(one->service, d->workers);
-		draining_free(one);
+		draining_free(d, one);
 	}
 	daemon_drop_retired(d);
 	workers_stop(d->workers);

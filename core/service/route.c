@@ -292,6 +292,14 @@ node_report(struct conn_watch *watch, int err)
 	free(r);
 }
 
+void
+adit_dialer_say_leaving(struct adit_dialer *d)
+{
+	struct node *n = adit_container_of(d->component, struct node, dialer_place);
+
+	node_state_report(&n->state, ADIT_EDRAINING, adit_now());
+}
+
 /* In front of all layers. A session is of many visitors: it has none to begin with. */
 static struct adit_conn *
 node_announce(const struct node *n, struct adit_conn *conn, const struct adit_addr *visitor,

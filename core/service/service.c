@@ -554,6 +554,15 @@ service_kill(struct service *s, struct worker_group *workers)
 	workers_call(workers, service_kill_on, &call);
 }
 
+void
+service_finish(struct service *s, struct worker_group *workers)
+{
+	struct service_call call = { .service = s };
+
+	if (atomic_load_explicit(&s->activities.idle, memory_order_relaxed))
+		workers_call(workers, service_kill_on, &call);
+}
+
 unsigned
 service_active(const struct service *s)
 {

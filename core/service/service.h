@@ -108,6 +108,12 @@ void service_close(struct service *s);
 /* Ends what still goes on, now. Main thread. */
 void service_kill(struct service *s, struct worker_group *workers);
 
+/*
+ * What went on only as long as something else did ends: of a service that was stopped and of which
+ * nothing is active. Waits for workers to come by, if there is something. Main thread.
+ */
+void service_finish(struct service *s, struct worker_group *workers);
+
 /* How much still goes on. Any thread. */
 unsigned service_active(const struct service *s);
 

@@ -10,6 +10,8 @@
 #include "core/conn/conn.h"
 #include "core/mux/quic/quic.h"
 
+#define STRAY_MS 10000	/* for the message of a stream that nobody waits for */
+
 bool
 native_speaks(struct adit_conn *c)
 {
@@ -309,12 +311,33 @@ native_claim_flow(struct native_conn *n, const struct native_msg *m)
 	return n->flow ? 0 : ADIT_ELIMIT;
 }
 
+/* The peer's last word for the session. The stream has no other use and goes, politely. */
+static int
+native_take_drain(struct native_conn *n)
+{
+	struct adit_mux *mux = adit_conn_mux(n->lower);
+	struct native_msg m = { .type = NATIVE_DRAINED, .has = 1u << NATIVE_F_STREAMS };
+	int err;
+
+	if (!mux)
+		return -ECONNRESET;
+	adit_mux_drain(mux);
+	adit_mux_say_peer_drains(mux);
+	m.streams = quic_session_opened(mux);
+	err = native_send(n->lower, &m);
+	adit_conn_close(n->lower, err);
+	n->lower = NULL;
+	return ADIT_EDRAINING;
+}
+
 static int
 native_take_open(struct native_conn *n, const struct native_msg *m)
 {
 	struct adit_addr from = native_visitor(m);
 	int err;
 
+	if (m->type == NATIVE_DRAIN)
+		return native_take_drain(n);
 	if (m->type != NATIVE_OPEN)
 		return -ENOTSUP;
 	n->bind = m->bind;
@@ -423,7 +446,8 @@ native_event(void *owner, struct adit_conn *lower, unsigned events)
 	if (err == -EAGAIN) {
 		adit_conn_want(lower, adit_conn_is_open(lower) ? ADIT_READ : ADIT_OPEN);
 	} else if (err < 0) {
-		adit_conn_want(lower, 0);
+		if (n->lower)
+			adit_conn_want(lower, 0);
 		adit_conn_fail(&n->base, err);
 	} else {
 		native_open(n);
@@ -606,6 +630,39 @@ native_answer(struct adit_conn *lower, unsigned ms, native_head_cb *head, void *
 	adit_conn_want(lower, ADIT_READ);
 	adit_conn_deadline(&n->base, ms);
 	return &n->base;
+}
+
+static int
+stray_head(void *arg, struct adit_conn *c, const struct native_msg *m)
+{
+	(void)arg;
+	(void)c;
+	(void)m;
+	return ADIT_ENOTUNNEL;
+}
+
+static void
+stray_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	(void)owner;
+	(void)events;
+	adit_conn_close(c, adit_conn_err(c));
+}
+
+void
+native_stray(struct adit_conn *stream)
+{
+	struct adit_conn *c;
+
+	if (adit_conn_flags(stream) & (ADIT_CONN_DGRAM | ADIT_CONN_UNI) || !native_speaks(stream)) {
+		adit_conn_close(stream, ADIT_EREFUSED);
+		return;
+	}
+	c = native_answer(stream, STRAY_MS, stray_head, NULL);
+	if (!c)
+		return;
+	adit_conn_own(c, stray_event, NULL);
+	adit_conn_want(c, ADIT_OPEN);
 }
 
 struct adit_conn *

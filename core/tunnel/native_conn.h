@@ -85,6 +85,13 @@ struct adit_conn *native_answer(struct adit_conn *lower, unsigned ms, native_hea
 /* The same, where the OPEN was read already: it is open. */
 struct adit_conn *native_answer_to(struct adit_conn *lower, const struct native_msg *m);
 
+/*
+ * Takes a stream that the peer opened in a session in which nobody here waits for one: what it asks
+ * for is refused. Either way a DRAIN at its beginning goes for the whole session, which is drained,
+ * and its owner told by adit_mux_peer_drains.
+ */
+void native_stray(struct adit_conn *stream);
+
 /* Of an open one whose OPEN came: the number of the bind that it names. */
 uint64_t native_conn_bind(struct adit_conn *c);
 

@@ -96,7 +96,13 @@ native_control_drained(const struct native_control *c)
 {
 	struct adit_mux *mux = c->stream ? adit_conn_mux(c->stream) : NULL;
 
-	return !mux || (c->drained && quic_session_peer_opened(mux) >= c->streams);
+	return !mux || (c->drained && native_control_has_all(c, mux));
+}
+
+bool
+native_control_has_all(const struct native_control *c, const struct adit_mux *m)
+{
+	return quic_session_peer_opened(m) >= c->streams;
 }
 
 void

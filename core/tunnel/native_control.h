@@ -36,6 +36,9 @@ void native_control_drain(struct native_control *c);
 /* Whether the peer has heard of that, and all that it had opened before has come to us. */
 bool native_control_drained(const struct native_control *c);
 
+/* Whether all has come to us in session m that the peer had opened before it said that it knows. */
+bool native_control_has_all(const struct native_control *c, const struct adit_mux *m);
+
 /* Ends the stream. No call comes after. */
 void native_control_close(struct native_control *c, int why);
 

@@ -55,8 +55,10 @@ static void
 native_ask_stop(struct adit_activity *a, int why)
 {
 	struct native_ask *r = adit_container_of(a, struct native_ask, base.activity);
+	struct adit_mux *m = adit_conn_mux(r->base.conn);
 
-	if (!why && adit_component_has_grace(a->component))
+	/* Who may not know yet that we go is served. */
+	if (!why && (adit_component_has_grace(a->component) || (m && !adit_mux_draining(m))))
 		return;
 	native_refuse(r->base.conn, why ? why : ADIT_EDRAINING, NULL);
 	native_ask_free(r);

@@ -113,6 +113,8 @@ struct adit_activity {
 	void			(*stop)(struct adit_activity *a, int why);
 	struct adit_component	*component;			/* core's, below too; referenced */
 	struct adit_activity	*next, **prev;
+	bool			 idle;	/* set before begin: nobody waits for it, and it is ended
+					 * (why not 0) once all has that is waited for */
 };
 
 /* Counts a, whose stop is set, from now on; end does so no more, also before begin, or twice. */
@@ -385,6 +387,12 @@ struct adit_dialer {				/* first member of every instance */
 	const struct adit_dialer_ops	*ops;
 	struct adit_component		*component;
 };
+
+/*
+ * The node has said that it goes: others of its hop are taken first for a while, as after a
+ * failure. Any thread.
+ */
+void adit_dialer_say_leaving(struct adit_dialer *d);
 
 /* ---- connectors -------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@ import socket
 import pytest
 
 from harness import visitor, websocket
+from harness.daemon import Address
 from harness.load import Load
 from harness.waiting import until
 from harness.world import REGISTERED, TRANSPORTS, Pair, Tunnel, World, at, publish, reachable, tunnel_id
@@ -208,6 +209,40 @@ def test_all_descriptors_are_taken_that_may_be_had(world: World):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     daemon.listening()
     assert resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def version_negotiated(server: Address, source: int) -> bool:
+    """Whether somebody reads that socket of the server's: a version that nobody knows is answered."""
+    initial = bytes([0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 8, source, *b"7654321", 8, *b"abcdefgh"]).ljust(1200, b"\0")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(server)
+        sock.settimeout(1)
+        for _ in range(10):
+            sock.send(initial)
+            try:
+                return sock.recv(1 << 16)[1:5] == bytes(4)
+            except TimeoutError:
+                continue
+    return False
+
+
+@pytest.mark.threads
+def test_quic_server_that_stops_refuses_who_comes(world: World):
+    """On all of its sockets as long as anything goes on: who has another server to go to goes there at once."""
+    tunnel = tunnel_id()
+    site = world.site("alpha")
+    server = world.server("quic", {"app.local": tunnel}, flags=("-drain", "60s", "-workers", "4"))
+    world.client("quic", server.clients, tunnel, site.address, connections=1)
+    with visitor.Visitor(server.entry) as v:
+        response = v.start("app.local", "/gate")
+        server.daemon.send(signal.SIGTERM)
+        server.daemon.log.wait("^stopping")
+        assert [version_negotiated(server.clients, source) for source in range(16)] == [True] * 16
+        late = world.client("quic", server.clients, tunnel, site.address, registered=False)
+        assert "refused" in late.log.wait("retrying in").msg
+        site.gate.set()
+        assert response.read() == b"first\nlast\n"
+    assert server.daemon.wait() == 0
 
 
 @pytest.mark.parametrize("transport", ("mtcp", "mtls", "quic"))

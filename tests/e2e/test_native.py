@@ -4,6 +4,7 @@ configuration asks for."""
 from __future__ import annotations
 
 import re
+import signal
 import time
 
 import pytest
@@ -157,6 +158,43 @@ def test_drain_costs_no_visitor(world: World, side):
         load.stop()
         server.daemon.stop()
         first.log.wait(r"retrying in")
+
+
+def test_visitors_of_a_server_that_stops_go_to_another(world: World):
+    """Told so in their session, in which nothing of theirs is bound: what is open there goes on."""
+    tunnel, site = tunnel_id(), world.site("alpha")
+    servers = [world.server("quic", {"app.local": tunnel}, flags=("-drain", "60s"), tunnel_direct="true")
+               for _ in range(2)]
+    for server in servers:
+        world.client("quic", server.clients, tunnel, site.address)
+    nodes = "\n".join(f"""\
+    - name: node-{i}
+      addr: {at(server.clients)}
+      connector: {{type: tunnel, metadata: {{tunnel.id: "{tunnel}"}}}}
+      dialer: {{type: quic}}""" for i, server in enumerate(servers))
+    near = world.start("-D", name="near", config=f"""\
+services:
+- name: near
+  addr: 127.0.0.1:0
+  handler: {{type: tcp, chain: out}}
+  listener: {{type: tcp}}
+chains:
+- name: out
+  hops:
+  - name: first
+    selector: {{strategy: fifo}}
+    nodes:
+{nodes}
+""")
+    entry = near.listening("near")
+    with visitor.Visitor(entry) as v:
+        response = v.start("app.local", "/gate")
+        servers[0].daemon.send(signal.SIGTERM)
+        assert near.log.wait("the server goes$").fields["node"] == "node-0"
+        assert [visitor.get(entry, "app.local").text for _ in range(10)] == ["alpha\n"] * 10
+        site.gate.set()
+        assert response.read() == b"first\nlast\n"
+    assert servers[0].daemon.wait() == 0
 
 
 def test_network_that_knows_version_1_only(world: World):

@@ -309,7 +309,7 @@ def test_removed_service_may_come_back_while_it_drains(world: World):
     whole = server_config("quic", rules, more=forward("extra", world.site("beta").address))
     daemon = world.start("-drain", "60s", config=whole, name="server")
     server = Tunnel(daemon, daemon.listening("main"), daemon.entrypoint("main"))
-    client = world.client("quic", server.clients, rules["app.local"], site.address)
+    client = world.client("quic", server.clients, rules["app.local"], site.address, connections=1)
     with visitor.Visitor(server.entry) as v:
         response = v.start("app.local", "/gate")
         assert response.read(6) == b"first\n"
