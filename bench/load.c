@@ -17,7 +17,6 @@
  */
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -26,7 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -47,19 +45,6 @@ on_term(int sig)
 {
 	(void)sig;
 	stop = 1;
-}
-
-static void
-map_stat(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd < 0 || ftruncate(fd, sizeof(*received)))
-		err(1, "%s", path);
-	received = mmap(NULL, sizeof(*received), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (received == MAP_FAILED)
-		err(1, "mmap");
-	close(fd);
 }
 
 static void
@@ -167,7 +152,7 @@ run_sink(char **args)
 	int listener = sockets_listen(sockets_number(args[0], UINT16_MAX));
 	struct epoll_event ev[EVENTS] = { { .events = EPOLLIN, .data.fd = listener } };
 
-	map_stat(args[1]);
+	received = sockets_counter(args[1]);
 	sink_epoll = epoll_create1(EPOLL_CLOEXEC);
 	epoll_ctl(sink_epoll, EPOLL_CTL_ADD, listener, ev);
 	while (!stop) {
@@ -222,7 +207,7 @@ run_down(char **args)
 	long port = sockets_number(args[0], UINT16_MAX), streams = sockets_number(args[2], FILES);
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-	map_stat(args[3]);
+	received = sockets_counter(args[3]);
 	for (long i = 0; i < streams; i++) {
 		int fd = visit(port, "GET /big", args[1], "\r\n");
 		struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
@@ -251,7 +236,7 @@ run_up(char **args)
 	long port = sockets_number(args[0], UINT16_MAX), streams = sockets_number(args[2], FILES);
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-	map_stat(args[3]);	/* what arrives is the sink's to count */
+	received = sockets_counter(args[3]);	/* what arrives is the sink's to count */
 	for (long i = 0; i < streams; i++) {
 		int fd = visit(port, "POST /", args[1], ENDLESS);
 		struct epoll_event ev = { .events = EPOLLOUT, .data.fd = fd };

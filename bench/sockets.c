@@ -6,11 +6,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "bench/sockets.h"
+
+enum { DATAGRAM_QUEUE = 4 << 20 };
 
 long
 sockets_number(const char *text, long most)
@@ -80,6 +83,39 @@ sockets_connect(long port)
 	}
 	no_delay(fd);
 	return fd;
+}
+
+int
+sockets_datagrams(long port, long to)
+{
+	static const int queue = DATAGRAM_QUEUE;
+	struct sockaddr_in a = loopback(port), peer = loopback(to);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		err(1, "socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &queue, sizeof(queue)))
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof(queue));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)))
+		err(1, "UDP port %ld", port);
+	if (to && connect(fd, (struct sockaddr *)&peer, sizeof(peer)))
+		err(1, "to UDP port %ld", to);
+	return fd;
+}
+
+volatile uint64_t *
+sockets_counter(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	uint64_t *counter;
+
+	if (fd < 0 || ftruncate(fd, sizeof(*counter)))
+		err(1, "%s", path);
+	counter = mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (counter == MAP_FAILED)
+		err(1, "mmap");
+	close(fd);
+	return counter;
 }
 
 void

@@ -1,5 +1,5 @@
 /*
- * What the programs of the benchmark share: TCP sockets of 127.0.0.1. They are tools: what fails
+ * What the programs of the benchmark share: sockets of 127.0.0.1. They are tools: what fails
  * ends the program with a message.
  */
 #ifndef ADIT_BENCH_SOCKETS_H
@@ -18,6 +18,13 @@ int sockets_accept(int listener);
 
 /* Connects, waiting for it. Returns a socket that blocks, or -1: nobody listens. */
 int sockets_connect(long port);
+
+/* A UDP socket that blocks, of that port or, with 0, of one that the kernel picks, connected to
+ * another, where to is not 0. Its queue is as long as we may have it. */
+int sockets_datagrams(long port, long to);
+
+/* The number in a file, which is made where it is missing, mapped. */
+volatile uint64_t *sockets_counter(const char *path);
 
 void sockets_nonblocking(int fd);
 

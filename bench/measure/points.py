@@ -61,6 +61,39 @@ def bulk(r: Running, effort: Effort) -> Point:
             for direction in ("down", "up") for streams in (1, 8)}
 
 
+# ---- datagrams ------------------------------------------------------------------------------
+
+PACED = 10000  # a second
+SIZES = (64, 1200)
+
+
+def datagrams(r: Running, size: int, rate: int, effort: Effort) -> dict[str, float]:
+    """A stream of datagrams of one sender: what arrives, and what that costs."""
+    sent, arrived = Counter(r.folder / "sent.stat"), r.site.arrived
+    sender = Process([r.site.datagrams, "send", str(r.entry), str(size), str(rate), str(sent.path)],
+                     r.folder / "send.log")
+    try:
+        time.sleep(effort.warm_up)
+        out, n, cpu, begun = int(sent), int(arrived), r.cpu(), time.monotonic()
+        time.sleep(effort.seconds)
+        out, n, cpu = int(sent) - out, int(arrived) - n, r.cpu() - cpu
+        took = time.monotonic() - begun
+        if not sender.runs():
+            raise Void("the sender ended: " + sender.log.read_text().strip()[-200:])
+    finally:
+        sender.stop()
+    if not n or not out:
+        raise Void(f"no datagram of {size} bytes arrived")
+    return {"datagrams/s": n / took, "CPU us/datagram": cpu / n * 1e6,
+            "lost %": max(0.0, 100 * (1 - n / out))}
+
+
+def udp(r: Running, effort: Effort) -> Point:
+    r.start(udp=True)
+    return {f"{size} B, {name}": datagrams(r, size, rate, effort)
+            for size in SIZES for name, rate in ((f"{PACED} a second", PACED), ("flooded", 0))}
+
+
 # ---- HTTP requests ---------------------------------------------------------------------------
 
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 60e3}
@@ -224,6 +257,7 @@ class Kind:
 
 KINDS = {
     "bulk": Kind(bulk),
+    "udp": Kind(udp),
     "http": Kind(http, needs="wrk", backend="nginx"),
     "memory": Kind(memory),
     "sessions": Kind(sessions),

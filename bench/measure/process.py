@@ -103,7 +103,7 @@ class Process:
 
 
 class Counter:
-    """The bytes that a load program has received: a number in a file that it maps."""
+    """What a load program has counted: a number in a file that it maps."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -76,6 +76,11 @@ def limits() -> Iterator[Limit]:
             yield Limit("memory", "upgraded", f"{side} kB/visitor", ours, 3)
         yield Limit("sessions", "sessions", "server kB/session", ours, sessions[transport])
         yield Limit("start", "client to first answer", "ms", ours, 50)
+        for size, most in ((64, 0.9), (1200, 1.2)):
+            yield Limit("udp", f"{size} B, flooded", "CPU us/datagram", f"adit-udp-{transport}", most,
+                        "hop-udp")
+    for direction in ("down", "up"):
+        yield Limit("bulk", f"{direction} x1", "CPU s/GB", "adit-ws", 1.6, "hop-rw")
 
 
 def value(limit: Limit, results: Results) -> Optional[float]:

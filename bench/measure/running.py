@@ -43,12 +43,16 @@ class Site:
     def __init__(self, folder: Path, build: Path) -> None:
         self.folder = folder
         self.load = str(build / "bench/bench-load")
+        self.datagrams = str(build / "bench/bench-datagrams")
         self.fields = {"hop": str(build / "bench/bench-hop"), "nginx": program("nginx") or "",
+                       "datagrams": self.datagrams,
                        "host": HOST, "id": TUNNEL_ID, **certificate(folder)}
-        self.received = Counter(folder / "sink.stat")
+        self.received, self.arrived = Counter(folder / "sink.stat"), Counter(folder / "arrived.stat")
         self.sink_port, self.nginx_port = free_port(), free_port()
         self._processes = [Process([self.load, "sink", str(self.sink_port),
-                                    str(self.received.path)], folder / "sink.log")]
+                                    str(self.received.path)], folder / "sink.log"),
+                           Process([self.datagrams, "sink", str(self.sink_port),
+                                    str(self.arrived.path)], folder / "datagrams.log")]
         if self.fields["nginx"]:
             self._start_nginx()
         if not wait(lambda: listens(self.sink_port), 5):
@@ -83,6 +87,7 @@ class Running:
                         "backend": str(backend)}
         self.server: Optional[Process] = None
         self.client: Optional[Process] = None
+        self.visitor: Optional[Process] = None
         for name, text in system.files.items():
             (self.folder / name).write_text(self._fill(text))
 
@@ -99,12 +104,13 @@ class Running:
     def start_client(self) -> None:
         self.client = self._start(self.system.client, "client.log")
 
-    def start(self) -> Running:
-        """Until a request gets its answer."""
+    def start(self, udp: bool = False) -> Running:
+        """Until a request, or a datagram, gets its answer."""
         self.start_server()
-        wait(lambda: listens(self.entry) or listens(self.link), 2)
+        wait(lambda: listens(self.entry) or listens(self.link), 0.2 if udp else 2)
         self.start_client()
-        if not wait(self.answers, 10):
+        self.visitor = self._start(self.system.visitor, "visitor.log")
+        if not wait(self.echoes if udp else self.answers, 10):
             raise Void("no answer: " + self.last_words())
         return self
 
@@ -123,7 +129,7 @@ class Running:
         self.stop()
 
     def processes(self) -> list[Process]:
-        return [p for p in (self.client, self.server) if p]
+        return [p for p in (self.visitor, self.client, self.server) if p]
 
     def cpu(self) -> float:
         return sum(p.cpu() for p in self.processes())
@@ -143,5 +149,16 @@ class Running:
                 s.settimeout(ANSWER_SECONDS)
                 s.sendall(request.encode())
                 return b" 200 " in s.recv(4096)
+        except OSError:
+            return False
+
+    def echoes(self) -> bool:
+        """Whether a datagram gets there, and its answer back."""
+        try:
+            with socket.socket(type=socket.SOCK_DGRAM) as s:
+                s.settimeout(ANSWER_SECONDS)
+                s.connect(("127.0.0.1", self.entry))
+                s.send(b"here")
+                return s.recv(16) == b"here"
         except OSError:
             return False

@@ -1,7 +1,7 @@
 """What is measured: each system is a row that says how it is started.
 
-Text in commands and files may name in braces: {server} and {client} (programs), {hop}, {nginx}, {folder}
-(the row's own), {cert} and {key}, {link} (the port between server and client), {entry} (the visitors'),
+Text in commands and files may name in braces: {server} and {client} (programs), {hop}, {datagrams}, {nginx},
+{folder} (the row's own), {cert} and {key}, {link} (the port between server and client), {entry} (the visitors'),
 {backend}, {host}, {id}.
 """
 
@@ -15,6 +15,7 @@ from .process import program
 HOST = "bench.localhost"
 TUNNEL_ID = "4d21094e-b74c-4916-86c1-d9fa36ea677b"
 TRANSPORTS = ("tcp", "tls", "quic")
+MORE_TRANSPORTS = ("ws", "wss", "mtcp", "mtls", "mws", "h2c")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class System:
     kinds: frozenset[str]
     server: str = ""  # commands; without any, visitors go to the backend directly
     client: str = ""
+    visitor: str = ""  # what holds the visitors' port, where that is not the server
     programs: Mapping[str, str] = field(default_factory=dict)  # {server} and {client}
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,7 +53,9 @@ http {
 
 
 def references() -> Iterator[System]:
-    yield System("direct", frozenset({"bulk", "http"}))
+    yield System("direct", frozenset({"bulk", "http", "udp"}))
+    yield System("hop-udp", frozenset({"udp"}), "{datagrams} hop {entry} {link}",
+                 "{datagrams} hop {link} {backend}")
     for kind in ("splice", "rw"):
         yield System(f"hop-{kind}", frozenset({"bulk", "http"}), "{hop} %s {entry} {link}" % kind,
                      "{hop} %s {link} {backend}" % kind)
@@ -105,6 +109,26 @@ def tunnel_client(transport: str, names: Mapping[str, str]) -> str:
     return text.replace("TRANSPORT", transport)
 
 
+UDP_VISITOR = """
+log: {level: error}
+services:
+- name: visitor
+  addr: 127.0.0.1:{entry}
+  handler: {type: udp, chain: server}
+  listener: {type: udp, metadata: {keepalive: true}}
+  forwarder: {nodes: [{name: backend, addr: '{host}'}]}
+chains:
+""" + CLIENT_CHAIN.replace("NAME", "server").replace("ID", "{id}")
+
+
+def udp_files(transport: str) -> dict[str, str]:
+    """A tunnel that carries datagrams, and the visitor's side of it. The server's entry point has a port
+    that nobody visits."""
+    return {"server.yml": TUNNEL_SERVER.replace("TRANSPORT", transport).replace("{entry}", "0"),
+            "client.yml": tunnel_client(transport, {"backend": TUNNEL_ID}).replace("rtcp", "rudp"),
+            "visitor.yml": UDP_VISITOR.replace("TRANSPORT", transport)}
+
+
 def tunnel_files(transport: str) -> dict[str, str]:
     return {"server.yml": TUNNEL_SERVER.replace("TRANSPORT", transport),
             "client.yml": tunnel_client(transport, {"backend": TUNNEL_ID})}
@@ -112,10 +136,16 @@ def tunnel_files(transport: str) -> dict[str, str]:
 
 def gost_like(name: str, path: str) -> Iterator[System]:
     """adit or a gost: they take the same files."""
+    programs = {"server": path, "client": path}
+    commands = "{server} -C {folder}/server.yml", "{client} -C {folder}/client.yml"
     for transport in TRANSPORTS:
-        yield System(f"{name}-{transport}", ALL | {"sessions"}, "{server} -C {folder}/server.yml",
-                     "{client} -C {folder}/client.yml", {"server": path, "client": path},
-                     tunnel_files(transport))
+        yield System(f"{name}-{transport}", ALL | {"sessions"}, *commands, programs=programs,
+                     files=tunnel_files(transport))
+        yield System(f"{name}-udp-{transport}", frozenset({"udp"}), *commands,
+                     "{client} -C {folder}/visitor.yml", programs, udp_files(transport))
+    for transport in MORE_TRANSPORTS:
+        yield System(f"{name}-{transport}", frozenset({"bulk", "http"}), *commands,
+                     programs=programs, files=tunnel_files(transport))
 
 
 # ---- others, when their programs are in PATH ------------------------------------------------
@@ -178,19 +208,21 @@ def peers() -> Iterator[System]:
     for transport in TRANSPORTS if frp else ():
         client = FRP_CLIENT.replace("PROTOCOL", "quic" if transport == "quic" else "tcp")
         yield System(f"frp-{transport}", ALL, "{server} -c {folder}/server.toml",
-                     "{client} -c {folder}/client.toml", frp,
-                     {"server.toml": FRP_SERVER,
-                      "client.toml": client.replace("TLS", str(transport == "tls").lower())})
+                     "{client} -c {folder}/client.toml", programs=frp,
+                     files={"server.toml": FRP_SERVER,
+                            "client.toml": client.replace("TLS", str(transport == "tls").lower())})
     if rathole:
         yield System("rathole-tcp", ALL, "{server} --server {folder}/both.toml",
                      "{client} --client {folder}/both.toml",
-                     {"server": rathole, "client": rathole}, {"both.toml": RATHOLE})
+                     programs={"server": rathole, "client": rathole},
+                     files={"both.toml": RATHOLE})
     if reverst:
         yield System("reverst-quic", ALL,
                      "{server} -l error -a 127.0.0.1:{link} -s 127.0.0.1:{entry} -n localhost "
                      "-g {folder}/groups.yml -k {key} -c {cert}",
                      "{client} http -l error -a 127.0.0.1:{link} -n localhost --insecure "
-                     "http://127.0.0.1:{backend}", reverst, {"groups.yml": REVERST_GROUPS})
+                     "http://127.0.0.1:{backend}", programs=reverst,
+                     files={"groups.yml": REVERST_GROUPS})
 
 
 def all_systems(adit: str, others: Mapping[str, str]) -> list[System]:
