@@ -85,6 +85,19 @@ weather_watch(struct weather *w, const struct adit_packet *p)
 		w->first = w->last;
 }
 
+static unsigned
+datagrams_of(const struct adit_packet *v, int n)
+{
+	size_t datagrams = 0;
+
+	for (int i = 0; i < n; i++) {
+		size_t len = v[i].data.iov_len, segment = v[i].segment;
+
+		datagrams += segment && len ? (len + segment - 1) / segment : 1;
+	}
+	return (unsigned)datagrams;
+}
+
 static int
 weather_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 {
@@ -97,7 +110,7 @@ weather_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 
 		if (sent == -EAGAIN)
 			adit_packet_want(c->lower, c->want |= ADIT_WRITE);
-		c->w->sent += sent > 0 ? (unsigned)sent : 0;
+		c->w->sent += datagrams_of(v, sent);
 		return sent;
 	}
 	for (int i = 0; i < n; i++) {

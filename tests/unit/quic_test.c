@@ -767,6 +767,35 @@ a_closed_flow_sends_what_it_took(void **state)
 	adit_mux_close(client, NULL);
 }
 
+/* Small ones do not leave in a packet each, though one flow alone has any. */
+static void
+datagrams_share_packets(void **state)
+{
+	struct quic_rig *r = *state;
+	struct adit_mux *client, *server;
+	struct adit_conn *a, *b;
+	char buf[64] = { 0 };
+	unsigned before;
+
+	quic_rig_start(r);
+	quic_rig_session(r, &client, &server);
+	a = adit_mux_open(client, ADIT_CONN_DGRAM, NULL);
+	before = r->up.sent;
+	for (int i = 0; i < 100; i++) {
+		buf[0] = (char)i;
+		assert_int_equal(adit_conn_write(a, buf, sizeof(buf)), sizeof(buf));
+	}
+	b = quic_rig_accept(r, server);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(quic_rig_read(r, b, buf, sizeof(buf)), sizeof(buf));
+		assert_int_equal(buf[0], i);
+	}
+	assert_in_range(r->up.sent - before, 1, 30);
+	adit_conn_close(a, 0);
+	adit_conn_close(b, 0);
+	adit_mux_close(client, NULL);
+}
+
 static bool
 flow_full(void *arg)
 {
@@ -919,6 +948,7 @@ main(void)
 		rig_test(flows_carry_datagrams),
 		rig_test(datagrams_longer_than_any),
 		rig_test(a_closed_flow_sends_what_it_took),
+		rig_test(datagrams_share_packets),
 		rig_test(flows_are_bounded),
 		rig_test(closed_flows_stay_closed),
 		rig_test(flows_beside_streams),

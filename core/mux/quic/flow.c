@@ -463,7 +463,8 @@ quic_flow_write(struct quic_flow *f, struct quic_writing *w)
 {
 	struct queue *tx = &f->chan.tx;
 	size_t len = flow_next(tx), left = len, k = 1;
-	uint32_t flags = w->more ? NGTCP2_WRITE_DATAGRAM_FLAG_MORE : 0;
+	bool more = w->more || tx->len > len + 2;	/* several share a packet */
+	uint32_t flags = more ? NGTCP2_WRITE_DATAGRAM_FLAG_MORE : 0;
 	uint8_t number[8];
 	struct iovec iov[VECS - 1];
 	ngtcp2_vec v[VECS];
