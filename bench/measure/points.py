@@ -202,7 +202,8 @@ def sessions(r: Running, effort: Effort) -> Point:
     path.write_text(text)
     many = Process([r.system.programs["client"], "-C", str(path)], r.folder / "clients.log")
     try:
-        if not wait(lambda: many.log.read_text().count(BOUND) >= effort.clients, 60, 0.1):
+        if not wait(lambda: many.log.read_text().count(BOUND) >= effort.clients,
+                    60 + effort.clients / 50, 0.1):
             raise Void(f"{many.log.read_text().count(BOUND)} of {effort.clients} were bound")
         time.sleep(effort.warm_up)
         n = many.log.read_text().count(BOUND)  # a client may open several for one service
