@@ -220,6 +220,14 @@ session_dead(void *arg)
 	session_end(arg, ADIT_EPEERDEAD);
 }
 
+static bool
+port_admits(void *arg, const struct adit_addr *peer)
+{
+	const struct quic_port *port = arg;
+
+	return adit_listener_admits(&port->listener->base, peer);
+}
+
 static void
 port_accepted(void *arg, struct adit_mux *m)
 {
@@ -339,7 +347,8 @@ quic_start(struct adit_listener *l, struct adit_worker *w, struct adit_err *e)
 	struct quic_port *port = calloc(1, sizeof(*port));
 	const struct quic_conf conf = {
 		.secret = q->secret, .secret_len = sizeof(q->secret),
-		.accept = port_accepted, .failed = port_failed, .over = port_over, .arg = port,
+		.accept = port_accepted, .failed = port_failed, .over = port_over,
+		.admit = port_admits, .arg = port,
 		.params = q->params,
 	};
 

@@ -76,6 +76,14 @@ udp_listener_open(struct adit_listener *l, struct adit_err *e)
 	return u->sockets ? 0 : e->code;
 }
 
+static bool
+udp_listener_admits(void *arg, const struct adit_addr *from)
+{
+	const struct udp_listener *u = arg;
+
+	return adit_listener_admits(&u->base, from);
+}
+
 static void
 udp_listener_accept(void *arg, struct adit_conn *c)
 {
@@ -94,7 +102,7 @@ udp_listener_start(struct adit_listener *l, struct adit_worker *w, struct adit_e
 		.ttl = u->ttl, .keepalive = u->keepalive, .max = (unsigned)u->sessions,
 		.backlog = (unsigned)u->backlog, .queue = (unsigned)u->queue,
 		.largest = (size_t)u->largest, .name = adit_component_name(l->component),
-		.accept = udp_listener_accept, .arg = u,
+		.admit = udp_listener_admits, .accept = udp_listener_accept, .arg = u,
 	};
 	struct adit_packet_conn *p;
 	int fd = fcntl(listen_fd(u->sockets, index), F_DUPFD_CLOEXEC, 0);

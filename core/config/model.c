@@ -165,6 +165,18 @@ config_index_find(const struct config *c, enum config_list list, const char *nam
 	return (ptrdiff_t)l->names[low].i;
 }
 
+size_t
+config_index_len(const struct config *c, enum config_list list)
+{
+	return c->index->lists[list].n;
+}
+
+const char *
+config_index_name(const struct config *c, enum config_list list, size_t i)
+{
+	return tree_text(tree_get(c->index->lists[list].nodes[i], "name"));
+}
+
 void
 config_index_nearest(const struct config *c, enum config_list list, struct nearest *n)
 {
@@ -294,6 +306,24 @@ struct comparison {
 
 static bool same_object(struct comparison *c, enum config_list list, size_t i, size_t j);
 
+/* What such an object says changes under those who hold it. */
+static bool
+is_held(enum config_list list)
+{
+	switch (list) {
+	case CONFIG_INGRESSES:
+	case CONFIG_AUTHERS:
+	case CONFIG_GRANTS:
+	case CONFIG_ADMISSIONS:
+	case CONFIG_BYPASSES:
+	case CONFIG_HOSTS:
+	case CONFIG_RESOLVERS:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool
 same_refs(struct comparison *c, enum config_list list, size_t i)
 {
@@ -305,9 +335,8 @@ same_refs(struct comparison *c, enum config_list list, size_t i)
 		const char *name = tree_text(tree_get(l->nodes[refs->v[k].index], "name"));
 		ptrdiff_t j = config_index_find(c->b, to, name);
 
-		if ((to == CONFIG_INGRESSES || to == CONFIG_AUTHERS || to == CONFIG_GRANTS) &&
-		    j >= 0)
-			continue;	/* what it says changes under the service */
+		if (is_held(to) && j >= 0)
+			continue;
 		if (j < 0 || !same_object(c, to, refs->v[k].index, (size_t)j))
 			return false;
 	}

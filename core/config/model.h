@@ -263,6 +263,74 @@ struct auther_conf {
 	struct plugin_conf	*plugin;
 };
 
+/* A bypass or an admission. */
+struct policy_conf {
+	const struct adit_tree	*node;
+	const char		*name;
+	bool			 whitelist;
+	const char		*network;		/* of bypasses: the one that it is for */
+	struct adit_strings	 matchers;
+	struct loader_conf	 loader;
+	const struct adit_tree	*plugin;
+};
+
+struct policy_list {
+	size_t			 n;
+	struct policy_conf	*v;
+};
+
+struct mapping_conf {
+	const struct adit_tree	*node;
+	const char		*ip, *hostname;
+	struct adit_strings	 aliases;
+};
+
+struct mapping_list {
+	size_t			 n;
+	struct mapping_conf	*v;
+};
+
+struct hosts_conf {
+	const struct adit_tree	*node;
+	const char		*name;
+	struct mapping_list	 mappings;
+	struct loader_conf	 loader;
+	const struct adit_tree	*plugin;
+};
+
+struct hosts_list {
+	size_t			 n;
+	struct hosts_conf	*v;
+};
+
+struct nameserver_conf {
+	const struct adit_tree	*node;
+	const char		*addr;
+	const char		*chain;
+	int			 prefer, only;		/* 4 or 6; 0: not said */
+	const char		*client_ip;
+	const char		*hostname;		/* of the certificate */
+	int64_t			 ttl, timeout;		/* ns; ttl below 0: nothing is kept */
+	bool			 async;
+};
+
+struct nameserver_list {
+	size_t			 n;
+	struct nameserver_conf	*v;
+};
+
+struct resolver_conf {
+	const struct adit_tree	*node;
+	const char		*name;
+	struct nameserver_list	 nameservers;
+	const struct adit_tree	*plugin;
+};
+
+struct resolver_list {
+	size_t			 n;
+	struct resolver_conf	*v;
+};
+
 enum grant_role { GRANT_CLIENT = 1, GRANT_VISITOR = 2 };
 
 /* Who may do what; a list that is empty says nothing, but for the first four together. */
@@ -359,6 +427,9 @@ struct config {
 	struct auther_list	 authers;
 	struct ingress_list	 ingresses;
 	struct grants_list	 grants;
+	struct policy_list	 admissions, bypasses;
+	struct hosts_list	 hosts;
+	struct resolver_list	 resolvers;
 	struct object_list	 objects[CONFIG_LISTS];	/* the other lists; empty for those above */
 	struct tls_conf		*tls;			/* default server certificate, or NULL */
 	struct config_log		*log;			/* never NULL */
@@ -386,10 +457,14 @@ void config_put(struct config *c);	/* NULL is fine */
 /* The place in its list of the object of that name, or -1. Any thread, as all below. */
 ptrdiff_t config_index_find(const struct config *c, enum config_list list, const char *name);
 
+/* How many objects a list has, and the name of the i-th ("" where it has none). */
+size_t config_index_len(const struct config *c, enum config_list list);
+const char *config_index_name(const struct config *c, enum config_list list, size_t i);
+
 /*
  * True when nothing that a service is made of differs: its own node, every object it names, what
  * these name, and the default certificate unless it has one of its own. Positions and order of keys
- * do not count, nor what an ingress says: rules are replaced in place.
+ * do not count, nor what an ingress, a bypass and their like say: that is replaced in place.
  */
 bool service_conf_equal(const struct config *a, const struct service_conf *x,
 			const struct config *b, const struct service_conf *y);

@@ -619,75 +619,97 @@ static const struct schema_object grants = {
 	.size = sizeof(struct grants_conf), .rows = grants_rows,
 };
 
-/* ---- objects that are kept as they are ------------------------------------ */
+/* ---- policies ------------------------------------------------------------- */
 
 static const struct schema admission_rows[] = {
-	NAME(object_conf),
-	{ .key = "whitelist", .old_key = "reverse", .type = SCHEMA_BOOL, NOWHERE },
-	{ .key = "matchers", .type = SCHEMA_TEXTS, NOWHERE },
-	LOADER_NOWHERE,
-	{ .key = "plugin", .type = SCHEMA_MAP, NOWHERE, .object = &plugin },
+	NAME(policy_conf),
+	{ .key = "whitelist", .old_key = "reverse", .type = SCHEMA_BOOL,
+	  AT(policy_conf, whitelist) },
+	{ .key = "matchers", .type = SCHEMA_TEXTS, AT(policy_conf, matchers) },
+	LOADER(policy_conf),
+	{ .key = "plugin", .type = SCHEMA_MAP, AT(policy_conf, plugin), .object = &plugin },
 	END,
 };
 
-static const struct schema_object admission = OBJECT(admission_rows);
+static const struct schema_object admission = {
+	.size = sizeof(struct policy_conf), .rows = admission_rows,
+};
 
 static const struct schema bypass_rows[] = {
-	NAME(object_conf),
-	{ .key = "whitelist", .old_key = "reverse", .type = SCHEMA_BOOL, NOWHERE },
-	{ .key = "network", .type = SCHEMA_TEXT, NOWHERE, .words = network_words },
-	{ .key = "matchers", .type = SCHEMA_TEXTS, NOWHERE },
-	LOADER_NOWHERE,
-	{ .key = "plugin", .type = SCHEMA_MAP, NOWHERE, .object = &plugin },
+	NAME(policy_conf),
+	{ .key = "whitelist", .old_key = "reverse", .type = SCHEMA_BOOL,
+	  AT(policy_conf, whitelist) },
+	{ .key = "network", .type = SCHEMA_TEXT, AT(policy_conf, network),
+	  .words = network_words },
+	{ .key = "matchers", .type = SCHEMA_TEXTS, AT(policy_conf, matchers) },
+	LOADER(policy_conf),
+	{ .key = "plugin", .type = SCHEMA_MAP, AT(policy_conf, plugin), .object = &plugin },
 	END,
 };
 
-static const struct schema_object bypass = OBJECT(bypass_rows);
+static const struct schema_object bypass = {
+	.size = sizeof(struct policy_conf), .rows = bypass_rows,
+};
 
-static const struct schema_word prefer_words[] = { { "ipv4", 0 }, { "ipv6", 1 }, { NULL, 0 } };
+static const struct schema_word prefer_words[] = { { "ipv4", 4 }, { "ipv6", 6 }, { NULL, 0 } };
 
 static const struct schema nameserver_rows[] = {
-	{ .key = "addr", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
-	{ .key = "chain", .type = SCHEMA_NAME, NOWHERE, .refers = CONFIG_CHAINS },
-	{ .key = "prefer", .type = SCHEMA_TEXT, NOWHERE, .words = prefer_words },
-	{ .key = "only", .type = SCHEMA_TEXT, NOWHERE, .words = prefer_words },
-	{ .key = "clientIP", .type = SCHEMA_TEXT, NOWHERE },
-	{ .key = "hostname", .type = SCHEMA_TEXT, NOWHERE },
-	{ .key = "ttl", .type = SCHEMA_DURATION, NOWHERE, .flags = SCHEMA_SIGNED },
-	{ .key = "timeout", .type = SCHEMA_DURATION, NOWHERE },
-	{ .key = "async", .type = SCHEMA_BOOL, NOWHERE },
+	{ .key = "addr", .type = SCHEMA_TEXT, AT(nameserver_conf, addr), .flags = SCHEMA_REQUIRED },
+	{ .key = "chain", .type = SCHEMA_NAME, AT(nameserver_conf, chain),
+	  .refers = CONFIG_CHAINS },
+	{ .key = "prefer", .type = SCHEMA_WORD, AT(nameserver_conf, prefer),
+	  .words = prefer_words },
+	{ .key = "only", .type = SCHEMA_WORD, AT(nameserver_conf, only), .words = prefer_words },
+	{ .key = "clientIP", .type = SCHEMA_TEXT, AT(nameserver_conf, client_ip) },
+	{ .key = "hostname", .type = SCHEMA_TEXT, AT(nameserver_conf, hostname) },
+	{ .key = "ttl", .type = SCHEMA_DURATION, AT(nameserver_conf, ttl), .flags = SCHEMA_SIGNED },
+	{ .key = "timeout", .type = SCHEMA_DURATION, AT(nameserver_conf, timeout) },
+	{ .key = "async", .type = SCHEMA_BOOL, AT(nameserver_conf, async) },
 	END,
 };
 
-static const struct schema_object nameserver = { .rows = nameserver_rows };
+static const struct schema_object nameserver = {
+	.size = sizeof(struct nameserver_conf), .rows = nameserver_rows,
+};
 
 static const struct schema resolver_rows[] = {
-	NAME(object_conf),
-	{ .key = "nameservers", .type = SCHEMA_MAPS, NOWHERE, .object = &nameserver },
-	{ .key = "plugin", .type = SCHEMA_MAP, NOWHERE, .object = &plugin },
+	NAME(resolver_conf),
+	{ .key = "nameservers", .type = SCHEMA_MAPS, AT(resolver_conf, nameservers),
+	  .object = &nameserver },
+	{ .key = "plugin", .type = SCHEMA_MAP, AT(resolver_conf, plugin), .object = &plugin },
 	END,
 };
 
-static const struct schema_object resolver = OBJECT(resolver_rows);
+static const struct schema_object resolver = {
+	.size = sizeof(struct resolver_conf), .rows = resolver_rows,
+};
 
 static const struct schema mapping_rows[] = {
-	{ .key = "ip", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED, .check = check_ip },
-	{ .key = "hostname", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
-	{ .key = "aliases", .type = SCHEMA_TEXTS, NOWHERE },
+	{ .key = "ip", .type = SCHEMA_TEXT, AT(mapping_conf, ip), .flags = SCHEMA_REQUIRED,
+	  .check = check_ip },
+	{ .key = "hostname", .type = SCHEMA_TEXT, AT(mapping_conf, hostname),
+	  .flags = SCHEMA_REQUIRED },
+	{ .key = "aliases", .type = SCHEMA_TEXTS, AT(mapping_conf, aliases) },
 	END,
 };
 
-static const struct schema_object mapping = { .rows = mapping_rows };
+static const struct schema_object mapping = {
+	.size = sizeof(struct mapping_conf), .rows = mapping_rows,
+};
 
 static const struct schema hosts_rows[] = {
-	NAME(object_conf),
-	{ .key = "mappings", .type = SCHEMA_MAPS, NOWHERE, .object = &mapping },
-	LOADER_NOWHERE,
-	{ .key = "plugin", .type = SCHEMA_MAP, NOWHERE, .object = &plugin },
+	NAME(hosts_conf),
+	{ .key = "mappings", .type = SCHEMA_MAPS, AT(hosts_conf, mappings), .object = &mapping },
+	LOADER(hosts_conf),
+	{ .key = "plugin", .type = SCHEMA_MAP, AT(hosts_conf, plugin), .object = &plugin },
 	END,
 };
 
-static const struct schema_object hosts = OBJECT(hosts_rows);
+static const struct schema_object hosts = {
+	.size = sizeof(struct hosts_conf), .rows = hosts_rows,
+};
+
+/* ---- objects that are kept as they are ------------------------------------ */
 
 static const struct schema route_rows[] = {
 	{ .key = "dst", .old_key = "net", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
@@ -904,10 +926,10 @@ static const struct schema root_rows[] = {
 	TOP("hops", hops, CONFIG_HOPS, top_hop),
 	TOP("authers", authers, CONFIG_AUTHERS, auther),
 	TOP("ingresses", ingresses, CONFIG_INGRESSES, ingress),
-	TOP_OBJECTS("admissions", CONFIG_ADMISSIONS, admission),
-	TOP_OBJECTS("bypasses", CONFIG_BYPASSES, bypass),
-	TOP_OBJECTS("resolvers", CONFIG_RESOLVERS, resolver),
-	TOP_OBJECTS("hosts", CONFIG_HOSTS, hosts),
+	TOP("admissions", admissions, CONFIG_ADMISSIONS, admission),
+	TOP("bypasses", bypasses, CONFIG_BYPASSES, bypass),
+	TOP("resolvers", resolvers, CONFIG_RESOLVERS, resolver),
+	TOP("hosts", hosts, CONFIG_HOSTS, hosts),
 	TOP_OBJECTS("routers", CONFIG_ROUTERS, router),
 	TOP_OBJECTS("sds", CONFIG_SDS, plugged),
 	TOP_OBJECTS("recorders", CONFIG_RECORDERS, recorder),

@@ -520,6 +520,8 @@ flows_find(struct flows *f, const struct adit_packet *p, bool *new)
 	hash = flows_hash(f, &p->from, &p->to);
 	node = idmap_find(&f->table, hash);
 	*new = !node;
+	if (!node && f->conf.admit && !f->conf.admit(f->conf.arg, &p->from))
+		return NULL;			/* counted there */
 	if (!node && f->pauses && pauses_hold(f->pauses, hash, adit_now())) {
 		f->stats.paused++;
 		return NULL;

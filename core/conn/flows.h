@@ -29,6 +29,9 @@ struct flows_conf {
 	size_t		 largest;	/* bytes of a datagram; longer ones are dropped whole */
 	const char	*name;		/* the service's, for the log; borrowed */
 
+	/* optional: whether a flow from there may begin at all. */
+	bool		(*admit)(void *arg, const struct adit_addr *from);
+
 	/* Has c, open, from the first datagram of a new flow on. Called by the loop. */
 	void		(*accept)(void *arg, struct adit_conn *c);
 	void		*arg;

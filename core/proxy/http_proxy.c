@@ -547,6 +547,7 @@ visit_judge(const struct proxy_visit *v, const struct adit_fields *head, struct 
 {
 	struct adit_text authority = adit_fields_control(head, ADIT_AUTHORITY);
 	struct adit_text scheme = adit_fields_control(head, ADIT_SCHEME);
+	struct adit_target to = { .network = ADIT_TCP, .host = host->text };
 
 	if (!authority.s || hostname_parse(authority.s, authority.len, host) < 0) {
 		*host->text = 0;
@@ -558,7 +559,8 @@ visit_judge(const struct proxy_visit *v, const struct adit_fields *head, struct 
 		return -ELOOP;
 	if (memory_is_short(worker_memory(adit_mux_worker(v->front))))
 		return ADIT_ELIMIT;
-	return 0;
+	to.port = host->has_port ? host->port : 80;
+	return adit_handler_allows(v->conf->handler, &to) ? 0 : ADIT_EFORBIDDEN;
 }
 
 /* err: what the login has found. */

@@ -101,6 +101,8 @@ connect_refuse(void *arg, struct adit_conn *near, int err)
 	(void)arg;
 	if (err == ADIT_EDRAINING || err == ADIT_ESTOPPED || err == ADIT_ELIMIT || err == -ENOMEM)
 		answer.code = RELAY_SERVICE_UNAVAILABLE;
+	if (err == ADIT_EFORBIDDEN)
+		answer.code = RELAY_FORBIDDEN;
 	relay_send(near, &answer);
 	adit_conn_close(near, 0);
 }

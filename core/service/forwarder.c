@@ -4,7 +4,9 @@
 
 #include "core/conn/tls_creds.h"
 #include "core/service/filter.h"
+#include "core/policy/policy.h"
 #include "core/service/forwarder.h"
+#include "core/service/world.h"
 
 static int
 forwarder_refuse_unsupported(const struct place *at)
@@ -71,20 +73,23 @@ node_take_http(struct forward_node *n, const struct place *at)
 }
 
 static int
-node_init(struct forward_node *n, const struct node_conf *conf, struct adit_log *log,
+node_init(struct forward_node *n, const struct node_conf *conf, const struct service_world *world,
 	  const struct place *at)
 {
-	static const char *const unavailable[] = { "probe", "bypass", "bypasses", NULL };
+	static const char *const unavailable[] = { "probe", NULL };
 	static atomic_uint_fast64_t ids;
-	int failed = place_unavailable(at, unavailable), err;
+	int failed = place_unavailable(at, unavailable), err = 0;
 
 	n->conf = conf;
 	n->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed) + 1;
+	n->bypasses = world_held(world, CONFIG_BYPASSES, &conf->bypasses, &err);
+	if (err)
+		failed = place_say(at, err, "out of memory");
 	err = node_take_matcher(n, at);
 	failed = err ? err : failed;
 	err = node_take_http(n, at);
 	failed = err ? err : failed;
-	err = node_take_tls(n, log, at);
+	err = node_take_tls(n, world->log, at);
 	return err ? err : failed;
 }
 
@@ -99,8 +104,8 @@ forwarder_note(struct forwarder *f, const struct forward_node *n)
 }
 
 int
-forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, struct adit_log *log,
-	       const struct place *at)
+forwarder_init(struct forwarder *f, const struct forwarder_conf *conf,
+	       const struct service_world *world, const struct place *at)
 {
 	struct place_step step;
 	int failed, err;
@@ -120,7 +125,7 @@ forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, struct ad
 		const struct node_conf *node = &conf->nodes.v[f->n];
 
 		place_step_item(&step, at, "nodes", f->n, node->node);
-		err = node_init(&f->nodes[f->n], node, log, &step.at);
+		err = node_init(&f->nodes[f->n], node, world, &step.at);
 		failed = err ? err : failed;
 		forwarder_note(f, &f->nodes[f->n]);
 	}
@@ -134,6 +139,7 @@ forwarder_fini(struct forwarder *f)
 		matcher_free(f->nodes[i].matcher);
 		node_http_free(f->nodes[i].http);
 		tls_source_free(f->nodes[i].tls);
+		world_held_free(f->nodes[i].bypasses);
 	}
 	free(f->nodes);
 	f->nodes = NULL;
@@ -189,18 +195,28 @@ forwarder_tried(const struct forwarder *f, const struct forward_node *node,
 		tried->nodes[i / 64] |= UINT64_C(1) << i % 64;
 }
 
+static struct policy_target
+request_target(const struct route_request *req)
+{
+	return (struct policy_target){
+		.network = req->network && *req->network == 'u' ? ADIT_UDP : ADIT_TCP,
+		.host = req->host && *req->host ? req->host : NULL, .port = req->port,
+	};
+}
+
 /* Less precise ones do not stand in for those that were tried. */
 static const struct candidate *
 forwarder_choose(struct forwarder *f, const struct route_request *req,
 		 const struct forward_tried *tried, struct candidate v[SELECTOR_MAX])
 {
+	const struct policy_target target = request_target(req);
 	int64_t best = RANK_ANY;
 	size_t n = 0, all = 0;
 
 	for (size_t i = 0; i < f->n; i++) {
 		int64_t rank = node_rank(&f->nodes[i], req);
 
-		if (rank < best)
+		if (rank < best || policies_bypass(f->nodes[i].bypasses, &target))
 			continue;
 		if (rank > best)
 			n = all = 0;

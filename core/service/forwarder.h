@@ -14,6 +14,8 @@
 #include "core/service/node_http.h"
 #include "core/service/selector.h"
 
+struct held;
+struct service_world;	/* core/service/world.h */
 struct tls_source;
 
 struct forward_node {
@@ -21,6 +23,7 @@ struct forward_node {
 	struct matcher		*matcher;	/* owned, as all below; NULL: none */
 	struct node_http	*http;
 	struct tls_source	*tls;		/* toward the target; NULL: in the clear */
+	struct held		**bypasses;
 	struct node_state	 state;
 	uint64_t		 id;		/* unique in the process, reloads included */
 };
@@ -50,11 +53,12 @@ struct forward_tried {
 };
 
 /*
- * f must be zeroed. conf, which stands at at, may be NULL; log is for what becomes of certificates.
- * 0, or a failure, all of it said at its place: forwarder_fini is due then too. Main thread.
+ * f must be zeroed. conf, of world's configuration, which stands at at, may be NULL; world's log is
+ * for what becomes of certificates. 0, or a failure, all of it said at its place: forwarder_fini is
+ * due then too. Main thread.
  */
-int forwarder_init(struct forwarder *f, const struct forwarder_conf *conf, struct adit_log *log,
-		   const struct place *at);
+int forwarder_init(struct forwarder *f, const struct forwarder_conf *conf,
+		   const struct service_world *world, const struct place *at);
 void forwarder_fini(struct forwarder *f);	/* any thread */
 
 /*
@@ -64,7 +68,8 @@ void forwarder_fini(struct forwarder *f);	/* any thread */
  * ask for nothing. Among equals the selector chooses.
  *
  * Its address is in out, which may not be moved (borrowed from the configuration, and from out).
- * How reaching it ends is to be reported to its state. It is none of those tried. 0, or
+ * How reaching it ends is to be reported to its state. It is none of those tried, and none whose
+ * bypasses name what req asks for. 0, or
  * ADIT_ENOROUTE or ADIT_ECONFIG with e filled: none is left, or its address is none. Any worker.
  */
 int forwarder_pick(struct forwarder *f, const struct route_request *req,

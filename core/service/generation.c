@@ -5,6 +5,7 @@
 #include "core/identity/auther.h"
 #include "core/identity/grants.h"
 #include "core/identity/permit.h"
+#include "core/policy/policy.h"
 #include "core/runtime/worker.h"
 #include "core/service/claim.h"
 #include "core/service/generation.h"
@@ -82,6 +83,33 @@ all_free(struct generation_held *all, size_t n, void (*drop)(void *))
 	free(all->fresh);
 }
 
+/* What is made anew for each generation, and replaces what it says in the object of its name. */
+struct held_kind {
+	enum config_list list;
+	void		*(*make)(const struct policy_world *world, size_t index,
+				 struct config_errors *errs);
+	void		(*drop)(void *made);
+};
+
+static void *
+make_admission(const struct policy_world *world, size_t index, struct config_errors *errs)
+{
+	return admission_new(world, index, errs);
+}
+
+static void *
+make_bypass(const struct policy_world *world, size_t index, struct config_errors *errs)
+{
+	return bypass_new(world, index, errs);
+}
+
+static const struct held_kind held_kinds[] = {
+	{ CONFIG_ADMISSIONS, make_admission, policy_free },
+	{ CONFIG_BYPASSES, make_bypass, policy_free },
+};
+
+#define HELD_KINDS (sizeof(held_kinds) / sizeof(*held_kinds))
+
 void
 generation_free(struct generation *g, const struct generation *keep)
 {
@@ -99,6 +127,9 @@ generation_free(struct generation *g, const struct generation *keep)
 	generation_drop_auths(g);
 	all_free(&g->authers, g->config->authers.n, drop_auther);
 	all_free(&g->grants, g->config->grants.n, drop_grants);
+	for (size_t k = 0; k < HELD_KINDS; k++)
+		all_free(&g->held[held_kinds[k].list],
+			 config_index_len(g->config, held_kinds[k].list), held_kinds[k].drop);
 	free(g->services);
 	free(g->chains);
 	free(g->ingresses);
@@ -143,7 +174,7 @@ generation_make_chains(struct generation *g, const struct generation *old,
 	for (size_t i = 0; i < g->config->chains.n; i++) {
 		g->chains[i] = old_chain(g, old, g->config->chains.v[i].name);
 		if (!g->chains[i])
-			g->chains[i] = chain_new(g->config, i, world->registry, world->log, errs);
+			g->chains[i] = chain_new(world, i, errs);
 	}
 }
 
@@ -238,6 +269,29 @@ generation_make_grants(struct generation *g, const struct generation *old,
 }
 
 static void
+generation_make_held(struct generation *g, const struct generation *old,
+		     const struct service_world *world, struct config_errors *errs)
+{
+	const struct policy_world mine = {
+		.config = g->config, .home = world->home, .log = world->log,
+	};
+
+	for (size_t k = 0; k < HELD_KINDS; k++) {
+		const struct held_kind *kind = &held_kinds[k];
+		size_t n = config_index_len(g->config, kind->list);
+
+		for (size_t i = 0; i < n; i++) {
+			struct held *before = old_held(old, old ? &old->held[kind->list] : NULL,
+						       kind->list,
+						       config_index_name(g->config, kind->list, i));
+
+			all_put(&g->held[kind->list], i, before, kind->make(&mine, i, errs),
+				kind->drop);
+		}
+	}
+}
+
+static void
 generation_make_services(struct generation *g, const struct generation *old,
 			 const struct service_world *world, struct config_errors *errs)
 {
@@ -271,6 +325,16 @@ generation_check_claims(const struct generation *g, struct config_errors *errs)
 	free(v);
 }
 
+static int
+generation_alloc_held(struct generation *g)
+{
+	for (size_t k = 0; k < HELD_KINDS; k++)
+		if (all_alloc(&g->held[held_kinds[k].list],
+			      config_index_len(g->config, held_kinds[k].list)) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
 static struct generation *
 generation_alloc(struct config *config)
 {
@@ -287,10 +351,20 @@ generation_alloc(struct config *config)
 	g->taken = calloc(config->services.n + 1, sizeof(bool));
 	if (g->chains && g->ingresses && g->tables && g->services && g->taken && g->auths &&
 	    all_alloc(&g->authers, config->authers.n) == 0 &&
-	    all_alloc(&g->grants, config->grants.n) == 0)
+	    all_alloc(&g->grants, config->grants.n) == 0 && generation_alloc_held(g) == 0)
 		return g;
 	generation_free(g, NULL);
 	return NULL;
+}
+
+static bool
+generation_holds_all(const struct generation *g)
+{
+	for (size_t k = 0; k < HELD_KINDS; k++)
+		for (size_t i = 0; i < config_index_len(g->config, held_kinds[k].list); i++)
+			if (!g->held[held_kinds[k].list].v[i])
+				return false;
+	return true;
 }
 
 static bool
@@ -330,10 +404,14 @@ generation_new(struct config *config, const struct generation *old,
 	mine.ingresses = g->ingresses;
 	mine.authers = g->authers.v;
 	mine.grants = g->grants.v;
+	for (size_t k = 0; k < HELD_KINDS; k++)
+		mine.held[held_kinds[k].list] = g->held[held_kinds[k].list].v;
 	place_unavailable(&top, unavailable);
 	if (!config->services.n)	/* gost would run and do nothing */
 		place_say(&top, ADIT_ECONFIG, "services: there are none, nothing would be started");
-	generation_make_chains(g, old, &mine, errs);
+	generation_make_held(g, old, &mine, errs);
+	if (generation_holds_all(g))	/* chains name them */
+		generation_make_chains(g, old, &mine, errs);
 	generation_make_ingresses(g, old, &mine, errs);
 	generation_make_authers(g, old, &mine, errs);
 	generation_make_grants(g, old, errs);
@@ -390,10 +468,16 @@ generation_commit(struct generation *g, struct worker_group *workers)
 	}
 	all_commit(&g->authers, g->config->authers.n);
 	all_commit(&g->grants, g->config->grants.n);
+	for (size_t k = 0; k < HELD_KINDS; k++)
+		all_commit(&g->held[held_kinds[k].list],
+			   config_index_len(g->config, held_kinds[k].list));
 	workers_call(workers, worker_turned, NULL);
 	generation_drop_auths(g);
 	all_drop_fresh(&g->authers, g->config->authers.n, drop_auther);
 	all_drop_fresh(&g->grants, g->config->grants.n, drop_grants);
+	for (size_t k = 0; k < HELD_KINDS; k++)
+		all_drop_fresh(&g->held[held_kinds[k].list],
+			       config_index_len(g->config, held_kinds[k].list), held_kinds[k].drop);
 	for (size_t i = 0; i < g->config->ingresses.n; i++) {
 		ingress_table_free(g->tables[i]);
 		g->tables[i] = NULL;

@@ -26,6 +26,8 @@ struct generation {
 	struct auth_set		**auths;	/* of those, read anew, until the commit; owned */
 	struct generation_held	 authers;	/* as many as config has */
 	struct generation_held	 grants;
+	struct generation_held	 held[CONFIG_LISTS];	/* bypasses and their like; empty for the
+							 * other lists */
 };
 
 /*

@@ -339,7 +339,7 @@ request_try(struct forward_request *r, int failure)
 		if (failure)
 			request_refuse(r, http_status_of(failure), adit_strerror(failure));
 		else
-			request_refuse(r, 502, e.text);
+			request_refuse(r, e.code == ADIT_EFORBIDDEN ? 403 : 502, e.text);
 		return;
 	}
 	if (r->to.node && !node_http_admits(r->to.node->http, r->asked)) {

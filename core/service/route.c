@@ -11,11 +11,13 @@
 #include "core/conn/proxied.h"
 #include "core/conn/tcp.h"
 #include "core/conn/udp_dial.h"
+#include "core/policy/policy.h"
 #include "core/service/component.h"
 #include "core/service/instance.h"
 #include "core/service/route.h"
 #include "core/service/selector.h"
 #include "core/service/session_pool.h"
+#include "core/service/world.h"
 
 #define HOPS_MAX 16
 
@@ -26,6 +28,7 @@ struct node {
 	struct instance		 dialer, connector;
 	struct session_pool	*pool;		/* where dialer ends in a session; owned */
 	struct node_state	 state;
+	struct held		**bypasses;	/* owned; ended by NULL; NULL: none */
 	int64_t			 proxy_protocol;	/* version of the PROXY header that it is
 							 * sent; 0: none */
 	char			 host[256];
@@ -35,6 +38,7 @@ struct node {
 struct hop {
 	const struct hop_conf	*conf;
 	struct selector		 selector;
+	struct held		**bypasses;	/* as a node's */
 	struct node		*nodes;
 	size_t			 n;
 };
@@ -43,9 +47,15 @@ struct chain {
 	atomic_uint		 refs;
 	struct config		*config;	/* referenced */
 	const struct chain_conf	*conf;
-	struct adit_log		*log;
 	size_t			 n;
 	struct hop		 hops[HOPS_MAX];
+};
+
+/* The nodes that lead to a target. */
+struct route {
+	struct chain	*chain;
+	size_t		 n;
+	struct node	*nodes[HOPS_MAX];
 };
 
 static const struct adit_opt proxy_rows[] = {
@@ -64,6 +74,7 @@ node_fini(struct node *n)
 	instance_fini(&n->connector);
 	component_fini(&n->dialer_place);
 	component_fini(&n->connector_place);
+	world_held_free(n->bypasses);
 }
 
 static void
@@ -73,6 +84,7 @@ chain_free(struct chain *c)
 		for (size_t j = 0; j < c->hops[i].n; j++)
 			node_fini(&c->hops[i].nodes[j]);
 		free(c->hops[i].nodes);
+		world_held_free(c->hops[i].bypasses);
 	}
 	config_put(c->config);
 	free(c);
@@ -84,14 +96,27 @@ node_source(const struct component_conf *conf, const struct registry *r, const s
 	return (struct instance_source){ .registry = r, .conf = conf, .at = *at };
 }
 
+static struct held **
+take_bypasses(const struct service_world *world, const struct adit_strings *names,
+	      const struct place *at)
+{
+	int err = 0;
+	struct held **v = world_held(world, CONFIG_BYPASSES, names, &err);
+
+	if (err)
+		place_say(at, err, "out of memory");
+	return v;
+}
+
 static void
-node_init(struct node *n, const struct node_conf *conf, const struct registry *r,
-	  struct adit_log *log, const struct place *at)
+node_init(struct node *n, const struct node_conf *conf, const struct service_world *world,
+	  const struct place *at)
 {
 	static const char *const unavailable[] = {
-		"bypass", "bypasses", "resolver", "hosts", "matcher", "filter", "http", "tls",
+		"resolver", "hosts", "matcher", "filter", "http", "tls",
 		"probe", "network", "interface", "sockopts", "netns", NULL,
 	};
+	const struct registry *r = world->registry;
 	struct place_step connector_step, dialer_step;
 	const struct instance_source
 		connector = node_source(conf->connector, r,
@@ -101,8 +126,9 @@ node_init(struct node *n, const struct node_conf *conf, const struct registry *r
 				     place_step(&dialer_step, at, "dialer", conf->dialer->node));
 
 	n->conf = conf;
-	component_init(&n->dialer_place, conf->name, log, NULL);
-	component_init(&n->connector_place, conf->name, log, NULL);
+	n->bypasses = take_bypasses(world, &conf->bypasses, at);
+	component_init(&n->dialer_place, conf->name, world->log, NULL);
+	component_init(&n->connector_place, conf->name, world->log, NULL);
 	n->dialer_place.address = conf->addr;
 	n->connector_place.dialer = conf->dialer->type;
 	place_unavailable(at, unavailable);
@@ -139,16 +165,17 @@ node_read_proxy(struct node *n, const struct hop_conf *hop, const struct place *
 
 /* at: of conf itself, not of a name that stands for it. */
 static void
-hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, struct adit_log *log,
+hop_init(struct hop *h, const struct hop_conf *conf, const struct service_world *world,
 	 const struct place *at)
 {
 	static const char *const unavailable[] = {
-		"bypass", "bypasses", "resolver", "hosts", "interface", "sockopts",
-		"plugin", "file", "redis", "http", NULL,
+		"resolver", "hosts", "interface", "sockopts", "plugin", "file", "redis", "http",
+		NULL,
 	};
 	bool elsewhere = place_unavailable(at, unavailable) < 0;
 
 	h->conf = conf;
+	h->bypasses = take_bypasses(world, &conf->bypasses, at);
 	selector_init(&h->selector, conf->selector);
 	if (!conf->nodes.n || conf->nodes.n > SELECTOR_MAX) {
 		if (!elsewhere)
@@ -165,7 +192,7 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct registry *r, s
 		struct place_step step;
 
 		place_step_item(&step, at, "nodes", h->n, node->node);
-		node_init(&h->nodes[h->n], node, r, log, &step.at);
+		node_init(&h->nodes[h->n], node, world, &step.at);
 		node_read_proxy(&h->nodes[h->n], conf, &step.at);
 		h->nodes[h->n].connector_place.hop = conf->name;
 	}
@@ -181,7 +208,7 @@ hop_is_none(const struct hop_conf *h)
 
 /* A hop of the chain there, or the one of the top that it stands for. */
 static void
-chain_add_hop(struct chain *c, const struct hop_conf *conf, const struct registry *r,
+chain_add_hop(struct chain *c, const struct hop_conf *conf, const struct service_world *world,
 	      const struct place *chain)
 {
 	const struct place top = { .errs = chain->errs };
@@ -195,14 +222,13 @@ chain_add_hop(struct chain *c, const struct hop_conf *conf, const struct registr
 		place_step_item(&step, chain, "hops", (size_t)(conf - c->conf->hops.v),
 				conf->node);
 	}
-	hop_init(&c->hops[c->n++], conf, r, c->log, &step.at);
+	hop_init(&c->hops[c->n++], conf, world, &step.at);
 }
 
 struct chain *
-chain_new(struct config *config, size_t index, const struct registry *r, struct adit_log *log,
-	  struct config_errors *errs)
+chain_new(const struct service_world *world, size_t index, struct config_errors *errs)
 {
-	const struct chain_conf *conf = &config->chains.v[index];
+	const struct chain_conf *conf = &world->config->chains.v[index];
 	const struct place top = { .errs = errs };
 	struct chain *c = calloc(1, sizeof(*c));
 	struct place_step step;
@@ -213,15 +239,14 @@ chain_new(struct config *config, size_t index, const struct registry *r, struct 
 		return NULL;
 	}
 	atomic_init(&c->refs, 1);
-	c->config = config_get(config);
+	c->config = config_get(world->config);
 	c->conf = conf;
-	c->log = log;
 	if (!conf->hops.n || conf->hops.n > HOPS_MAX)
 		place_say(&step.at, ADIT_ECONFIG, "a chain needs 1 to %d hops", HOPS_MAX);
 	else
 		for (size_t i = 0; i < conf->hops.n; i++)
 			if (!hop_is_none(&conf->hops.v[i]))
-				chain_add_hop(c, &conf->hops.v[i], r, &step.at);
+				chain_add_hop(c, &conf->hops.v[i], world, &step.at);
 	return c;
 }
 
@@ -262,16 +287,34 @@ chain_stop(struct chain *c, struct adit_worker *w)
 
 /* ---- dialing ------------------------------------------------------------------------- */
 
+/* A node that is for that target; NULL: none is. */
 static struct node *
-hop_pick(struct hop *h, const struct adit_addr *visitor)
+hop_pick(struct hop *h, const struct policy_target *to, const struct adit_addr *visitor)
 {
 	struct candidate v[SELECTOR_MAX];
 	const struct candidate *c;
+	size_t n = 0;
 
+	if (policies_bypass(h->bypasses, to))
+		return NULL;
 	for (size_t i = 0; i < h->n; i++)
-		v[i] = (struct candidate){ &h->nodes[i].state, h->nodes[i].conf, i };
-	c = selector_pick(&h->selector, v, h->n, selector_hash(visitor), adit_now());
-	return &h->nodes[c->index];
+		if (!policies_bypass(h->nodes[i].bypasses, to))
+			v[n++] = (struct candidate){ &h->nodes[i].state, h->nodes[i].conf, i };
+	c = selector_pick(&h->selector, v, n, selector_hash(visitor), adit_now());
+	return c ? &h->nodes[c->index] : NULL;
+}
+
+/* As far as there are nodes for it. */
+static void
+chain_route(struct chain *c, const struct policy_target *to, const struct adit_addr *visitor,
+	    struct route *out)
+{
+	out->chain = c;
+	for (out->n = 0; out->n < c->n; out->n++) {
+		out->nodes[out->n] = hop_pick(&c->hops[out->n], to, visitor);
+		if (!out->nodes[out->n])
+			break;
+	}
 }
 
 /* How the opening of what a node dialed ended; keeps the chain while it is not known. */
@@ -350,24 +393,21 @@ node_dial(struct chain *c, struct node *n, const struct adit_dial *how,
  * and the lane.
  */
 static struct adit_conn *
-chain_reach(struct chain *c, struct adit_dial how, const struct adit_addr *visitor,
-	    struct node **last, struct adit_err *e)
+route_reach(const struct route *r, struct adit_dial how, const struct adit_addr *visitor,
+	    struct adit_err *e)
 {
-	struct node *n = hop_pick(&c->hops[0], visitor);
-	struct adit_conn *conn = node_dial(c, n, &how, visitor, e);
+	struct adit_conn *conn = node_dial(r->chain, r->nodes[0], &how, visitor, e);
 
-	for (size_t i = 1; conn && i < c->n; i++) {
-		struct node *next = hop_pick(&c->hops[i], visitor);
+	for (size_t i = 1; conn && i < r->n; i++) {
+		struct node *next = r->nodes[i];
 		const struct adit_target to = {
 			.network = ADIT_TCP, .host = next->host, .port = next->port,
 		};
-		struct adit_connector *via = n->connector.base;
+		struct adit_connector *via = r->nodes[i - 1]->connector.base;
 
 		how.via = via->ops->connect(via, conn, &to, visitor, e);
-		conn = how.via ? node_dial(c, next, &how, visitor, e) : NULL;
-		n = next;
+		conn = how.via ? node_dial(r->chain, next, &how, visitor, e) : NULL;
 	}
-	*last = n;
 	return conn;
 }
 
@@ -402,16 +442,19 @@ chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 	   const struct adit_addr *visitor, struct adit_err *e)
 {
 	const struct adit_dial how = { .worker = w };
+	const struct policy_target target = policy_target(to);
 	struct adit_connector *via;
 	struct adit_conn *conn;
-	struct node *last;
+	struct route route;
 
-	if (!c || !c->n)
+	if (c)
+		chain_route(c, &target, visitor, &route);
+	if (!c || !route.n)
 		return direct_dial(w, to, e);
-	conn = chain_reach(c, how, visitor, &last, e);
+	conn = route_reach(&route, how, visitor, e);
 	if (!conn)
 		return NULL;
-	via = last->connector.base;
+	via = route.nodes[route.n - 1]->connector.base;
 	return via->ops->connect(via, conn, to, visitor, e);
 }
 
@@ -419,19 +462,21 @@ struct adit_mux *
 chain_bind(struct chain *c, struct adit_worker *w, const struct adit_target *address,
 	   struct adit_err *e)
 {
+	static const struct policy_target nowhere;
 	const struct adit_dial how = { .worker = w, .lane = address->lane };
 	struct adit_connector *via;
 	struct adit_conn *conn;
-	struct node *last;
+	struct route route;
 
 	if (!c->n) {
 		adit_err_set(e, -ENOTSUP, "a chain without a node cannot bind");
 		return NULL;
 	}
-	conn = chain_reach(c, how, NULL, &last, e);
+	chain_route(c, &nowhere, NULL, &route);
+	conn = route_reach(&route, how, NULL, e);
 	if (!conn)
 		return NULL;
-	via = last->connector.base;
+	via = route.nodes[route.n - 1]->connector.base;
 	if (via->ops->bind)
 		return via->ops->bind(via, conn, address, e);
 	adit_conn_close(conn, -ENOTSUP);

@@ -13,15 +13,17 @@
 #include "core/service/registry.h"
 
 struct chain;
+struct service_world;	/* core/service/world.h */
 struct worker_group;
 
 /*
- * Makes the chain of that place in config's list; config is referenced. What is wrong with it (a
- * plugin that is not available or refuses its options) goes to errs: then it may only be named, and
- * put. NULL: out of memory, which errs says too. Main thread.
+ * Makes the chain of that place in the list of world's configuration, which is referenced, as the
+ * bypasses that it names are. What is wrong with it (a plugin that is not available or refuses its
+ * options) goes to errs: then it may only be named, and put. NULL: out of memory, which errs says
+ * too. Main thread.
  */
-struct chain *chain_new(struct config *config, size_t index, const struct registry *r,
-			struct adit_log *log, struct config_errors *errs);
+struct chain *chain_new(const struct service_world *world, size_t index,
+			struct config_errors *errs);
 
 /* Takes and drops a reference. Any thread. */
 struct chain *chain_get(struct chain *c);
@@ -37,7 +39,8 @@ void chain_stop(struct chain *c, struct adit_worker *w);
 bool chain_binds(const struct chain *c);
 
 /*
- * Through all hops to to: a conn that is still opening, the caller's. c NULL: directly. visitor:
+ * Through all hops to to: a conn that is still opening, the caller's. c NULL: directly. A hop whose
+ * bypasses name the target, or those of all its nodes, ends the way before it. visitor:
  * who it is for (connectors may tell their nodes, the strategy `hash` goes by it), or NULL. NULL
  * with e filled. On w.
  */

@@ -11,6 +11,8 @@
 #include "core/conn/listen.h"
 #include "core/conn/opening.h"
 #include "core/conn/proxied.h"
+#include "core/policy/policy.h"
+#include "core/policy/refusals.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/service/auth.h"
@@ -43,6 +45,9 @@ struct service {
 	struct adit_ingress		**ingresses;	/* referenced, in the configuration's order,
 							 * ended by NULL */
 	struct held			**grants;	/* the same */
+	struct held			**admissions, **bypasses;	/* ended by NULL; NULL:
+									 * none */
+	struct refusals			 refusals;	/* of admissions */
 	struct forwarder		 forwarder;
 	struct adit_strings		 trusted;	/* whose PROXY headers are taken; none:
 							 * anybody's; owned */
@@ -76,6 +81,8 @@ service_free(struct service *s)
 	for (size_t i = 0; s->grants && s->grants[i]; i++)
 		held_put(s->grants[i]);
 	free(s->grants);
+	world_held_free(s->admissions);
+	world_held_free(s->bypasses);
 	config_put(s->config);
 	free(s);
 }
@@ -174,8 +181,8 @@ service_refuse_unsupported(const struct service_world *world, const struct servi
 			   const struct place *at)
 {
 	static const char *const unavailable[] = {
-		"admission", "admissions", "bypass", "bypasses", "limiter", "climiter", "rlimiter",
-		"quotas", "resolver", "hosts", "observer", "recorders", "rewriter", "cache",
+		"limiter", "climiter", "rlimiter", "quotas", "resolver", "hosts", "observer",
+		"recorders", "rewriter", "cache",
 		"interface", "sockopts", "logger", "loggers", NULL,
 	};
 	static const char *const listener[] = {
@@ -277,6 +284,16 @@ service_take_ingresses(struct service *s, const struct service_world *world)
 	return 0;
 }
 
+static int
+service_take_policies(struct service *s, const struct service_world *world)
+{
+	int err = 0;
+
+	s->admissions = world_held(world, CONFIG_ADMISSIONS, &s->conf->admissions, &err);
+	s->bypasses = world_held(world, CONFIG_BYPASSES, &s->conf->bypasses, &err);
+	return err;
+}
+
 static void
 service_read_trusted(struct service *s, const struct place *at)
 {
@@ -305,12 +322,13 @@ service_make(struct service *s, const struct service_world *world, const struct 
 	service_read_trusted(s, at);
 	s->listener_chain = world_chain(world, c->listener->chain);
 	s->handler_chain = world_chain(world, c->handler->chain);
-	if (service_take_ingresses(s, world) < 0 || service_take_authers(s, world) < 0) {
+	if (service_take_ingresses(s, world) < 0 || service_take_authers(s, world) < 0 ||
+	    service_take_policies(s, world) < 0) {
 		place_say(at, -ENOMEM, "out of memory");
 		return;
 	}
 	if (c->forwarder)
-		forwarder_init(&s->forwarder, c->forwarder, world->log,
+		forwarder_init(&s->forwarder, c->forwarder, world,
 			       place_step(&below, at, "forwarder", c->forwarder->node));
 	service_read_auth(world->config, s->index, &auth, at->errs);
 	service_swap_auth(s, auth);
@@ -724,6 +742,27 @@ service_receive(struct service *s, const struct instance *way, struct adit_conn 
 	adit_conn_want(c, ADIT_OPEN);
 }
 
+/* ---- who is let in ------------------------------------------------------------------------ */
+
+static bool
+service_admits(struct service *s, const struct adit_addr *who)
+{
+	if (policies_admit(s->admissions, who))
+		return true;
+	refusals_count(&s->refusals, s->listener_place.log, s->conf->name, who);
+	return false;
+}
+
+/* From whom it is, is known: as who is let in or not. */
+static void
+service_admit(struct service *s, const struct instance *way, struct adit_conn *c)
+{
+	if (service_admits(s, adit_conn_remote(c)))
+		service_receive(s, way, c);
+	else
+		adit_conn_close(c, ADIT_EFORBIDDEN);
+}
+
 /* ---- PROXY headers ------------------------------------------------------------------------ */
 
 /* A conn whose header is awaited. */
@@ -781,17 +820,23 @@ announced_event(void *owner, struct adit_conn *c, unsigned events)
 	adit_conn_own(c, NULL, NULL);
 	adit_conn_want(c, 0);
 	announced_end(a);
-	service_receive(s, way, c);
+	service_admit(s, way, c);
+}
+
+/* Who stands there may tell of whom he is. */
+static bool
+service_trusts(const struct service *s, const struct adit_addr *peer)
+{
+	return s->conf->proxy_protocol > 0 &&
+	       (!s->trusted.n || forwarded_is_trusted(&s->trusted, peer));
 }
 
 /* Of a conn of bytes, right from its peer, who may be believed. */
 static bool
 service_awaits_header(const struct service *s, const struct adit_conn *c)
 {
-	if (s->conf->proxy_protocol <= 0 || adit_conn_flags(c) & ADIT_CONN_DGRAM ||
-	    !adit_conn_is_open(c))
-		return false;
-	return !s->trusted.n || forwarded_is_trusted(&s->trusted, adit_conn_remote(c));
+	return !(adit_conn_flags(c) & ADIT_CONN_DGRAM) && adit_conn_is_open(c) &&
+	       service_trusts(s, adit_conn_remote(c));
 }
 
 static void
@@ -827,7 +872,15 @@ adit_accept(struct adit_listener *l, struct adit_conn *c)
 	if (service_awaits_header(s, c))
 		service_await_header(s, way, c);
 	else
-		service_receive(s, way, c);
+		service_admit(s, way, c);
+}
+
+bool
+adit_listener_admits(const struct adit_listener *l, const struct adit_addr *peer)
+{
+	struct service *s = l->component->service;
+
+	return service_trusts(s, peer) || service_admits(s, peer);
 }
 
 int
@@ -879,6 +932,12 @@ service_forwarder(struct service *s)
 	return &s->forwarder;
 }
 
+bool
+service_allows(const struct service *s, const struct policy_target *to)
+{
+	return !policies_bypass(s->bypasses, to);
+}
+
 struct chain *
 service_handler_chain(const struct service *s)
 {
@@ -887,10 +946,22 @@ service_handler_chain(const struct service *s)
 
 /* ---- what goes out -------------------------------------------------------------------------- */
 
+bool
+adit_handler_allows(const struct adit_handler *h, const struct adit_target *to)
+{
+	const struct policy_target target = policy_target(to);
+
+	return service_allows(h->component->service, &target);
+}
+
 struct adit_conn *
 adit_handler_dial(struct adit_handler *h, const struct adit_conn *visitor,
 		  const struct adit_target *to, struct adit_err *e)
 {
+	if (!adit_handler_allows(h, to)) {
+		adit_err_set(e, ADIT_EFORBIDDEN, "bypassed");
+		return NULL;
+	}
 	return chain_dial(h->component->service->handler_chain, adit_conn_worker(visitor), to,
 			  adit_conn_remote(visitor), e);
 }

@@ -10,31 +10,17 @@
 
 #include "core/config/model.h"
 #include "core/config/place.h"
-#include "core/service/registry.h"
 #include "core/service/route.h"
+#include "core/service/world.h"
 
 struct auth_set;
 struct chain;
 struct claims;		/* core/service/claim.h */
 struct forwarder;
 struct gate;
-struct held;
-struct listen_book;
+struct policy_target;	/* core/policy/policy.h */
 struct service;
 struct worker_group;
-
-/* What services are made in: of the process, and of one configuration. */
-struct service_world {
-	const struct registry	*registry;
-	struct listen_book	*sockets;	/* NULL: nothing will be opened, for a check */
-	struct adit_worker	*home;		/* for what is nobody's: files that are watched */
-	struct adit_log		*log;
-	struct config		*config;
-	struct chain		**chains;	/* in the order of config->chains */
-	struct adit_ingress	**ingresses;	/* in the order of config->ingresses */
-	struct held		**authers;	/* of struct auther, in config->authers' order */
-	struct held		**grants;	/* of struct grants, in config->grants' order */
-};
 
 /*
  * The service of that place in world's configuration; references what it needs of world. What is
@@ -70,6 +56,9 @@ struct gate *service_gate(struct service *s);
 /* The configuration it was made from, and its part of that; s's. Any thread. */
 struct config *service_config(const struct service *s);
 const struct service_conf *service_conf_of(const struct service *s);
+
+/* Whether its bypasses leave that target to it. Any thread. */
+bool service_allows(const struct service *s, const struct policy_target *to);
 
 /* Its targets, and the chain its handler dials through (NULL: none); s's. Any thread. */
 struct forwarder *service_forwarder(struct service *s);

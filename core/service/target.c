@@ -6,6 +6,7 @@
 
 #include "core/conn/conn.h"
 #include "core/conn/tls.h"
+#include "core/policy/policy.h"
 #include "core/service/component.h"
 #include "core/service/route.h"
 #include "core/service/service.h"
@@ -66,15 +67,13 @@ target_watch(struct adit_handler *h, struct forward_node *node, struct adit_conn
 	conn_watch_open(c, &r->watch);
 }
 
-int
-target_pick(struct adit_handler *h, const struct route_request *req,
-	    const struct forward_tried *tried, struct forward_target *out, struct adit_err *e)
+/* The chain alone knows where to; it is told what was sniffed, if anything. */
+static int
+target_of_chain(const struct route_request *req, const struct forward_tried *tried,
+		struct forward_target *out, struct adit_err *e)
 {
-	struct service *s = h->component->service;
 	bool datagrams = req->network && *req->network == 'u';
 
-	if (service_forwarder(s)->conf || !service_handler_chain(s))
-		return forwarder_pick(service_forwarder(s), req, tried, out, e);
 	if (tried->n)
 		return adit_err_set(e, ADIT_ENOROUTE, "node not available");
 	*out = (struct forward_target){
@@ -87,6 +86,38 @@ target_pick(struct adit_handler *h, const struct route_request *req,
 		out->target.port = req->port;
 	}
 	return 0;
+}
+
+/* What was asked for counts, where that is known, and else the node. */
+static bool
+target_is_allowed(const struct service *s, const struct route_request *req,
+		  const struct forward_target *to)
+{
+	struct policy_target target = policy_target(&to->target);
+
+	if (req->host && *req->host) {
+		target.host = req->host;
+		target.port = req->port;
+	}
+	if (target.host && !*target.host)
+		target.host = NULL;
+	return service_allows(s, &target);
+}
+
+int
+target_pick(struct adit_handler *h, const struct route_request *req,
+	    const struct forward_tried *tried, struct forward_target *out, struct adit_err *e)
+{
+	struct service *s = h->component->service;
+	int err;
+
+	if (service_forwarder(s)->conf || !service_handler_chain(s))
+		err = forwarder_pick(service_forwarder(s), req, tried, out, e);
+	else
+		err = target_of_chain(req, tried, out, e);
+	if (!err && !target_is_allowed(s, req, out))
+		err = adit_err_set(e, ADIT_EFORBIDDEN, "bypassed");
+	return err;
 }
 
 void

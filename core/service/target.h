@@ -22,6 +22,7 @@ struct route_request target_request(const struct adit_conn *visitor);
 /*
  * As forwarder_pick. Without a forwarder the chain alone knows where to, which is told what was
  * sniffed, if anything, and out has no node. What is in out is good as long as h's component.
+ * ADIT_EFORBIDDEN: the service's bypasses name what is asked for.
  */
 int target_pick(struct adit_handler *h, const struct route_request *req,
 		const struct forward_tried *tried, struct forward_target *out, struct adit_err *e);

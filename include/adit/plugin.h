@@ -144,6 +144,7 @@ struct adit_target {
 	enum adit_network	 network;
 	const char		*host;		/* a name or a literal; for ADIT_UNIX a path */
 	uint16_t		 port;
+	const char		*name;		/* what host was looked up from, where it was */
 	bool			 visitor_address;	/* of a bind: what becomes of a conn depends
 							 * on who it is of: it must not serve one
 							 * visitor after another */
@@ -301,6 +302,12 @@ struct adit_listener {				/* first member of every instance */
  */
 void adit_accept(struct adit_listener *l, struct adit_conn *c);
 
+/*
+ * Whether the service's admissions let in who stands there, as far as that is known before there is
+ * a conn: adit_accept asks them in any case. For listeners whom a conn costs something. Any worker.
+ */
+bool adit_listener_admits(const struct adit_listener *l, const struct adit_addr *peer);
+
 /* ---- handlers -------------------------------------------------------------------- */
 
 struct adit_handler;
@@ -343,9 +350,13 @@ struct adit_handler {				/* first member of every instance */
 struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
 			       struct adit_err *e);
 
+/* Whether the service's bypasses leave that target to its handler. Any worker. */
+bool adit_handler_allows(const struct adit_handler *h, const struct adit_target *to);
+
 /*
  * Opens a conn to a target of the handler's own choice, through its chain. visitor says who asks,
- * borrowed for the call. It may still be opening; NULL with e filled. On visitor's worker.
+ * borrowed for the call. It may still be opening; NULL with e filled: ADIT_EFORBIDDEN where
+ * adit_handler_allows says no. On visitor's worker.
  */
 struct adit_conn *adit_handler_dial(struct adit_handler *h, const struct adit_conn *visitor,
 				    const struct adit_target *to, struct adit_err *e);

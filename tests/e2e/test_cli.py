@@ -227,7 +227,7 @@ services:
     type: rtcp
 - name: near
   addr: 127.0.0.1:0
-  bypass: some
+  observer: some
   handler:
     type: tunnel
     auther: users
@@ -238,9 +238,9 @@ services:
   listener:
     type: tls
     tls: {certFile: none.pem, keyFile: none.key}
-bypasses:
+observers:
 - name: some
-  matchers: ["*"]
+# none is made in this build
 authers:
 - name: users
   file:
@@ -263,9 +263,9 @@ UNMADE_SAID = """\
 :7:5: services[0].listener: listener rtcp needs a chain (-F)
     7 |     type: rtcp
       |     ^
-:10:11: services[1].bypass: bypass is not available in this build
-   10 |   bypass: some
-      |           ^
+:10:13: services[1].observer: observer is not available in this build
+   10 |   observer: some
+      |             ^
 :17:15: services[1].handler.metadata: entrypoints[1].addr: not an address: "127.0.0.1:http"
    17 |       - addr: 127.0.0.1:http
       |               ^

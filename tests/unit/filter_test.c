@@ -6,6 +6,9 @@
 #include <cmocka.h>
 
 #include "core/service/forwarder.h"
+#include "core/service/world.h"
+
+static const struct service_world no_world;
 
 #define ADDR .addr = "h:1"
 
@@ -69,7 +72,7 @@ expect(const struct node_list *nodes, const struct route_request *r, const char 
 	char text[9] = "";
 	size_t n = 0;
 
-	assert_int_equal(forwarder_init(&f, &conf, NULL, &nowhere), 0);
+	assert_int_equal(forwarder_init(&f, &conf, &no_world, &nowhere), 0);
 	for (size_t i = 0; i < 8; i++)
 		if (forwarder_pick(&f, r, &none, &to, &e) == 0)
 			chosen[to.node - f.nodes] = true;

@@ -9,8 +9,11 @@
 
 #include "core/service/forwarder.h"
 #include "core/service/target.h"
+#include "core/service/world.h"
 #include "tests/unit/config_text.h"
 #include "tests/unit/loop.h"
+
+static const struct service_world no_world;
 
 /* A visitor that asked for host; its other end is closed with it. */
 static struct adit_conn *
@@ -30,7 +33,7 @@ forwarder_of(const struct forwarder_conf *conf)
 	const struct place nowhere = { .node = NULL };
 	struct forwarder f = { .conf = NULL };
 
-	assert_int_equal(forwarder_init(&f, conf, NULL, &nowhere), 0);
+	assert_int_equal(forwarder_init(&f, conf, &no_world, &nowhere), 0);
 	return f;
 }
 
@@ -201,7 +204,7 @@ what_is_not_there_is_refused(void **state)
 	struct forwarder f = { .conf = NULL };
 
 	(void)state;
-	assert_int_equal(forwarder_init(&f, conf, NULL, &at), ADIT_EUNSUPPORTED);
+	assert_int_equal(forwarder_init(&f, conf, &no_world, &at), ADIT_EUNSUPPORTED);
 	config_errors_expect(at.errs, wrong, sizeof(wrong) / sizeof(*wrong));
 	forwarder_fini(&f);
 	config_errors_free(at.errs);
@@ -218,11 +221,11 @@ too_many_nodes_are_refused(void **state)
 	struct forwarder f = { .conf = NULL };
 
 	(void)state;
-	assert_int_equal(forwarder_init(&f, &conf, NULL, &at), ADIT_ECONFIG);
+	assert_int_equal(forwarder_init(&f, &conf, &no_world, &at), ADIT_ECONFIG);
 	config_errors_expect(at.errs, wrong, 1);
 	forwarder_fini(&f);
 	conf.nodes.n = SELECTOR_MAX;
-	assert_int_equal(forwarder_init(&f, &conf, NULL, &at), 0);
+	assert_int_equal(forwarder_init(&f, &conf, &no_world, &at), 0);
 	forwarder_fini(&f);
 	config_errors_free(at.errs);
 }

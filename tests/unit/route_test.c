@@ -11,6 +11,7 @@
 
 #include "core/mux/smux_session.h"
 #include "core/service/route.h"
+#include "core/service/world.h"
 #include "tests/unit/config_text.h"
 #include "tests/unit/fakes.h"
 #include "tests/unit/loop.h"
@@ -67,7 +68,9 @@ static void
 make(struct world *t, const char *text)
 {
 	t->config = config_of_text(t->registry, text);
-	t->chain = chain_new(t->config, 0, t->registry, NULL, t->errs);
+	t->chain = chain_new(&(struct service_world){
+		.registry = t->registry, .config = t->config,
+	}, 0, t->errs);
 	assert_non_null(t->chain);
 }
 
@@ -426,7 +429,9 @@ all_that_is_wrong_is_said_in_its_place(void **state)
 	struct world *t = *state;
 
 	t->config = config_of_text(t->registry, text);
-	t->chain = chain_new(t->config, 0, t->registry, NULL, t->errs);
+	t->chain = chain_new(&(struct service_world){
+		.registry = t->registry, .config = t->config,
+	}, 0, t->errs);
 	config_errors_expect(t->errs, wrong, sizeof(wrong) / sizeof(*wrong));
 	/* It may be named, and asked what it is for, as a service does in the same run. */
 	assert_string_equal(chain_name(t->chain), "c");
@@ -445,7 +450,9 @@ a_chain_has_1_to_16_hops(void **state)
 	t->config = config_of_text(t->registry, one_hop);
 	conf = &t->config->chains.v[0];
 	conf->hops.n = 0;
-	t->chain = chain_new(t->config, 0, t->registry, NULL, t->errs);
+	t->chain = chain_new(&(struct service_world){
+		.registry = t->registry, .config = t->config,
+	}, 0, t->errs);
 	config_errors_expect(t->errs, wrong, 1);
 	assert_true(chain_binds(t->chain));
 	conf->hops.n = 1;

@@ -513,7 +513,7 @@ what_is_not_available_is_said_in_its_place(void **state)
 		"services:\n"
 		"- name: s\n"
 		"  addr: :1\n"
-		"  bypasses: [b]\n"
+		"  observer: o\n"
 		"  admissions: []\n"
 		"  interface: eth0\n"
 		"  handler: {type: fake, retries: 2, auth: {username: u}}\n"
@@ -524,10 +524,10 @@ what_is_not_available_is_said_in_its_place(void **state)
 		"  handler: {type: fake, retries: 0}\n"
 		"  listener: {type: fake}\n"
 		"  metadata: {proxyProtocol: 0, ignoreChain: false}\n"
-		"bypasses: [{name: b}]\n"
+		"observers: [{name: o}]\n"
 		"authers: [{name: a}]\n";
 	static const char *const wrong[] = {
-		"stdin:4:13: services[0].bypasses: bypasses is not available in this build",
+		"stdin:4:13: services[0].observer: observer is not available in this build",
 		"stdin:6:14: services[0].interface: interface is not available in this build",
 		"stdin:7:34: services[0].handler.retries: retries is not available in this build",
 		"stdin:7:43: services[0].handler.auth: auth is not available in this build",

@@ -120,6 +120,9 @@ struct quic_conf {
 	 */
 	void			(*failed)(void *arg, const struct adit_mux *m);
 
+	/* optional: whether who stands there, or says so, may begin a session at all. */
+	bool			(*admit)(void *arg, const struct adit_addr *peer);
+
 	/* optional, of who was stopped: nothing more will come to it. From the loop. */
 	void			(*over)(void *arg);
 

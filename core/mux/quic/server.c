@@ -49,7 +49,7 @@ quic_endpoint_serve(struct quic_endpoint *ep, const struct quic_conf *conf, stru
 	s->ep = ep;
 	s->conf = (struct quic_conf){
 		.accept = conf->accept, .failed = conf->failed, .over = conf->over,
-		.arg = conf->arg, .params = conf->params,
+		.admit = conf->admit, .arg = conf->arg, .params = conf->params,
 	};
 	err = quic_keys_derive(&s->keys, conf->secret, conf->secret_len);
 	if (err < 0) {

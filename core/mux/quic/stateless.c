@@ -200,6 +200,15 @@ stateless_token(struct quic_endpoint *ep, const struct quic_datagram *d, struct 
 	return 1;
 }
 
+/* Whether somebody listens, to him. */
+static bool
+stateless_admits(struct quic_endpoint *ep, const struct adit_addr *peer)
+{
+	const struct quic_server *s = quic_server_current(ep);
+
+	return s && (!s->conf.admit || s->conf.admit(s->conf.arg, peer));
+}
+
 static int
 stateless_initial(struct quic_endpoint *ep, const struct quic_datagram *d, struct quic_initial *in,
 		  uint64_t now)
@@ -212,7 +221,7 @@ stateless_initial(struct quic_endpoint *ep, const struct quic_datagram *d, struc
 		stateless_refuse(ep, d, &in->hd, NGTCP2_INVALID_TOKEN, now);
 		return 1;
 	}
-	if (!quic_server_current(ep) || st->sessions >= c->sessions_max ||
+	if (!stateless_admits(ep, &d->packet->from) || st->sessions >= c->sessions_max ||
 	    memory_is_short(worker_memory(ep->worker))) {
 		stateless_refuse(ep, d, &in->hd, NGTCP2_CONNECTION_REFUSED, now);
 		return 1;
