@@ -286,6 +286,8 @@ static struct quic_peer *
 peer_new(struct quic_place *place, const struct adit_dial *req, struct adit_err *e)
 {
 	struct quic_peer *p = calloc(1, sizeof(*p) + strlen(req->host) + 1);
+	char text[ADIT_ADDR_TEXT];
+	const char *asked = req->host;
 
 	if (!p) {
 		adit_err_set(e, -ENOMEM, "out of memory");
@@ -295,7 +297,9 @@ peer_new(struct quic_place *place, const struct adit_dial *req, struct adit_err 
 	p->lane = req->lane;
 	p->port = req->port;
 	strcpy(p->host, req->host);
-	p->query = resolver_ask(place->worker, req->host, peer_resolved, p, e);
+	if (req->n_addrs)
+		asked = adit_addr_format_ip(&req->addrs[0], text);
+	p->query = resolver_ask(place->worker, asked, peer_resolved, p, e);
 	if (!p->query) {
 		free(p);
 		return NULL;

@@ -25,6 +25,8 @@ tcp_dialer_dial(struct adit_dialer *d, const struct adit_dial *req, struct adit_
 			   &(struct tcp_dial){
 				   .host = req->host,
 				   .port = req->port,
+				   .addrs = req->addrs,
+				   .n_addrs = req->n_addrs,
 				   .keepalive = &t->keepalive,
 			   },
 			   e);

@@ -257,7 +257,7 @@ static const struct schema_object sockopts = { .rows = sockopts_rows };
 
 static const struct schema handler_rows[] = {
 	SERVER_COMPONENT,
-	{ .key = "retries", .type = SCHEMA_INT, AT(component_conf, retries) },
+	{ .key = "retries", .type = SCHEMA_INT, AT(component_conf, retries), .max = 100 },
 	{ .key = "limiter", .type = SCHEMA_NAME, AT(component_conf, limiter),
 	  .refers = CONFIG_LIMITERS },
 	{ .key = "observer", .type = SCHEMA_NAME, AT(component_conf, observer),

@@ -313,6 +313,10 @@ tcp_dial_to(struct adit_worker *w, const struct tcp_dial *to, struct adit_err *e
 	c = d->conn;
 	tcp_on_cancel(c, dial_cancel, d);
 	adit_timer_set(d->limit, ADIT_MS(to->ms ? to->ms : DIAL_MS));
+	if (to->n_addrs) {
+		dial_resolved(d, 0, to->addrs, to->n_addrs);
+		return c;
+	}
 	d->query = resolver_ask(w, to->host, dial_resolved, d, e);
 	if (d->query)
 		return c;

@@ -15,6 +15,9 @@ struct tcp_keepalive;
 struct tcp_dial {
 	const char			*host;	/* a name or literal; "": this machine. Copied */
 	uint16_t			 port;
+	const struct adit_addr		*addrs;	/* host's, where they are known; NULL: it is
+						 * looked up. Ports do not count. Copied */
+	size_t				 n_addrs;
 	unsigned			 ms;	/* limit; 0: DIAL_MS */
 	const struct tcp_keepalive	*keepalive;	/* copied; NULL: the default */
 };

@@ -6,24 +6,22 @@
 #include <string.h>
 
 #include "core/runtime/turned.h"
-#include "core/runtime/watched_file.h"
 
 #define BLANK " \t\r"
 
 struct listing {
 	_Atomic(void *)		 now;
 	struct listing_conf	 conf;
-	struct watched_file	*file;		/* NULL: there is none */
+	struct sources		*sources;
 };
 
-char *
-listing_line(char **rest)
+/* ---- lines ------------------------------------------------------------------------------- */
+
+static char *
+line_trim(char *line)
 {
-	char *line = strsep(rest, "\n");
 	size_t len;
 
-	if (!line)
-		return NULL;
 	line[strcspn(line, "#")] = 0;
 	line += strspn(line, BLANK);
 	for (len = strlen(line); len && strchr(BLANK, line[len - 1]); len--)
@@ -31,57 +29,66 @@ listing_line(char **rest)
 	return line;
 }
 
+int
+listing_lines(const char *text, int (*each)(void *arg, char *line, struct adit_err *e), void *arg,
+	      struct adit_err *e)
+{
+	char *copy = strdup(text), *rest = copy, *line;
+	unsigned number = 0;
+	int err = 0;
+
+	if (!copy)
+		return adit_err_set(e, -ENOMEM, "out of memory");
+	while (!err && (line = strsep(&rest, "\n"))) {
+		number++;
+		line = line_trim(line);
+		err = *line ? each(arg, line, e) : 0;
+	}
+	free(copy);
+	if (err)
+		adit_err_context(e, "line %u", number);
+	return err;
+}
+
+/* ---- changes ----------------------------------------------------------------------------- */
+
 const void *
 listing_now(const struct listing *l)
 {
 	return atomic_load_explicit(&l->now, memory_order_acquire);
 }
 
-/* ---- changes ----------------------------------------------------------------------------- */
+bool
+listing_is_known(const struct listing *l)
+{
+	return sources_are_known(l->sources);
+}
 
 static void *
-listing_parse(void *arg, char *text, struct adit_err *e)
+listing_make(void *arg, const struct source_text *texts, size_t n, struct adit_err *e)
 {
 	const struct listing *l = arg;
 
-	return l->conf.kind->make(l->conf.conf, text, e);
+	return l->conf.kind->make(l->conf.conf, texts, n, e);
 }
 
-static void
-listing_log(const struct listing *l, enum adit_log_level level, const char *text)
-{
-	adit_log(l->conf.log, level,
-		 ADIT_FIELDS(ADIT_STR("kind", l->conf.kind->name), ADIT_STR("name", l->conf.name)),
-		 "%s", text);
-}
-
-static void
-listing_take(void *arg, void *fresh)
+static bool
+listing_take(void *arg, void *fresh, const char *from)
 {
 	struct listing *l = arg;
 	struct turned *turned = turned_new(l->conf.home);
+	size_t n = l->conf.kind->count(fresh);
 
 	if (!turned) {
-		watched_file_again(l->file);
 		l->conf.kind->free(fresh);
-		return;
+		return false;
 	}
-	adit_log(l->conf.log, ADIT_LOG_INFO,
-		 ADIT_FIELDS(ADIT_STR("kind", l->conf.kind->name), ADIT_STR("name", l->conf.name)),
-		 "%zu entries, with those of %s", l->conf.kind->count(fresh),
-		 l->conf.loader->file->path);
 	turned_start(turned, NULL, l->conf.kind->free,
 		     atomic_exchange_explicit(&l->now, fresh, memory_order_acq_rel));
-}
-
-static void
-listing_failed(void *arg, const struct adit_err *e)
-{
-	const struct listing *l = arg;
-	struct adit_err said = *e;
-
-	adit_err_context(&said, "the list stays as it was");
-	listing_log(l, ADIT_LOG_WARN, said.text);
+	adit_log(l->conf.log, ADIT_LOG_INFO,
+		 ADIT_FIELDS(ADIT_STR("kind", l->conf.kind->name), ADIT_STR("name", l->conf.name)),
+		 "%zu entries, with those of %s", n, from);
+	return true;
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -96,47 +103,34 @@ listing_gone(void *arg)
 	free(l);
 }
 
-static struct watched_file *
-listing_watch(struct listing *l)
-{
-	const struct loader_conf *loader = l->conf.loader;
-	const struct watched_file_conf conf = {
-		.path = loader->file->path,
-		.reload = loader->reload > 0 && l->conf.home ? (uint64_t)loader->reload : 0,
-		.max = LISTING_FILE_MAX,
-		.parse = listing_parse, .take = listing_take, .failed = listing_failed,
-		.drop = l->conf.kind->free, .gone = listing_gone, .arg = l,
-	};
-
-	return watched_file_new(l->conf.home, &conf);
-}
-
 static int
 listing_load(struct listing *l, struct adit_err *e)
 {
-	char nothing[1] = "";
+	const struct sources_conf conf = {
+		.loader = l->conf.loader, .kind = l->conf.kind->name, .name = l->conf.name,
+		.stays = "the list stays as it was", .log = l->conf.log, .max = LISTING_TEXT_MAX,
+		.redis_type = "set", .make = listing_make, .take = listing_take,
+		.drop = l->conf.kind->free, .gone = listing_gone, .arg = l,
+	};
 	void *made;
 
-	if (l->conf.loader->file) {
-		l->file = listing_watch(l);
-		if (!l->file)
-			return adit_err_set(e, -ENOMEM, "out of memory");
-		made = watched_file_read(l->file, e);
-	} else {
-		made = listing_parse(l, nothing, e);
-	}
+	l->sources = sources_new(l->conf.home, &conf, e);
+	if (!l->sources)
+		return e->code;
+	sources_inherit(l->sources, l->conf.before ? l->conf.before->sources : NULL);
+	l->conf.before = NULL;
+	made = sources_read(l->sources, e);
 	if (!made)
 		return e->code;
 	atomic_store(&l->now, made);
-	if (l->file)
-		watched_file_start(l->file);
+	sources_start(l->sources);
 	return 0;
 }
 
 struct listing *
 listing_new(const struct listing_conf *conf, const struct place *at)
 {
-	static const char *const elsewhere[] = { "plugin", "redis", "http", NULL };
+	static const char *const elsewhere[] = { "plugin", NULL };
 	struct adit_err e = ADIT_ERR_INIT;
 	struct listing *l;
 
@@ -159,8 +153,8 @@ listing_new(const struct listing_conf *conf, const struct place *at)
 void
 listing_free(struct listing *l)
 {
-	if (l && l->file)
-		watched_file_free(l->file);
+	if (l && l->sources)
+		sources_free(l->sources);
 	else if (l)
 		listing_gone(l);
 }

@@ -1,8 +1,8 @@
 /*
  * A list that the configuration has a name for (a bypass, an admission, hosts): made of what stands
- * there and, over it, of the lines of a file that may be read again while the list is in use. It is
- * compiled whole and then replaced; one that cannot be read, or has a wrong line, leaves the last
- * good one in force, and says so.
+ * there and, over it, of the lines of its sources (core/source/sources.h), which are read again
+ * while the list is in use. It is compiled whole and then replaced; a source that cannot be read,
+ * or has a wrong line, leaves the last good one in force, and says so.
  */
 #ifndef ADIT_CORE_LISTING_H
 #define ADIT_CORE_LISTING_H
@@ -12,8 +12,9 @@
 
 #include "core/config/model.h"
 #include "core/config/place.h"
+#include "core/source/sources.h"
 
-#define LISTING_FILE_MAX (64u << 20)	/* bytes */
+#define LISTING_TEXT_MAX (16u << 20)	/* bytes of each source */
 
 struct listing;
 
@@ -22,10 +23,11 @@ struct listing_kind {
 	const char	*name;		/* "bypass": for the log, and a field there */
 
 	/*
-	 * The list of conf and of text, whose lines it may change; ready for questions. NULL with e
-	 * filled. Not on a worker.
+	 * The list of conf and of the n texts; ready for questions. NULL with e filled. Not on a
+	 * worker.
 	 */
-	void		*(*make)(const void *conf, char *text, struct adit_err *e);
+	void		*(*make)(const void *conf, const struct source_text *texts, size_t n,
+				 struct adit_err *e);
 	void		(*free)(void *made);		/* NULL is fine */
 	size_t		(*count)(const void *made);
 };
@@ -38,13 +40,14 @@ struct listing_conf {
 	const struct loader_conf	*loader;	/* its */
 	const char			*name;
 	struct adit_log			*log;
-	struct adit_worker		*home;		/* where a new one arrives; NULL: none will,
-							 * it is only looked at */
+	struct adit_worker		*home;		/* where a new one arrives */
+	const struct listing		*before;	/* of that name and kind, or NULL: what it
+							 * knows of the same places is known */
 };
 
 /*
- * Reads it, here and now, and looks at its file again as often as its loader says. NULL with the
- * reason at its place at. Main thread.
+ * Makes it of what can be read here and now (a file), and reads on as its loader says. NULL with
+ * the reason at its place at. Main thread.
  */
 struct listing *listing_new(const struct listing_conf *conf, const struct place *at);
 
@@ -54,7 +57,14 @@ void listing_free(struct listing *l);
 /* What was made, for the callback that is running; never NULL. Any worker. */
 const void *listing_now(const struct listing *l);
 
-/* The next line of *rest without its comment and blanks around; NULL: there is none. */
-char *listing_line(char **rest);
+/* Whether each of its sources has been read at some time. Any worker. */
+bool listing_is_known(const struct listing *l);
+
+/*
+ * Runs each with each line of text, without its comment and the blanks around, that has anything:
+ * it may change the line. 0, or what each returned first (not 0), e with the line's number then.
+ */
+int listing_lines(const char *text, int (*each)(void *arg, char *line, struct adit_err *e),
+		  void *arg, struct adit_err *e);
 
 #endif

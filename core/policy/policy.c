@@ -17,53 +17,51 @@ struct policy {
 
 typedef int add_fn(struct matchers *m, const char *text, struct adit_err *e);
 
-static int
-add_lines(struct matchers *m, add_fn *add, char *text, struct adit_err *e)
-{
-	unsigned number = 0;
-	char *line;
-	int err = 0;
+struct adding {
+	struct matchers	*to;
+	add_fn		*add;
+};
 
-	while (!err && (line = listing_line(&text))) {
-		number++;
-		err = *line ? add(m, line, e) : 0;
-	}
-	if (err)
-		adit_err_context(e, "line %u", number);
-	return err;
+static int
+add_line(void *arg, char *line, struct adit_err *e)
+{
+	const struct adding *a = arg;
+
+	return a->add(a->to, line, e);
 }
 
 static void *
-make(const struct policy_conf *conf, add_fn *add, char *text, struct adit_err *e)
+make(const struct policy_conf *conf, add_fn *add, const struct source_text *texts, size_t n,
+     struct adit_err *e)
 {
-	struct matchers *m = matchers_new();
-	int err = m ? 0 : adit_err_set(e, -ENOMEM, "out of memory");
+	struct adding a = { .to = matchers_new(), .add = add };
+	int err = a.to ? 0 : adit_err_set(e, -ENOMEM, "out of memory");
 
 	for (size_t i = 0; !err && i < conf->matchers.n; i++) {
-		err = add(m, conf->matchers.v[i], e);
+		err = add(a.to, conf->matchers.v[i], e);
 		if (err)
 			adit_err_context(e, "matchers[%zu]", i);
 	}
-	if (!err)
-		err = add_lines(m, add, text, e);
-	if (!err && matchers_seal(m) < 0)
+	for (size_t i = 0; !err && i < n; i++)
+		err = listing_lines(texts[i].text, add_line, &a, e);
+	if (!err && matchers_seal(a.to) < 0)
 		err = adit_err_set(e, -ENOMEM, "out of memory");
 	if (!err)
-		return m;
-	matchers_free(m);
+		return a.to;
+	matchers_free(a.to);
 	return NULL;
 }
 
 static void *
-admission_make(const void *conf, char *text, struct adit_err *e)
+admission_make(const void *conf, const struct source_text *texts, size_t n, struct adit_err *e)
 {
-	return make(conf, matchers_add_address, text, e);
+	return make(conf, matchers_add_address, texts, n, e);
 }
 
 static void *
-bypass_make(const void *conf, char *text, struct adit_err *e)
+bypass_make(const void *conf, const struct source_text *texts, size_t n, struct adit_err *e)
 {
-	return make(conf, matchers_add, text, e);
+	return make(conf, matchers_add, texts, n, e);
 }
 
 static void
@@ -100,11 +98,12 @@ policy_free(void *policy)
 
 static struct policy *
 policy_new(const struct policy_world *world, const struct listing_kind *kind,
-	   const struct policy_conf *conf, const struct place *at)
+	   const struct policy_conf *conf, const struct policy *before, const struct place *at)
 {
 	const struct listing_conf listing = {
 		.kind = kind, .config = world->config, .conf = conf, .loader = &conf->loader,
 		.name = conf->name, .log = world->log, .home = world->home,
+		.before = before ? before->list : NULL,
 	};
 	struct policy *p = calloc(1, sizeof(*p));
 
@@ -123,25 +122,27 @@ policy_new(const struct policy_world *world, const struct listing_kind *kind,
 }
 
 struct policy *
-admission_new(const struct policy_world *world, size_t index, struct config_errors *errs)
+admission_new(const struct policy_world *world, size_t index, const struct policy *before,
+	      struct config_errors *errs)
 {
 	const struct policy_conf *conf = &world->config->admissions.v[index];
 	const struct place top = { .errs = errs };
 	struct place_step step;
 
 	place_step_item(&step, &top, config_list_name(CONFIG_ADMISSIONS), index, conf->node);
-	return policy_new(world, &admission_kind, conf, &step.at);
+	return policy_new(world, &admission_kind, conf, before, &step.at);
 }
 
 struct policy *
-bypass_new(const struct policy_world *world, size_t index, struct config_errors *errs)
+bypass_new(const struct policy_world *world, size_t index, const struct policy *before,
+	   struct config_errors *errs)
 {
 	const struct policy_conf *conf = &world->config->bypasses.v[index];
 	const struct place top = { .errs = errs };
 	struct place_step step;
 
 	place_step_item(&step, &top, config_list_name(CONFIG_BYPASSES), index, conf->node);
-	return policy_new(world, &bypass_kind, conf, &step.at);
+	return policy_new(world, &bypass_kind, conf, before, &step.at);
 }
 
 /* ---- asking ------------------------------------------------------------------------------ */
@@ -154,7 +155,8 @@ policies_admit(struct held *const *v, const struct adit_addr *who)
 	for (; v && *v; v++) {
 		const struct policy *p = held_now(*v);
 
-		if (matchers_match_addr(listing_now(p->list), who) != p->whitelist)
+		if (!listing_is_known(p->list) ||
+		    matchers_match_addr(listing_now(p->list), who) != p->whitelist)
 			return false;
 	}
 	return true;
@@ -176,6 +178,8 @@ policy_bypasses(const struct policy *p, const struct policy_target *to)
 
 	if (!(to->network == ADIT_UDP ? p->udp : p->tcp))
 		return false;
+	if (!listing_is_known(p->list))
+		return true;
 	return (matchers_match(m, to->host, to->port) ||
 		(to->address && matchers_match(m, to->address, to->port))) != p->whitelist;
 }

@@ -17,21 +17,25 @@ struct policy;
 /* What a policy is made in. */
 struct policy_world {
 	struct config		*config;	/* referenced by what is made */
-	struct adit_worker	*home;		/* NULL: files are not looked at again */
+	struct adit_worker	*home;		/* where lists that are read again arrive */
 	struct adit_log		*log;
 };
 
 /*
- * The admission, or bypass, of that place in its list of world's configuration. NULL with the
- * reason in errs. Main thread; blocks where an admission has names, and for its file.
+ * The admission, or bypass, of that place in its list of world's configuration. before: what it was
+ * in the configuration before, or NULL. NULL with the reason in errs. Main thread; blocks where an
+ * admission has names, and for its file.
  */
 struct policy *admission_new(const struct policy_world *world, size_t index,
-			     struct config_errors *errs);
+			     const struct policy *before, struct config_errors *errs);
 struct policy *bypass_new(const struct policy_world *world, size_t index,
-			  struct config_errors *errs);
+			  const struct policy *before, struct config_errors *errs);
 void policy_free(void *policy);			/* any thread; NULL is fine */
 
-/* Whether all of them admit that address; one of no IP address passes. */
+/*
+ * Whether all of them admit that address; one of no IP address passes. As long as a source has not
+ * been read at all nobody is let in, and below every target is left out.
+ */
 bool policies_admit(struct held *const *v, const struct adit_addr *who);
 
 /* Where somebody wants to go. */

@@ -1,7 +1,5 @@
 #include "core/policy/refusals.h"
 
-#include <adit/worker.h>
-
 void
 refusals_count(struct refusals *r, struct adit_log *log, const char *service,
 	       const struct adit_addr *who)

@@ -9,8 +9,9 @@
 
 #include <adit/addr.h>
 #include <adit/log.h>
+#include <adit/worker.h>
 
-#define REFUSALS_LOG_NS UINT64_C(1000000000)	/* between two lines of one service */
+#define REFUSALS_LOG_NS ADIT_SECONDS(1)	/* between two lines of one service */
 
 struct refusals {
 	_Atomic uint64_t	n;		/* since the beginning */

@@ -560,7 +560,7 @@ visit_judge(const struct proxy_visit *v, const struct adit_fields *head, struct 
 	if (memory_is_short(worker_memory(adit_mux_worker(v->front))))
 		return ADIT_ELIMIT;
 	to.port = host->has_port ? host->port : 80;
-	return adit_handler_allows(v->conf->handler, &to) ? 0 : ADIT_EFORBIDDEN;
+	return adit_component_allows(v->activity.component, &to) ? 0 : ADIT_EFORBIDDEN;
 }
 
 /* err: what the login has found. */

@@ -10,6 +10,7 @@
 #include "core/service/claim.h"
 #include "core/service/generation.h"
 #include "core/service/ingress.h"
+#include "core/service/names.h"
 #include "core/tunnel/ingress_table.h"
 
 bool
@@ -87,25 +88,37 @@ all_free(struct generation_held *all, size_t n, void (*drop)(void *))
 struct held_kind {
 	enum config_list list;
 	void		*(*make)(const struct policy_world *world, size_t index,
-				 struct config_errors *errs);
+				 const void *before, struct config_errors *errs);
 	void		(*drop)(void *made);
 };
 
 static void *
-make_admission(const struct policy_world *world, size_t index, struct config_errors *errs)
+make_admission(const struct policy_world *world, size_t index, const void *before,
+	       struct config_errors *errs)
 {
-	return admission_new(world, index, errs);
+	return admission_new(world, index, before, errs);
 }
 
 static void *
-make_bypass(const struct policy_world *world, size_t index, struct config_errors *errs)
+make_bypass(const struct policy_world *world, size_t index, const void *before,
+	    struct config_errors *errs)
 {
-	return bypass_new(world, index, errs);
+	return bypass_new(world, index, before, errs);
+}
+
+static void *
+make_resolver(const struct policy_world *world, size_t index, const void *before,
+	      struct config_errors *errs)
+{
+	(void)before;
+	return name_servers_new(world, index, errs);
 }
 
 static const struct held_kind held_kinds[] = {
 	{ CONFIG_ADMISSIONS, make_admission, policy_free },
 	{ CONFIG_BYPASSES, make_bypass, policy_free },
+	{ CONFIG_HOSTS, hosts_map_new, hosts_map_free },
+	{ CONFIG_RESOLVERS, make_resolver, name_servers_put },
 };
 
 #define HELD_KINDS (sizeof(held_kinds) / sizeof(*held_kinds))
@@ -285,10 +298,22 @@ generation_make_held(struct generation *g, const struct generation *old,
 						       kind->list,
 						       config_index_name(g->config, kind->list, i));
 
-			all_put(&g->held[kind->list], i, before, kind->make(&mine, i, errs),
-				kind->drop);
+			void *made = kind->make(&mine, i, before ? held_now(before) : NULL, errs);
+
+			all_put(&g->held[kind->list], i, before, made, kind->drop);
 		}
 	}
+}
+
+/* Resolvers are named by chains, and some are asked through one. */
+static void
+generation_join_resolvers(struct generation *g)
+{
+	const struct generation_held *all = &g->held[CONFIG_RESOLVERS];
+
+	for (size_t i = 0; i < g->config->resolvers.n; i++)
+		name_servers_take_chains(all->fresh[i] ? all->fresh[i] : held_now(all->v[i]),
+					 g->chains);
 }
 
 static void
@@ -419,8 +444,10 @@ generation_new(struct config *config, const struct generation *old,
 		generation_make_services(g, old, &mine, errs);
 		generation_check_claims(g, errs);
 	}
-	if (config_errors_count(errs) == before)
+	if (config_errors_count(errs) == before) {
+		generation_join_resolvers(g);
 		return g;
+	}
 	generation_free(g, old);
 	return NULL;
 }

@@ -8,12 +8,14 @@
 #include "core/config/opts.h"
 #include "core/conn/conn.h"
 #include "core/conn/dial.h"
+#include "core/conn/opening.h"
 #include "core/conn/proxied.h"
 #include "core/conn/tcp.h"
 #include "core/conn/udp_dial.h"
 #include "core/policy/policy.h"
 #include "core/service/component.h"
 #include "core/service/instance.h"
+#include "core/service/names.h"
 #include "core/service/route.h"
 #include "core/service/selector.h"
 #include "core/service/session_pool.h"
@@ -29,6 +31,7 @@ struct node {
 	struct session_pool	*pool;		/* where dialer ends in a session; owned */
 	struct node_state	 state;
 	struct held		**bypasses;	/* owned; ended by NULL; NULL: none */
+	struct names		 names;		/* of host */
 	int64_t			 proxy_protocol;	/* version of the PROXY header that it is
 							 * sent; 0: none */
 	char			 host[256];
@@ -51,11 +54,18 @@ struct chain {
 	struct hop		 hops[HOPS_MAX];
 };
 
+/* A node on the way, and where it is, as far as that was looked up. */
+struct stop {
+	struct node		*node;
+	size_t			 n;		/* 0: the node's host is looked up by who dials */
+	struct adit_addr	 addrs[RESOLVER_MAX];
+};
+
 /* The nodes that lead to a target. */
 struct route {
 	struct chain	*chain;
 	size_t		 n;
-	struct node	*nodes[HOPS_MAX];
+	struct stop	 stops[HOPS_MAX];
 };
 
 static const struct adit_opt proxy_rows[] = {
@@ -75,6 +85,7 @@ node_fini(struct node *n)
 	component_fini(&n->dialer_place);
 	component_fini(&n->connector_place);
 	world_held_free(n->bypasses);
+	names_fini(&n->names);
 }
 
 static void
@@ -113,8 +124,8 @@ node_init(struct node *n, const struct node_conf *conf, const struct service_wor
 	  const struct place *at)
 {
 	static const char *const unavailable[] = {
-		"resolver", "hosts", "matcher", "filter", "http", "tls",
-		"probe", "network", "interface", "sockopts", "netns", NULL,
+		"matcher", "filter", "http", "tls", "probe", "network", "interface", "sockopts",
+		"netns", NULL,
 	};
 	const struct registry *r = world->registry;
 	struct place_step connector_step, dialer_step;
@@ -145,6 +156,33 @@ node_init(struct node *n, const struct node_conf *conf, const struct service_wor
 		place_say(at, -ENOMEM, "out of memory");
 }
 
+/* A resolver that is asked through a chain cannot say where the nodes of chains are. */
+static void
+check_resolver(const struct service_world *world, const char *name, const struct place *at)
+{
+	ptrdiff_t i = name ? config_index_find(world->config, CONFIG_RESOLVERS, name) : -1;
+	const struct nameserver_list *list =
+		i < 0 ? NULL : &world->config->resolvers.v[i].nameservers;
+
+	for (size_t k = 0; list && k < list->n; k++)
+		if (list->v[k].chain)
+			place_say(at, ADIT_ECONFIG, "resolver %s: is asked through chain %s, and "
+				  "cannot say where a node is", name, list->v[k].chain);
+}
+
+/* As below. */
+static void
+node_take_names(struct node *n, const struct hop_conf *hop, const struct service_world *world,
+		const struct place *at)
+{
+	const char *hosts = n->conf->hosts ? n->conf->hosts : hop->hosts;
+	const char *resolver = n->conf->resolver ? n->conf->resolver : hop->resolver;
+
+	check_resolver(world, resolver, at);
+	n->names.hosts = world_held_one(world, CONFIG_HOSTS, hosts);
+	n->names.resolver = world_held_one(world, CONFIG_RESOLVERS, resolver);
+}
+
 /* A node has what its hop says, unless it says something itself. at: of the node. */
 static void
 node_read_proxy(struct node *n, const struct hop_conf *hop, const struct place *at)
@@ -169,8 +207,7 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct service_world 
 	 const struct place *at)
 {
 	static const char *const unavailable[] = {
-		"resolver", "hosts", "interface", "sockopts", "plugin", "file", "redis", "http",
-		NULL,
+		"interface", "sockopts", "plugin", "file", "redis", "http", NULL,
 	};
 	bool elsewhere = place_unavailable(at, unavailable) < 0;
 
@@ -193,6 +230,7 @@ hop_init(struct hop *h, const struct hop_conf *conf, const struct service_world 
 
 		place_step_item(&step, at, "nodes", h->n, node->node);
 		node_init(&h->nodes[h->n], node, world, &step.at);
+		node_take_names(&h->nodes[h->n], conf, world, &step.at);
 		node_read_proxy(&h->nodes[h->n], conf, &step.at);
 		h->nodes[h->n].connector_place.hop = conf->name;
 	}
@@ -311,10 +349,24 @@ chain_route(struct chain *c, const struct policy_target *to, const struct adit_a
 {
 	out->chain = c;
 	for (out->n = 0; out->n < c->n; out->n++) {
-		out->nodes[out->n] = hop_pick(&c->hops[out->n], to, visitor);
-		if (!out->nodes[out->n])
+		struct stop *s = &out->stops[out->n];
+
+		s->node = hop_pick(&c->hops[out->n], to, visitor);
+		if (!s->node)
 			break;
+		s->n = names_known(&s->node->names, s->node->host, s->addrs);
 	}
+}
+
+/* The next stop whose place is to be asked for; route->n: there is none. */
+static size_t
+route_unknown(const struct route *r, size_t from)
+{
+	for (; from < r->n; from++)
+		if (!r->stops[from].n && names_asks(&r->stops[from].node->names,
+						    r->stops[from].node->host))
+			break;
+	return from;
 }
 
 /* How the opening of what a node dialed ended; keeps the chain while it is not known. */
@@ -357,12 +409,13 @@ node_announce(const struct node *n, struct adit_conn *conn, const struct adit_ad
 }
 
 static struct adit_conn *
-node_dial(struct chain *c, struct node *n, const struct adit_dial *how,
+node_dial(struct chain *c, const struct stop *s, const struct adit_dial *how,
 	  const struct adit_addr *visitor, struct adit_err *e)
 {
+	struct node *n = s->node;
 	const struct adit_dial req = {
 		.worker = how->worker, .host = n->host, .port = n->port, .via = how->via,
-		.lane = how->lane,
+		.lane = how->lane, .addrs = s->n ? s->addrs : NULL, .n_addrs = s->n,
 	};
 	struct adit_dialer *d = n->dialer.base;
 	struct report *report;
@@ -388,22 +441,22 @@ node_dial(struct chain *c, struct node *n, const struct adit_dial *how,
 	return conn;
 }
 
-/*
- * Through all hops up to the last node: its connector is the caller's to ask. how says the worker
- * and the lane.
- */
+/* Through all hops up to the last node, whose places are known. */
 static struct adit_conn *
-route_reach(const struct route *r, struct adit_dial how, const struct adit_addr *visitor,
-	    struct adit_err *e)
+route_go(const struct route *r, struct adit_dial how, const struct adit_addr *visitor,
+	 struct adit_err *e)
 {
-	struct adit_conn *conn = node_dial(r->chain, r->nodes[0], &how, visitor, e);
+	struct adit_conn *conn = node_dial(r->chain, &r->stops[0], &how, visitor, e);
 
 	for (size_t i = 1; conn && i < r->n; i++) {
-		struct node *next = r->nodes[i];
+		const struct stop *next = &r->stops[i];
+		char text[ADIT_ADDR_TEXT];
 		const struct adit_target to = {
-			.network = ADIT_TCP, .host = next->host, .port = next->port,
+			.network = ADIT_TCP, .port = next->node->port,
+			.host = next->n ? adit_addr_format_ip(&next->addrs[0], text) :
+					  next->node->host,
 		};
-		struct adit_connector *via = r->nodes[i - 1]->connector.base;
+		struct adit_connector *via = r->stops[i - 1].node->connector.base;
 
 		how.via = via->ops->connect(via, conn, &to, visitor, e);
 		conn = how.via ? node_dial(r->chain, next, &how, visitor, e) : NULL;
@@ -411,6 +464,125 @@ route_reach(const struct route *r, struct adit_dial how, const struct adit_addr 
 	return conn;
 }
 
+/* A route whose nodes are looked for: their names are asked, one after the other. */
+struct search {
+	struct adit_conn	*conn;		/* the caller's, which opens with the last node */
+	struct route		 route;		/* its chain is referenced */
+	struct adit_dial	 how;
+	struct adit_addr	 visitor;	/* family 0: nobody in particular */
+	size_t			 at;		/* the stop that is asked for */
+	struct names_query	*query;
+};
+
+static void
+search_free(struct search *s)
+{
+	name_servers_cancel(s->query);
+	chain_put(s->route.chain);
+	free(s);
+}
+
+static void
+search_cancelled(void *arg)
+{
+	search_free(arg);
+}
+
+static void
+search_fail(struct search *s, int err, const char *text)
+{
+	struct adit_conn *conn = s->conn;
+
+	node_state_report(&s->route.stops[s->at].node->state, err, adit_now());
+	conn_explain(conn, text);
+	search_free(s);
+	opening_fail(conn, err);
+}
+
+static void
+search_end(struct search *s)
+{
+	const struct adit_addr *visitor = s->visitor.family ? &s->visitor : NULL;
+	struct adit_err e = ADIT_ERR_INIT;
+	struct adit_conn *conn = s->conn, *found = route_go(&s->route, s->how, visitor, &e);
+
+	if (!found)
+		conn_explain(conn, e.text);
+	search_free(s);
+	if (found)
+		opening_set(conn, found);
+	else
+		opening_fail(conn, e.code);
+}
+
+static void
+search_found(void *arg, int err, const struct adit_addr *addrs, size_t n)
+{
+	struct search *s = arg;
+	struct stop *stop = &s->route.stops[s->at];
+	struct adit_err e = ADIT_ERR_INIT;
+
+	s->query = NULL;
+	if (err) {
+		search_fail(s, err, adit_strerror(err));
+		return;
+	}
+	stop->n = n < RESOLVER_MAX ? n : RESOLVER_MAX;
+	memcpy(stop->addrs, addrs, stop->n * sizeof(*addrs));
+	s->at = route_unknown(&s->route, s->at + 1);
+	if (s->at == s->route.n) {
+		search_end(s);
+		return;
+	}
+	stop = &s->route.stops[s->at];
+	s->query = names_ask(&stop->node->names, s->how.worker, stop->node->host, search_found, s,
+			     &e);
+	if (!s->query)
+		search_fail(s, e.code, e.text);
+}
+
+static struct adit_conn *
+route_search(const struct route *r, size_t first, const struct adit_dial *how,
+	     const struct adit_addr *visitor, struct adit_err *e)
+{
+	const struct stop *stop = &r->stops[first];
+	struct search *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->conn = opening_new(how->worker, search_cancelled, s);
+	if (!s || !s->conn) {
+		free(s);
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	s->route = *r;
+	chain_get(s->route.chain);
+	s->how = *how;
+	s->at = first;
+	if (visitor)
+		s->visitor = *visitor;
+	s->query = names_ask(&stop->node->names, how->worker, stop->node->host, search_found, s, e);
+	if (s->query)
+		return s->conn;
+	adit_conn_close(s->conn, -ECONNABORTED);	/* which frees s */
+	return NULL;
+}
+
+/*
+ * Through all hops up to the last node: its connector is the caller's to ask. how says the worker
+ * and the lane.
+ */
+static struct adit_conn *
+route_reach(const struct route *r, const struct adit_dial *how, const struct adit_addr *visitor,
+	    struct adit_err *e)
+{
+	size_t first = route_unknown(r, 0);
+
+	return first < r->n ? route_search(r, first, how, visitor, e) :
+			      route_go(r, *how, visitor, e);
+}
+
+/* To the one address that a name was looked up to be, or to all of them. */
 static struct adit_conn *
 direct_dial(struct adit_worker *w, const struct adit_target *to, struct adit_err *e)
 {
@@ -418,7 +590,9 @@ direct_dial(struct adit_worker *w, const struct adit_target *to, struct adit_err
 		return unix_connect(w, to->host, e);
 	if (to->network == ADIT_UDP)
 		return udp_dial(w, to->host, to->port, e);
-	return tcp_dial(w, to->host, to->port, DIAL_MS, e);
+	return tcp_dial_to(w, &(struct tcp_dial){
+		.host = to->host, .port = to->port, .addrs = to->addrs, .n_addrs = to->n_addrs,
+	}, e);
 }
 
 bool
@@ -451,10 +625,10 @@ chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 		chain_route(c, &target, visitor, &route);
 	if (!c || !route.n)
 		return direct_dial(w, to, e);
-	conn = route_reach(&route, how, visitor, e);
+	conn = route_reach(&route, &how, visitor, e);
 	if (!conn)
 		return NULL;
-	via = route.nodes[route.n - 1]->connector.base;
+	via = route.stops[route.n - 1].node->connector.base;
 	return via->ops->connect(via, conn, to, visitor, e);
 }
 
@@ -473,10 +647,10 @@ chain_bind(struct chain *c, struct adit_worker *w, const struct adit_target *add
 		return NULL;
 	}
 	chain_route(c, &nowhere, NULL, &route);
-	conn = route_reach(&route, how, NULL, e);
+	conn = route_reach(&route, &how, NULL, e);
 	if (!conn)
 		return NULL;
-	via = route.nodes[route.n - 1]->connector.base;
+	via = route.stops[route.n - 1].node->connector.base;
 	if (via->ops->bind)
 		return via->ops->bind(via, conn, address, e);
 	adit_conn_close(conn, -ENOTSUP);

@@ -7,6 +7,7 @@
 
 #include "core/config/opts.h"
 #include "core/conn/conn.h"
+#include "core/conn/dial.h"
 #include "core/conn/ending.h"
 #include "core/conn/listen.h"
 #include "core/conn/opening.h"
@@ -21,6 +22,7 @@
 #include "core/service/forwarder.h"
 #include "core/service/instance.h"
 #include "core/service/listening.h"
+#include "core/service/router.h"
 #include "core/service/service.h"
 #include "core/service/session_serve.h"
 #include "core/tunnel/forwarded.h"
@@ -48,6 +50,7 @@ struct service {
 	struct held			**admissions, **bypasses;	/* ended by NULL; NULL:
 									 * none */
 	struct refusals			 refusals;	/* of admissions */
+	struct router			 router;	/* to targets; its chain is handler_chain */
 	struct forwarder		 forwarder;
 	struct adit_strings		 trusted;	/* whose PROXY headers are taken; none:
 							 * anybody's; owned */
@@ -83,6 +86,7 @@ service_free(struct service *s)
 	free(s->grants);
 	world_held_free(s->admissions);
 	world_held_free(s->bypasses);
+	names_fini(&s->router.names);
 	config_put(s->config);
 	free(s);
 }
@@ -135,7 +139,7 @@ service_refuse_metadata(const struct service_conf *c, const struct place *at)
 {
 	static const char *const unavailable[] = {
 		"interface", "so_mark", "netns", "netns.out", "preUp", "postUp", "preDown",
-		"postDown", "dialTimeout", NULL,
+		"postDown", NULL,
 	};
 	static const char *const ignore_chain[] = { "ignoreChain", NULL };
 	struct place_step metadata;
@@ -163,13 +167,10 @@ service_refuse_handler(const struct service_world *world, const struct component
 {
 	static const char *const unavailable[] = { "chainGroup", "limiter", "observer", NULL };
 	static const char *const auth[] = { "auth", "auther", "authers", NULL };
-	static const char *const retries[] = { "retries", NULL };
 	static const char *const metadata[] = { "skipauth", NULL };
 	struct place_step below;
 
 	place_unavailable(at, unavailable);
-	if (c->retries > 0)
-		place_unavailable(at, retries);
 	if (!handler_authenticates(world, c))
 		place_unavailable(at, auth);
 	if (c->metadata)
@@ -181,8 +182,7 @@ service_refuse_unsupported(const struct service_world *world, const struct servi
 			   const struct place *at)
 {
 	static const char *const unavailable[] = {
-		"limiter", "climiter", "rlimiter", "quotas", "resolver", "hosts", "observer",
-		"recorders", "rewriter", "cache",
+		"limiter", "climiter", "rlimiter", "quotas", "observer", "recorders", "rewriter", "cache",
 		"interface", "sockopts", "logger", "loggers", NULL,
 	};
 	static const char *const listener[] = {
@@ -294,6 +294,23 @@ service_take_policies(struct service *s, const struct service_world *world)
 	return err;
 }
 
+/* gost's limit of a try is what dialing has by itself. */
+static void
+service_take_router(struct service *s, const struct service_world *world)
+{
+	const struct service_conf *c = s->conf;
+
+	s->router = (struct router){
+		.chain = s->handler_chain, .retries = (unsigned)c->handler->retries,
+		.names = {
+			.hosts = world_held_one(world, CONFIG_HOSTS, c->hosts),
+			.resolver = world_held_one(world, CONFIG_RESOLVERS, c->resolver),
+		},
+	};
+	if (c->dial_timeout != ADIT_MS(DIAL_MS))
+		s->router.timeout = c->dial_timeout;
+}
+
 static void
 service_read_trusted(struct service *s, const struct place *at)
 {
@@ -327,6 +344,7 @@ service_make(struct service *s, const struct service_world *world, const struct 
 		place_say(at, -ENOMEM, "out of memory");
 		return;
 	}
+	service_take_router(s, world);
 	if (c->forwarder)
 		forwarder_init(&s->forwarder, c->forwarder, world,
 			       place_step(&below, at, "forwarder", c->forwarder->node));
@@ -938,6 +956,13 @@ service_allows(const struct service *s, const struct policy_target *to)
 	return !policies_bypass(s->bypasses, to);
 }
 
+struct adit_conn *
+service_dial(struct service *s, struct adit_worker *w, const struct adit_target *to,
+	     const struct adit_addr *visitor, struct adit_err *e)
+{
+	return router_dial(&s->router, &s->handler_place, w, to, visitor, e);
+}
+
 struct chain *
 service_handler_chain(const struct service *s)
 {
@@ -947,21 +972,21 @@ service_handler_chain(const struct service *s)
 /* ---- what goes out -------------------------------------------------------------------------- */
 
 bool
-adit_handler_allows(const struct adit_handler *h, const struct adit_target *to)
+adit_component_allows(const struct adit_component *p, const struct adit_target *to)
 {
 	const struct policy_target target = policy_target(to);
 
-	return service_allows(h->component->service, &target);
+	return !p->service || !target.host || !*target.host || service_allows(p->service, &target);
 }
 
 struct adit_conn *
 adit_handler_dial(struct adit_handler *h, const struct adit_conn *visitor,
 		  const struct adit_target *to, struct adit_err *e)
 {
-	if (!adit_handler_allows(h, to)) {
+	if (!adit_component_allows(h->component, to)) {
 		adit_err_set(e, ADIT_EFORBIDDEN, "bypassed");
 		return NULL;
 	}
-	return chain_dial(h->component->service->handler_chain, adit_conn_worker(visitor), to,
-			  adit_conn_remote(visitor), e);
+	return service_dial(h->component->service, adit_conn_worker(visitor), to,
+			    adit_conn_remote(visitor), e);
 }

@@ -60,6 +60,13 @@ const struct service_conf *service_conf_of(const struct service *s);
 /* Whether its bypasses leave that target to it. Any thread. */
 bool service_allows(const struct service *s, const struct policy_target *to);
 
+/*
+ * A way to a target that it allows: as router_dial. visitor: who it is for, or NULL. On w.
+ */
+struct adit_conn *service_dial(struct service *s, struct adit_worker *w,
+			       const struct adit_target *to, const struct adit_addr *visitor,
+			       struct adit_err *e);
+
 /* Its targets, and the chain its handler dials through (NULL: none); s's. Any thread. */
 struct forwarder *service_forwarder(struct service *s);
 struct chain *service_handler_chain(const struct service *s);

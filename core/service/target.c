@@ -131,8 +131,7 @@ struct adit_conn *
 target_dial(struct adit_handler *h, struct adit_worker *w, const struct forward_target *to,
 	   const struct adit_addr *visitor, struct adit_err *e)
 {
-	struct chain *chain = service_handler_chain(h->component->service);
-	struct adit_conn *c = chain_dial(chain, w, &to->target, visitor, e);
+	struct adit_conn *c = service_dial(h->component->service, w, &to->target, visitor, e);
 
 	if (!to->node)
 		return c;

@@ -10,7 +10,7 @@ world_held_one(const struct service_world *world, enum config_list list, const c
 {
 	ptrdiff_t i = name ? config_index_find(world->config, list, name) : -1;
 
-	return i < 0 ? NULL : held_get(world->held[list][i]);
+	return i < 0 || !world->held[list] ? NULL : held_get(world->held[list][i]);
 }
 
 struct held **

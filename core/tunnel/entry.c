@@ -55,6 +55,14 @@ entry_shared_get(struct entry_shared *s)
 	return s;
 }
 
+bool
+entry_allows(const struct entry_shared *s, const char *host, uint16_t port)
+{
+	return adit_component_allows(s->conf.component, &(struct adit_target){
+		.network = ADIT_TCP, .host = host, .port = port,
+	});
+}
+
 int
 entry_route(const struct entry_shared *s, struct adit_worker *w, const char *host, char tunnel[37])
 {

@@ -170,6 +170,8 @@ native_ask_open(struct native_ask *r)
 		return;
 	err = request_route(r->base.conf, adit_conn_worker(r->base.conn), &m->tunnel, m->host,
 			    &id);
+	if (!request_allows(r->base.conf, conf.req.network, m->host, m->port))
+		err = ADIT_EFORBIDDEN;
 	if (err < 0) {
 		permit_end(conf.permit);
 		native_ask_refuse(r, err, NULL);

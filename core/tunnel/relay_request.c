@@ -216,6 +216,8 @@ relay_ask_connect(struct relay_ask *r)
 	}
 	err = request_route(r->base.conf, adit_conn_worker(r->base.conn), &r->message.tunnel.id,
 			    host, &id);
+	if (!request_allows(r->base.conf, relay_ask_network(r), host, conf.req.port))
+		err = ADIT_EFORBIDDEN;
 	if (err < 0) {
 		permit_end(conf.permit);
 		relay_ask_refuse(r, relay_error_status(err), "visitor", NULL);

@@ -113,6 +113,15 @@ request_log_unbound(const struct bound_conf *bound, int err)
 		 "bind: %s", adit_strerror(err));
 }
 
+bool
+request_allows(const struct request_conf *conf, enum adit_network network, const char *host,
+	       uint16_t port)
+{
+	return adit_component_allows(conf->component, &(struct adit_target){
+		.network = network, .host = host, .port = port,
+	});
+}
+
 int
 request_route(const struct request_conf *conf, struct adit_worker *w, const struct adit_uuid *named,
 	      const char *host, struct adit_uuid *out)

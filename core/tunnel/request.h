@@ -82,6 +82,10 @@ void request_log_refused(const struct request *r, const char *what, const char *
 void request_log_bind(const struct request *r, const struct bound_conf *bound);
 void request_log_unbound(const struct bound_conf *bound, int err);
 
+/* Whether the service's bypasses leave that host to its tunnels. */
+bool request_allows(const struct request_conf *conf, enum adit_network network, const char *host,
+		    uint16_t port);
+
 /*
  * Which tunnel a visitor gets who names one and a host ("" if none): through a public entry point
  * that of the rule for the host, unless the rule is private; anybody else his own one, if a rule

@@ -51,6 +51,9 @@ struct ending visit_ending(const struct visit_id *id, const struct entry_shared 
 int entry_route(const struct entry_shared *s, struct adit_worker *w, const char *host,
 		char tunnel[37]);
 
+/* Whether the service's bypasses leave that host to its tunnels. */
+bool entry_allows(const struct entry_shared *s, const char *host, uint16_t port);
+
 /* What is known of a visitor from his first bytes. */
 struct visit_start {
 	char			 host[HOSTNAME_MAX + 1];	/* "": not known */

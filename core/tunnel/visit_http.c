@@ -359,6 +359,8 @@ request_route(struct http_request *r, const struct adit_fields *head)
 		return 400;
 	if (adit_fields_has(head, "Gost-Forwarded-Node", v->shared->conf.node))
 		return 508;
+	if (!entry_allows(v->shared, r->host.text, r->host.has_port ? r->host.port : 80))
+		return 403;
 	err = entry_route(v->shared, v->worker, r->host.text, r->tunnel);
 	if (err < 0)
 		return err;
@@ -372,6 +374,8 @@ static int
 request_route_error(int status)
 {
 	switch (status) {
+	case 403:
+		return ADIT_EFORBIDDEN;
 	case 503:
 		return ADIT_ELIMIT;
 	case 500:

@@ -145,6 +145,8 @@ struct adit_target {
 	const char		*host;		/* a name or a literal; for ADIT_UNIX a path */
 	uint16_t		 port;
 	const char		*name;		/* what host was looked up from, where it was */
+	const struct adit_addr	*addrs;		/* all that was found then; else NULL */
+	size_t			 n_addrs;
 	bool			 visitor_address;	/* of a bind: what becomes of a conn depends
 							 * on who it is of: it must not serve one
 							 * visitor after another */
@@ -350,13 +352,16 @@ struct adit_handler {				/* first member of every instance */
 struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
 			       struct adit_err *e);
 
-/* Whether the service's bypasses leave that target to its handler. Any worker. */
-bool adit_handler_allows(const struct adit_handler *h, const struct adit_target *to);
+/*
+ * Whether the bypasses of the service that p is of leave that target to it; a host NULL or "" is
+ * not known, and passes. Any worker.
+ */
+bool adit_component_allows(const struct adit_component *p, const struct adit_target *to);
 
 /*
  * Opens a conn to a target of the handler's own choice, through its chain. visitor says who asks,
  * borrowed for the call. It may still be opening; NULL with e filled: ADIT_EFORBIDDEN where
- * adit_handler_allows says no. On visitor's worker.
+ * adit_component_allows says no. On visitor's worker.
  */
 struct adit_conn *adit_handler_dial(struct adit_handler *h, const struct adit_conn *visitor,
 				    const struct adit_target *to, struct adit_err *e);
@@ -370,6 +375,9 @@ struct adit_dial {
 	struct adit_worker	*worker;	/* the calling one */
 	const char		*host;		/* of the node's address; a name or a literal */
 	uint16_t		 port;
+	const struct adit_addr	*addrs;		/* host's, that were looked up already, best first;
+						 * NULL: the dialer looks it up */
+	size_t			 n_addrs;
 	struct adit_conn	*via;		/* what the hops before opened to that address, the
 						 * dialer's from now on (also on failure); NULL:
 						 * dial it */

@@ -294,8 +294,8 @@ def test_what_cannot_be_made_is_told_with_its_place_at_once(world: World, args):
     (("-L", "rtcp://:0/127.0.0.1:1"), '-L "rtcp://:0/127.0.0.1:1":1: listener rtcp needs a chain (-F)'),
     (("-L", "tls://127.0.0.1:0/127.0.0.1:1?certFile=no.pem&keyFile=no.key"),
      ':40: tls: no.pem: No such file or directory'),
-    (("-L", "tcp://127.0.0.1:0/127.0.0.1:1", "-L", "tcp://127.0.0.1:0/127.0.0.1:1?dialTimeout=3s"),
-     '?dialTimeout=3s":43: dialTimeout is not available in this build'),
+    (("-L", "tcp://127.0.0.1:0/127.0.0.1:1", "-L", "tcp://127.0.0.1:0/127.0.0.1:1?preUp=3s"),
+     '?preUp=3s":37: preUp is not available in this build'),
     (("-L", "rtcp://:0/127.0.0.1:1", "-F", "tunnel+tls://127.0.0.1:1?tunnel.id="
       "ac74d9dd-3125-442a-a7c1-f9e49e05faca&secure=true&caFile=no.ca"), ':92: tls: no.ca: No such file or directory'),
 ])

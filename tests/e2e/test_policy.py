@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import socket
+import ssl
+import threading
+from typing import Callable
 
 import pytest
 
-from harness import datagrams, visitor
+from harness import certs, datagrams, servers, visitor
 from harness.daemon import Address, Daemon
+from harness.dns import DnsServer
 from harness.waiting import until
 from harness.world import World, at, tunnel_id
 from test_proxies import connected
@@ -274,3 +279,236 @@ bypasses:
     assert 'not an address, a range, a host or a pattern: "10.0.0.0/99"' in daemon.log.text()
     assert 'not an address, a range, a host or a pattern: "a b"' in daemon.log.text()
     assert f"{path}:4:" in daemon.log.text() and f"{path}:6:" in daemon.log.text()
+
+
+# ---- hosts -----------------------------------------------------------------------------
+
+
+@pytest.mark.short
+def test_hosts_name_the_targets_of_a_service(world: World):
+    """Exactly, by an alias, below a suffix; before anybody is asked; a chain is told the address."""
+    site = world.site("inside")
+    path = world.write("hosts.txt", "# more\n127.0.0.1 file.internal also.internal\nnonsense\n")
+    config = f"""
+services:
+- name: service-0
+  addr: {HERE}
+  hosts: names
+  handler: {{type: http}}
+  listener: {{type: tcp}}
+hosts:
+- name: names
+  reload: 1s
+  file: {{path: "{path}"}}
+  mappings:
+  - {{ip: 127.0.0.1, hostname: app.internal, aliases: [www.internal]}}
+  - {{ip: 127.0.0.1, hostname: .dev.internal}}
+"""
+    proxy = world.start(config=config)
+    for host in ("app.internal", "WWW.Internal", "dev.internal", "a.b.dev.internal", "also.internal"):
+        assert proxied(proxy.listening(), site.address, host) == 200, host
+    assert proxied(proxy.listening(), site.address, "a.app.internal") == 502
+    world.write("hosts.txt", "127.0.0.1 fresh.internal\n")
+    until(lambda: proxied(proxy.listening(), site.address, "fresh.internal") == 200, "the file is read again")
+    assert proxied(proxy.listening(), site.address, "file.internal") == 502
+    far = world.start("-L", f"http://{HERE}").listening()
+    near = world.start("-L", f"http://{HERE}?hosts=app.internal:127.0.0.1", "-F", f"http://{at(far)}").listening()
+    assert proxied(near, site.address, "app.internal") == 200
+
+
+@pytest.mark.parametrize("transport", ["tls", "quic", "mtcp"])
+def test_hosts_name_the_nodes_of_a_hop(world: World, transport: str):
+    site, tunnel = world.site("inside"), tunnel_id()
+    server = world.server(transport, {"app.local": tunnel})
+    world.client(transport, ("server.internal", server.clients[1]), tunnel, site.address,
+                 hosts="server.internal:127.0.0.1")
+    assert server.get("app.local").text == "inside\n"
+
+
+# ---- resolvers -------------------------------------------------------------------------
+
+
+def over_tls(world: World, serve: Callable[[socket.socket], None]) -> servers.Server:
+    """A server of streams behind TLS, with a certificate that nobody verifies."""
+    made = certs.make(world.folder, "dns.example")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(made.cert, made.key)
+
+    def run(conn: socket.socket) -> None:
+        serve(tls.wrap_socket(conn, server_side=True))
+
+    return world.serve(run)
+
+
+def over_http(names: DnsServer) -> Callable[[socket.socket], None]:
+    """RFC 8484, POST, one request for a connection."""
+    def run(conn: socket.socket) -> None:
+        stream = conn.makefile("rb")
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += stream.readline()
+        length = int(re.search(rb"(?i)content-length: *(\d+)", head)[1])
+        if not head.startswith(b"POST /dns-query HTTP/1.1") or b"application/dns-message" not in head:
+            conn.sendall(b"HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n")
+            return
+        answer = names.answer(stream.read(length))
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/dns-message\r\nContent-Length: %d\r\n\r\n"
+                     % len(answer) + answer)
+
+    return run
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("transport", ["udp", "cut", "tcp", "tls", "https"])
+def test_resolver_asks_its_name_servers(world: World, transport: str):
+    """By each transport (cut: the answer is too large for UDP); what they say is kept for its time."""
+    site = world.site("inside")
+    names = world.keep(DnsServer({"app.example": "127.0.0.1"}))
+    names.cut = transport == "cut"
+    if transport == "udp":
+        where = at(names.address)
+    elif transport == "cut":
+        listener = world.keep(StreamOn(names))
+        where = f"udp://{at(listener.address)}"
+    elif transport == "tcp":
+        where = f"tcp://{at(world.serve(names.serve_stream).address)}"
+    elif transport == "tls":
+        where = f"tls://{at(over_tls(world, names.serve_stream).address)}"
+    else:
+        where = f"https://{at(over_tls(world, over_http(names)).address)}/dns-query"
+    config = resolving(f'{{addr: "{where}", ttl: 1h}}')
+    proxy = world.start("--workers", "1", config=config).listening()        # each keeps its own
+    assert proxied(proxy, site.address, "app.example") == 200
+    asked = names.asked
+    assert proxied(proxy, site.address, "App.Example") == 200
+    assert names.asked == asked, "it is known still"
+    assert proxied(proxy, site.address, "no.example") == 502
+
+
+class StreamOn:
+    """The TCP side of a name server, on the port that it has for UDP."""
+
+    def __init__(self, names: DnsServer) -> None:
+        self.address, self._names = names.address, names
+        self._listener = socket.create_server(names.address)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                conn, _ = self._listener.accept()
+                with conn:
+                    self._names.serve_stream(conn)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def resolving(*nameservers: str, more: str = "") -> str:
+    return f"""
+services:
+- name: service-0
+  addr: {HERE}
+  resolver: r
+  handler: {{type: http}}
+  listener: {{type: tcp}}
+{more}
+resolvers:
+- name: r
+  nameservers: [{', '.join(nameservers)}]
+"""
+
+
+def test_resolver_goes_on_to_the_next_server(world: World):
+    """Behind one that is silent, one that is not there, and one that knows nothing; ttl below 0: nothing is kept."""
+    site = world.site("inside")
+    silent, ignorant, good = (world.keep(DnsServer({"app.example": "127.0.0.1"})) for _ in range(3))
+    silent.silent, ignorant.knows = True, False
+    dead = world.dead_port()
+    proxy = world.start(config=resolving(
+        f'{{addr: "{at(silent.address)}", timeout: 300ms}}', f'{{addr: "tcp://{at(dead.address)}"}}',
+        f'{{addr: "{at(ignorant.address)}"}}',
+        f'{{addr: "{at(good.address)}", ttl: -1s, only: ipv4, clientIP: 192.0.2.77}}')).listening()
+    assert proxied(proxy, site.address, "app.example") == 200
+    assert proxied(proxy, site.address, "app.example") == 200
+    assert silent.asked >= 4 and good.asked == 2
+    assert bytes([0, 8, 0, 8, 0, 1, 32, 0, 192, 0, 2, 77]) in good.queries[0], "RFC 7871: for whom it is"
+
+
+def test_resolver_is_asked_through_a_chain(world: World):
+    site = world.site("inside")
+    names = world.keep(DnsServer({"app.example": "127.0.0.1"}))
+    by = world.start("-L", f"http://{HERE}")
+    proxy = world.start(config=resolving(
+        f'{{addr: "tcp://{at(world.serve(names.serve_stream).address)}", chain: c}}',
+        more=f"""chains:
+- name: c
+  hops: [{{name: h, nodes: [{{name: n, addr: "{at(by.listening())}", connector: {{type: http}}, dialer: {{type: tcp}}}}]}}]
+""")).listening()
+    assert proxied(proxy, site.address, "app.example") == 200
+    until(lambda: by.log.count(" >-< "), "it went through the chain")
+
+
+def test_resolver_of_a_hop_finds_its_nodes(world: World):
+    """And of a tunnel's client, over QUIC as well."""
+    site, tunnel = world.site("inside"), tunnel_id()
+    names = world.keep(DnsServer({"server.example": "127.0.0.1"}))
+    server = world.server("quic", {"app.local": tunnel})
+    world.client("quic", ("server.example", server.clients[1]), tunnel, site.address, resolver=at(names.address))
+    assert server.get("app.local").text == "inside\n"
+    assert names.asked
+
+
+# ---- retries and the limit of a try ----------------------------------------------------
+
+
+@pytest.mark.parametrize("retries, statuses", [(0, {200, 502}), (1, {200})])
+def test_retries_choose_anew(world: World, retries: int, statuses: set[int]):
+    """Of two nodes one is dead, and never marked as such: the next try gets the other."""
+    site, dead = world.site("inside"), world.dead_port()
+    near = world.start("-L", f"http://{HERE}").listening()
+    proxy = world.start(config=f"""
+services:
+- name: service-0
+  addr: {HERE}
+  handler: {{type: http, chain: c, retries: {retries}}}
+  listener: {{type: tcp}}
+chains:
+- name: c
+  hops:
+  - name: h
+    selector: {{strategy: round, maxFails: 1000}}
+    nodes:
+    - {{name: a, addr: "{at(dead.address)}", connector: {{type: http}}, dialer: {{type: tcp}}}}
+    - {{name: b, addr: "{at(near)}", connector: {{type: http}}, dialer: {{type: tcp}}}}
+""").listening()
+    assert {proxied(proxy, site.address) for _ in range(4)} == statuses
+
+
+def test_a_try_has_its_limit(world: World):
+    """dialTimeout holds for the name, too."""
+    names = world.keep(DnsServer({}))
+    names.silent = True
+    proxy = world.start("-L", f"http://{HERE}?resolver={at(names.address)}&dialTimeout=300ms").listening()
+    assert visitor.get(proxy, "x", "http://app.example/").status == 504
+
+
+# ---- tunnels ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", ["tls", "quic"])
+def test_bypass_of_a_tunnel_server(world: World, transport: str):
+    """What it names is reached neither by its entry point nor by visitors, whatever the rules say."""
+    site, tunnel = world.site("inside"), tunnel_id()
+    server = world.server(transport, {"app.local": tunnel, "closed.local": tunnel}, bypass="closed.local")
+    world.client(transport, server.clients, tunnel, site.address)
+    assert server.get("app.local").text == "inside\n"
+    assert server.get("closed.local").status == 403
+
+    def door(host: str) -> Address:
+        return world.start("-L", f"tcp://{HERE}/{host}:80",
+                           "-F", f"tunnel+{transport}://{at(server.clients)}?tunnel.id={tunnel}").listening()
+
+    assert visitor.get(door("app.local"), "app.local").text == "inside\n"
+    assert refused(door("closed.local"))

@@ -392,7 +392,7 @@ all_that_is_wrong_is_said_in_its_place(void **state)
 		"- name: c\n"
 		"  hops:\n"
 		"  - name: shared\n"
-		"  - resolver: r\n"
+		"  - interface: r\n"
 		"    nodes:\n"
 		"    - addr: a:1\n"
 		"      connector: {type: fake1, metadata: {fail: init}}\n"
@@ -413,7 +413,7 @@ all_that_is_wrong_is_said_in_its_place(void **state)
 		"    dialer: {type: faked, metadata: {layerFail: init}}\n"
 		"resolvers: [{name: r}]\n";
 	static const char *const wrong[] = {
-		"stdin:5:15: chains[0].hops[1].resolver: resolver is not available in this build",
+		"stdin:5:16: chains[0].hops[1].interface: interface is not available in this build",
 		"stdin:8:18: chains[0].hops[1].nodes[0].connector: connector will not",
 		("stdin:9:57: chains[0].hops[1].nodes[0].dialer.metadata: file: /x is missing\n"
 		 "    9 |       dialer: {type: fake, metadata: {fail: init, file: /x}}\n"

@@ -529,12 +529,9 @@ what_is_not_available_is_said_in_its_place(void **state)
 	static const char *const wrong[] = {
 		"stdin:4:13: services[0].observer: observer is not available in this build",
 		"stdin:6:14: services[0].interface: interface is not available in this build",
-		"stdin:7:34: services[0].handler.retries: retries is not available in this build",
 		"stdin:7:43: services[0].handler.auth: auth is not available in this build",
 		"stdin:8:34: services[0].listener.auther: auther is not available in this build",
 		("stdin:9:45: services[0].metadata.ignoreChain: ignoreChain is not available in "
-		 "this build"),
-		("stdin:9:64: services[0].metadata.dialTimeout: dialTimeout is not available in "
 		 "this build"),
 		"stdin:9:75: services[0].metadata.preUp: preUp is not available in this build",
 	};

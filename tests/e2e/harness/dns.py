@@ -16,16 +16,30 @@ ANSWER, NO_SUCH_NAME = 0x8180, 0x8183
 
 class DnsServer:
     """Answers for names with IPv4 addresses (RFC 1035, 4.1). silent: it does not answer at all; not knows:
-    it has never heard of any name."""
+    it has never heard of any name; cut: by UDP it says that its answer is too large. queries: all that it got."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
-        self.silent, self.knows = False, True
+        self.silent, self.knows, self.cut = False, True, False
+        self.queries: list[bytes] = []
         self.asked = self.refused = 0
         self._names = {name.lower(): ipaddress.IPv4Address(ip).packed for name, ip in names.items()}
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self.address: Address = self._socket.getsockname()
         threading.Thread(target=self._run, daemon=True).start()
+
+    def answer(self, query: bytes) -> bytes:
+        """What a server of its names says, whatever carries it; counted."""
+        self.asked += 1
+        self.queries.append(query)
+        return self._answer(query)
+
+    def serve_stream(self, conn: socket.socket) -> None:
+        """For a servers.Server, also behind TLS: messages with their length in front (RFC 1035, 4.2.2)."""
+        stream = conn.makefile("rb")
+        while head := stream.read(2):
+            answer = self.answer(stream.read(int.from_bytes(head, "big")))
+            conn.sendall(len(answer).to_bytes(2, "big") + answer)
 
     def _run(self) -> None:
         while True:
@@ -36,9 +50,13 @@ class DnsServer:
             if not query:
                 self._socket.close()
                 return
-            self.asked += 1
-            if not self.silent:
-                self._socket.sendto(self._answer(query), sender)
+            if self.silent:
+                self.asked += 1
+                continue
+            answer = self.answer(query)
+            if self.cut:        # RFC 1035, 4.1.1: TC, and nothing of the answer
+                answer = answer[:2] + b"\x83\x80" + query[4:6] + bytes(6) + query[12:self._question(query)[1] + 4]
+            self._socket.sendto(answer, sender)
 
     def _answer(self, query: bytes) -> bytes:
         name, end = self._question(query)
