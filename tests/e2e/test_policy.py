@@ -12,7 +12,7 @@ from typing import Callable
 
 import pytest
 
-from harness import certs, datagrams, servers, visitor
+from harness import certs, datagrams, pages, servers, visitor
 from harness.daemon import Address, Daemon
 from harness.dns import DnsServer
 from harness.waiting import until
@@ -143,6 +143,58 @@ admissions: [{{name: friends, whitelist: true, matchers: MATCHERS, reload: 1s, f
     daemon.log.wait("^config reloaded")
     until(lambda: not refused_quickly(address), "the reloaded list is in force")
     assert visitor.get(address, "x").text == "inside\n"
+
+
+def said_by(text: list[str]) -> Callable[[socket.socket], None]:
+    """A web server of one text, which may be changed meanwhile; "": it is broken."""
+    def run(conn: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            block = conn.recv(4096)
+            if not block:
+                return
+            head += block
+        status, body = ("200 OK", text[0].encode()) if text[0] else ("500 Broken", b"")
+        conn.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+
+    return run
+
+
+def test_lists_behind_a_url(world: World):
+    """Until it has answered nobody is let in and every target is left out; what breaks later changes nothing."""
+    site = world.site("inside")
+    people, targets = [""], [""]
+    config = f"""
+services:
+- {{name: service-0, addr: "{HERE}", admission: people, handler: {{type: tcp}}, listener: {{type: tcp}},
+   forwarder: {{nodes: [{{name: n, addr: "{at(site.address)}"}}]}}}}
+- {{name: service-1, addr: "{HERE}", bypass: targets, handler: {{type: http}}, listener: {{type: tcp}}}}
+admissions: [{{name: people, reload: 1s, http: {{url: "http://{at(world.serve(said_by(people)).address)}/people"}}}}]
+bypasses: [{{name: targets, reload: 1s, http: {{url: "http://{at(world.serve(said_by(targets)).address)}/targets"}}}}]
+"""
+    daemon = world.start(config=config)
+    door, proxy = daemon.listening(), daemon.listening("service-1")
+    assert refused(door) and proxied(proxy, site.address) == 403
+    people[0], targets[0] = "192.0.2.1\n", "blocked.example\n"
+    until(lambda: not refused_quickly(door), "who is not named is let in")
+    until(lambda: proxied(proxy, site.address) == 200, "what is not named is not left out")
+    targets[0] = "127.0.0.1  # ourselves\n"
+    until(lambda: proxied(proxy, site.address) == 403, "it is read again")
+    targets[0] = ""
+    daemon.log.wait(lambda e: e.level == "warn" and "the list stays as it was" in e.msg and "500" in e.msg)
+    assert proxied(proxy, site.address) == 403
+
+
+def test_example_of_policies(world: World):
+    """examples/policies.yaml does what its head says."""
+    site = world.site("inside")
+    text = (pages.EXAMPLES / "policies.yaml").read_text().replace("127.0.0.1:8080", HERE)
+    proxy = world.start(config=text).listening("proxy")
+    assert proxied(proxy, site.address, "app.internal") == 200
+    assert proxied(proxy, site.address, "www.internal") == 200
+    assert visitor.get(proxy, "x", "http://blocked.example/").status == 403
+    outside = world.start(config=text.replace("127.0.0.0/8", "192.0.2.0/24")).listening("proxy")
+    assert refused(outside)
 
 
 def refused_quickly(address: Address) -> bool:
