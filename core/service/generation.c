@@ -282,6 +282,26 @@ generation_make_grants(struct generation *g, const struct generation *old,
 }
 
 static void
+generation_make_held_kind(struct generation *g, const struct generation *old,
+			  const struct held_kind *kind, const struct policy_world *world,
+			  struct config_errors *errs)
+{
+	struct generation_held *all = &g->held[kind->list];
+	const struct place top = { .errs = errs };
+
+	for (size_t i = 0; i < config_index_len(g->config, kind->list); i++) {
+		const char *name = config_index_name(g->config, kind->list, i);
+		struct held *before = old_held(old, old ? &old->held[kind->list] : NULL,
+					       kind->list, name);
+		void *made = kind->make(world, i, before ? held_now(before) : NULL, errs);
+
+		all_put(all, i, before, made, kind->drop);
+		if (made && !all->v[i])
+			place_say(&top, -ENOMEM, "out of memory");
+	}
+}
+
+static void
 generation_make_held(struct generation *g, const struct generation *old,
 		     const struct service_world *world, struct config_errors *errs)
 {
@@ -289,20 +309,8 @@ generation_make_held(struct generation *g, const struct generation *old,
 		.config = g->config, .home = world->home, .log = world->log,
 	};
 
-	for (size_t k = 0; k < HELD_KINDS; k++) {
-		const struct held_kind *kind = &held_kinds[k];
-		size_t n = config_index_len(g->config, kind->list);
-
-		for (size_t i = 0; i < n; i++) {
-			struct held *before = old_held(old, old ? &old->held[kind->list] : NULL,
-						       kind->list,
-						       config_index_name(g->config, kind->list, i));
-
-			void *made = kind->make(&mine, i, before ? held_now(before) : NULL, errs);
-
-			all_put(&g->held[kind->list], i, before, made, kind->drop);
-		}
-	}
+	for (size_t k = 0; k < HELD_KINDS; k++)
+		generation_make_held_kind(g, old, &held_kinds[k], &mine, errs);
 }
 
 /* Resolvers are named by chains, and some are asked through one. */

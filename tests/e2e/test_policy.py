@@ -17,7 +17,7 @@ from harness.daemon import Address, Daemon
 from harness.dns import DnsServer
 from harness.waiting import until
 from harness.world import World, at, tunnel_id
-from test_proxies import connected
+from test_proxies import Association, connected, wire
 
 HERE = "127.0.0.1:0"
 
@@ -247,6 +247,16 @@ def test_bypass_speaks_each_proxy_protocol(world: World):
     with contextlib.closing(visitor.connect(relay)) as sock:
         sock.sendall(b"\x01\x01\x00\x0a\x02\x00\x07\x01\x7f\x00\x00\x01" + site.address[1].to_bytes(2, "big"))
         assert sock.recv(2) == b"\x01\x03"
+
+
+def test_bypass_drops_datagrams(world: World):
+    """Of an association, to the targets that it names alone."""
+    one, two = world.keep(datagrams.named("one")), world.keep(datagrams.named("two"))
+    proxy = world.start("-L", f"socks5://{HERE}?udp=true&bypass={at(two.address)}").listening()
+    client = world.keep(Association(proxy))
+    client.sock.sendto(b"\0\0\0" + wire(two.address) + b"never", client.relay)
+    client.ask(wire(one.address), b"hello", b"one:hello")
+    assert two.received == []
 
 
 def test_bypass_of_hops_and_nodes_leaves_them_out(world: World):
@@ -536,6 +546,19 @@ chains:
     - {{name: b, addr: "{at(near)}", connector: {{type: http}}, dialer: {{type: tcp}}}}
 """).listening()
     assert {proxied(proxy, site.address) for _ in range(4)} == statuses
+
+
+def test_who_waits_for_a_name_does_not_hold_a_stop(world: World):
+    names = world.keep(DnsServer({}))
+    names.silent = True
+    daemon = world.start("-L", f"socks5://{HERE}?resolver={at(names.address)}&retries=3", "-drain", "100ms")
+    with contextlib.closing(visitor.connect(daemon.listening())) as sock:
+        sock.sendall(b"\5\1\0\5\1\0\3\7app.one\0\1")
+        until(lambda: names.asked, "it asks")
+        with contextlib.closing(visitor.connect(daemon.listening())) as other:
+            other.sendall(b"\5\1\0\5\1\0\3\7app.two\0\1")
+            until(lambda: names.asked > 1, "and for the other one")
+        daemon.stop()
 
 
 def test_a_try_has_its_limit(world: World):
