@@ -318,6 +318,9 @@ is_held(enum config_list list)
 	case CONFIG_BYPASSES:
 	case CONFIG_HOSTS:
 	case CONFIG_RESOLVERS:
+	case CONFIG_LIMITERS:
+	case CONFIG_CLIMITERS:
+	case CONFIG_RLIMITERS:
 		return true;
 	default:
 		return false;

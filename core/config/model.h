@@ -331,6 +331,20 @@ struct resolver_list {
 	struct resolver_conf	*v;
 };
 
+/* A limiter, climiter or rlimiter. */
+struct limiter_conf {
+	const struct adit_tree	*node;
+	const char		*name;
+	struct adit_strings	 limits;		/* lines (core/policy/limits.h) */
+	struct loader_conf	 loader;
+	const struct adit_tree	*plugin;
+};
+
+struct limiter_list {
+	size_t			 n;
+	struct limiter_conf	*v;
+};
+
 enum grant_role { GRANT_CLIENT = 1, GRANT_VISITOR = 2 };
 
 /* Who may do what; a list that is empty says nothing, but for the first four together. */
@@ -430,6 +444,7 @@ struct config {
 	struct policy_list	 admissions, bypasses;
 	struct hosts_list	 hosts;
 	struct resolver_list	 resolvers;
+	struct limiter_list	 limiters, climiters, rlimiters;
 	struct object_list	 objects[CONFIG_LISTS];	/* the other lists; empty for those above */
 	struct tls_conf		*tls;			/* default server certificate, or NULL */
 	struct config_log		*log;			/* never NULL */

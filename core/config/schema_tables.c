@@ -739,14 +739,16 @@ static const struct schema plugged_rows[] = {
 static const struct schema_object plugged = OBJECT(plugged_rows);
 
 static const struct schema limiter_rows[] = {
-	NAME(object_conf),
-	{ .key = "limits", .type = SCHEMA_TEXTS, NOWHERE },
-	LOADER_NOWHERE,
-	{ .key = "plugin", .type = SCHEMA_MAP, NOWHERE, .object = &plugin },
+	NAME(limiter_conf),
+	{ .key = "limits", .type = SCHEMA_TEXTS, AT(limiter_conf, limits) },
+	LOADER(limiter_conf),
+	{ .key = "plugin", .type = SCHEMA_MAP, AT(limiter_conf, plugin), .object = &plugin },
 	END,
 };
 
-static const struct schema_object limiter = OBJECT(limiter_rows);
+static const struct schema_object limiter = {
+	.size = sizeof(struct limiter_conf), .rows = limiter_rows,
+};
 
 static const struct schema rotation_rows[] = {
 	{ .key = "maxSize", .type = SCHEMA_INT, AT(rotation_conf, max_size), .max = 1000000 },
@@ -935,9 +937,9 @@ static const struct schema root_rows[] = {
 	TOP_OBJECTS("recorders", CONFIG_RECORDERS, recorder),
 	TOP_OBJECTS("rewriters", CONFIG_REWRITERS, plugged),
 	TOP_OBJECTS("caches", CONFIG_CACHES, cache),
-	TOP_OBJECTS("limiters", CONFIG_LIMITERS, limiter),
-	TOP_OBJECTS("climiters", CONFIG_CLIMITERS, limiter),
-	TOP_OBJECTS("rlimiters", CONFIG_RLIMITERS, limiter),
+	TOP("limiters", limiters, CONFIG_LIMITERS, limiter),
+	TOP("climiters", climiters, CONFIG_CLIMITERS, limiter),
+	TOP("rlimiters", rlimiters, CONFIG_RLIMITERS, limiter),
 	TOP_OBJECTS("quotas", CONFIG_QUOTAS, quota),
 	TOP_OBJECTS("observers", CONFIG_OBSERVERS, plugged),
 	TOP_OBJECTS("loggers", CONFIG_LOGGERS, logger),

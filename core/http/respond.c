@@ -153,8 +153,9 @@ http_last_words(int status, const char *why, char out[HTTP_LAST_WORDS])
 {
 	int n = snprintf(out, HTTP_LAST_WORDS,
 			 "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-			 "Content-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
-			 status, http_status_text(status), strlen(why) + 1, why);
+			 "Content-Length: %zu\r\n%sConnection: close\r\n\r\n%s\n",
+			 status, http_status_text(status), strlen(why) + 1,
+			 status == 503 ? "Retry-After: 1\r\n" : "", why);
 
 	return n > 0 && n < HTTP_LAST_WORDS ? (size_t)n : 0;
 }

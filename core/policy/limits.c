@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/config/scalar.h"
+#include "core/policy/listing.h"
 #include "core/runtime/bucket.h"
 
 #define BLANKS " \t\r"
@@ -295,26 +296,17 @@ limits_next_source(struct limits *l)
 	l->source++;
 }
 
-int
-limits_add_text(struct limits *l, char *text, struct adit_err *e)
+static int
+add_line(void *arg, char *line, struct adit_err *e)
 {
-	char *line = text, *end;
+	return limits_add(arg, line, e);
+}
 
+int
+limits_add_text(struct limits *l, const char *text, struct adit_err *e)
+{
 	limits_next_source(l);
-	for (unsigned number = 1; line; line = end, number++) {
-		int err;
-
-		end = strchr(line, '\n');
-		if (end)
-			*end++ = 0;
-		line[strcspn(line, "#")] = 0;
-		err = limits_add(l, line, e);
-		if (err) {
-			adit_err_context(e, "line %u", number);
-			return err;
-		}
-	}
-	return 0;
+	return listing_lines(text, add_line, l, e);
 }
 
 /* Of equal ranges the last source's stays. */

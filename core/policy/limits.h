@@ -55,10 +55,10 @@ int limits_add(struct limits *l, const char *line, struct adit_err *e);
 void limits_next_source(struct limits *l);
 
 /*
- * limits_next_source, and all lines of text, which may be changed; # begins a comment. As
- * limits_add, with the line's number in front of e's text.
+ * limits_next_source, and all lines of text; # begins a comment. As limits_add, with the line's
+ * number in front of e's text.
  */
-int limits_add_text(struct limits *l, char *text, struct adit_err *e);
+int limits_add_text(struct limits *l, const char *text, struct adit_err *e);
 
 /* All have been added: from now on it may be asked. As limits_add. */
 int limits_seal(struct limits *l, struct adit_err *e);

@@ -2,7 +2,7 @@
 
 void
 refusals_count(struct refusals *r, struct adit_log *log, const char *service,
-	       const struct adit_addr *who)
+	       const struct adit_addr *who, const char *why)
 {
 	uint64_t n = atomic_fetch_add_explicit(&r->n, 1, memory_order_relaxed) + 1;
 	uint64_t now = adit_now(), next = atomic_load_explicit(&r->next, memory_order_relaxed);
@@ -16,5 +16,5 @@ refusals_count(struct refusals *r, struct adit_log *log, const char *service,
 		 ADIT_FIELDS(ADIT_STR("kind", "service"), ADIT_STR("service", service),
 			     ADIT_STR("remote", adit_addr_format(who, text)),
 			     ADIT_UINT("refused", n - told)),
-		 "not admitted");
+		 "%s", why);
 }

@@ -1,5 +1,5 @@
 /*
- * Those whom an admission does not let in: counted, and told in the log at level debug, once in a
+ * Those whom a service does not let in: counted, and told in the log at level debug, once in a
  * while however many they are. Zeroed: none. Any worker.
  */
 #ifndef ADIT_CORE_REFUSALS_H
@@ -19,8 +19,8 @@ struct refusals {
 	_Atomic uint64_t	next;		/* when there may be another line */
 };
 
-/* Another one; service is its name. */
+/* Another one, for that reason; service is its name. */
 void refusals_count(struct refusals *r, struct adit_log *log, const char *service,
-		    const struct adit_addr *who);
+		    const struct adit_addr *who, const char *why);
 
 #endif

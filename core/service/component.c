@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/service/component.h"
+#include "core/service/guard.h"
 
 void
 component_init(struct adit_component *p, const char *name, struct adit_log *log,
@@ -93,6 +94,24 @@ adit_component_has_grace(const struct adit_component *p)
 {
 	return p && p->activities &&
 	       adit_now() < atomic_load_explicit(&p->activities->grace, memory_order_relaxed);
+}
+
+int
+adit_component_admit(struct adit_component *p, struct adit_conn *c)
+{
+	return p && p->guard ? guard_admit(p->guard, c) : 0;
+}
+
+int
+adit_component_slow(struct adit_component *p, struct adit_conn *c)
+{
+	return p && p->guard ? guard_slow(p->guard, c) : 0;
+}
+
+uint64_t
+adit_component_delay(struct adit_component *p, const struct adit_addr *who)
+{
+	return p && p->guard ? guard_allow(p->guard, who) : 0;
 }
 
 /* ---- activities ----------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "core/identity/gate.h"
 
 struct claims;		/* core/service/claim.h */
+struct guard;		/* core/service/guard.h */
 struct service;
 struct listen_book;
 struct worker_group;
@@ -45,6 +46,7 @@ struct adit_component {
 	struct activities		*activities;	/* the service's; NULL: not counted */
 	struct claims			*claims;	/* the service's; NULL: nobody asks */
 	struct listen_book		*sockets;	/* the process's; NULL: there are none */
+	struct guard			*guard;	/* the service's; NULL: no limits */
 	const char			*protocol;	/* of what stands behind it; NULL: none */
 	void				(*destroy)(struct adit_component *p);
 };

@@ -5,6 +5,7 @@
 #include "core/identity/auther.h"
 #include "core/identity/grants.h"
 #include "core/identity/permit.h"
+#include "core/policy/limiter.h"
 #include "core/policy/policy.h"
 #include "core/runtime/worker.h"
 #include "core/service/claim.h"
@@ -87,6 +88,7 @@ all_free(struct generation_held *all, size_t n, void (*drop)(void *))
 /* What is made anew for each generation, and replaces what it says in the object of its name. */
 struct held_kind {
 	enum config_list list;
+	/* before: what the object of that name says now; NULL: there was none. */
 	void		*(*make)(const struct policy_world *world, size_t index,
 				 const void *before, struct config_errors *errs);
 	void		(*drop)(void *made);
@@ -114,11 +116,35 @@ make_resolver(const struct policy_world *world, size_t index, const void *before
 	return name_servers_new(world, index, errs);
 }
 
+static void *
+make_limiter(const struct policy_world *world, size_t index, const void *before,
+	     struct config_errors *errs)
+{
+	return limiter_new(world, CONFIG_LIMITERS, index, before, errs);
+}
+
+static void *
+make_climiter(const struct policy_world *world, size_t index, const void *before,
+	      struct config_errors *errs)
+{
+	return limiter_new(world, CONFIG_CLIMITERS, index, before, errs);
+}
+
+static void *
+make_rlimiter(const struct policy_world *world, size_t index, const void *before,
+	      struct config_errors *errs)
+{
+	return limiter_new(world, CONFIG_RLIMITERS, index, before, errs);
+}
+
 static const struct held_kind held_kinds[] = {
 	{ CONFIG_ADMISSIONS, make_admission, policy_free },
 	{ CONFIG_BYPASSES, make_bypass, policy_free },
 	{ CONFIG_HOSTS, hosts_map_new, hosts_map_free },
 	{ CONFIG_RESOLVERS, make_resolver, name_servers_put },
+	{ CONFIG_LIMITERS, make_limiter, limiter_free },
+	{ CONFIG_CLIMITERS, make_climiter, limiter_free },
+	{ CONFIG_RLIMITERS, make_rlimiter, limiter_free },
 };
 
 #define HELD_KINDS (sizeof(held_kinds) / sizeof(*held_kinds))

@@ -20,6 +20,7 @@
 #include "core/service/claim.h"
 #include "core/service/component.h"
 #include "core/service/forwarder.h"
+#include "core/service/guard.h"
 #include "core/service/instance.h"
 #include "core/service/listening.h"
 #include "core/service/router.h"
@@ -51,6 +52,7 @@ struct service {
 									 * none */
 	struct refusals			 refusals;	/* of admissions */
 	struct router			 router;	/* to targets; its chain is handler_chain */
+	struct guard			 guard;
 	struct forwarder		 forwarder;
 	struct adit_strings		 trusted;	/* whose PROXY headers are taken; none:
 							 * anybody's; owned */
@@ -87,6 +89,7 @@ service_free(struct service *s)
 	world_held_free(s->admissions);
 	world_held_free(s->bypasses);
 	names_fini(&s->router.names);
+	guard_fini(&s->guard);
 	config_put(s->config);
 	free(s);
 }
@@ -112,6 +115,7 @@ place_init(struct service *s, struct adit_component *p, const struct service_wor
 	p->activities = &s->activities;
 	p->claims = &s->claims;
 	p->sockets = world->sockets;
+	p->guard = &s->guard;
 }
 
 /* The service of that place in config; of a reload's, which may have moved it, not its own. */
@@ -165,7 +169,7 @@ static void
 service_refuse_handler(const struct service_world *world, const struct component_conf *c,
 		       const struct place *at)
 {
-	static const char *const unavailable[] = { "chainGroup", "limiter", "observer", NULL };
+	static const char *const unavailable[] = { "chainGroup", "observer", NULL };
 	static const char *const auth[] = { "auth", "auther", "authers", NULL };
 	static const char *const metadata[] = { "skipauth", NULL };
 	struct place_step below;
@@ -182,7 +186,7 @@ service_refuse_unsupported(const struct service_world *world, const struct servi
 			   const struct place *at)
 {
 	static const char *const unavailable[] = {
-		"limiter", "climiter", "rlimiter", "quotas", "observer", "recorders", "rewriter", "cache",
+		"quotas", "observer", "recorders", "rewriter", "cache",
 		"interface", "sockopts", "logger", "loggers", NULL,
 	};
 	static const char *const listener[] = {
@@ -337,6 +341,7 @@ service_make(struct service *s, const struct service_world *world, const struct 
 
 	service_refuse_unsupported(world, c, at);
 	service_read_trusted(s, at);
+	guard_init(&s->guard, c, world, at);
 	s->listener_chain = world_chain(world, c->listener->chain);
 	s->handler_chain = world_chain(world, c->handler->chain);
 	if (service_take_ingresses(s, world) < 0 || service_take_authers(s, world) < 0 ||
@@ -635,7 +640,10 @@ service_hand_over(struct service *s, struct adit_conn *c)
 	adit_conn_own(c, NULL, NULL);
 	adit_conn_want(c, 0);
 	adit_conn_set_component(c, &s->handler_place);
-	h->ops->handle(h, c);
+	if (guard_allow(&s->guard, adit_conn_remote(c)) || guard_slow(&s->guard, c) < 0)
+		adit_conn_close(c, 0);
+	else
+		h->ops->handle(h, c);
 }
 
 static void
@@ -767,7 +775,7 @@ service_admits(struct service *s, const struct adit_addr *who)
 {
 	if (policies_admit(s->admissions, who))
 		return true;
-	refusals_count(&s->refusals, s->listener_place.log, s->conf->name, who);
+	refusals_count(&s->refusals, s->listener_place.log, s->conf->name, who, "not admitted");
 	return false;
 }
 
@@ -775,10 +783,12 @@ service_admits(struct service *s, const struct adit_addr *who)
 static void
 service_admit(struct service *s, const struct instance *way, struct adit_conn *c)
 {
-	if (service_admits(s, adit_conn_remote(c)))
-		service_receive(s, way, c);
-	else
+	if (!service_admits(s, adit_conn_remote(c)))
 		adit_conn_close(c, ADIT_EFORBIDDEN);
+	else if (guard_admit(&s->guard, c) < 0)
+		adit_conn_close(c, 0);
+	else
+		service_receive(s, way, c);
 }
 
 /* ---- PROXY headers ------------------------------------------------------------------------ */

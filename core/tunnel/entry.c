@@ -35,7 +35,7 @@ struct newcomer {
 	struct adit_conn	*conn;
 	struct adit_timer	*limit;	/* no deadline of conn, which could not be answered then */
 	struct peek		 seen;
-	bool			 proxy_done;
+	bool			 proxy_done, counted;
 	char			 host[HOSTNAME_MAX + 1];
 };
 
@@ -272,6 +272,24 @@ newcomer_leave(struct newcomer *n, visit_begin *begin)
 /* ---- looking ------------------------------------------------------------------------- */
 
 /* Each returns whether n is settled: nothing of it may be touched then. */
+
+/* As soon as it is known whom it is of, and in which words to tell him. */
+static bool
+newcomer_is_too_many(struct newcomer *n, bool tls)
+{
+	if (n->counted)
+		return false;
+	n->counted = true;
+	if (adit_component_admit(n->shared->conf.component, n->conn) == 0 &&
+	    adit_component_slow(n->shared->conf.component, n->conn) == 0)
+		return false;
+	if (tls)
+		newcomer_refuse_tls(n, ADIT_ELIMIT, TLS_ALERT_INTERNAL_ERROR);
+	else
+		newcomer_refuse_http(n, ADIT_ELIMIT, 503, "too many connections");
+	return true;
+}
+
 static bool
 newcomer_look_tls(struct newcomer *n)
 {
@@ -294,6 +312,8 @@ newcomer_look_tls(struct newcomer *n)
 	}
 	strcpy(n->host, hello.name);
 	err = entry_route(n->shared, adit_conn_worker(n->conn), n->host, tunnel);
+	if (!err && adit_component_delay(n->shared->conf.component, adit_conn_remote(n->conn)))
+		err = ADIT_ELIMIT;
 	if (err < 0)
 		newcomer_refuse_tls(n, err, err == ADIT_ENOROUTE ? TLS_ALERT_UNRECOGNIZED_NAME :
 								   TLS_ALERT_INTERNAL_ERROR);
@@ -368,10 +388,10 @@ newcomer_look(struct newcomer *n)
 	case SNIFF_MORE:
 		return false;
 	case SNIFF_TLS:
-		return newcomer_look_tls(n);
+		return newcomer_is_too_many(n, true) || newcomer_look_tls(n);
 	case SNIFF_HTTP1:
 	case SNIFF_HTTP2:
-		return newcomer_look_http(n);
+		return newcomer_is_too_many(n, false) || newcomer_look_http(n);
 	case SNIFF_RELAY:
 		newcomer_refuse_relay(n);
 		return true;

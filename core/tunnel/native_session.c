@@ -76,6 +76,8 @@ session_open(void *arg, const struct adit_open *req, struct adit_err *e)
 		return NULL;
 	}
 	native_conn_join(c, &s->visitors);
+	if (adit_component_slow(s->bound.activity.component, c) < 0)
+		adit_conn_fail(c, -ENOMEM);
 	if (req->early && !flow && !bound_is_silent(&s->bound, LIVENESS_FRESH))
 		conn_set_early(c);
 	/* The answer may take as long as the target; that the client is there shows sooner. */

@@ -52,6 +52,7 @@ struct http_request {
 	struct adit_choice	 choice;	/* who serves it */
 	bool			 reused;	/* back had been kept, and may be dead */
 	unsigned		 repeats;	/* tries before this one */
+	unsigned		 retry;		/* of 429: seconds */
 	int			 status;
 };
 
@@ -140,7 +141,7 @@ request_refuse(struct http_request *r, int status, int why)
 	r->near = NULL;
 	adit_mux_close(r->back, &(struct adit_reason){ .err = why });
 	r->back = NULL;
-	http_refuse(near, status, status == 503 ? 1 : 0);
+	http_refuse(near, status, status == 429 ? r->retry : status == 503 ? 1 : 0);
 	request_end(r, 0);
 }
 
@@ -352,6 +353,7 @@ request_route(struct http_request *r, const struct adit_fields *head)
 	struct adit_text authority = adit_fields_control(head, ADIT_AUTHORITY);
 	struct adit_text method = adit_fields_control(head, ADIT_METHOD);
 	int err;
+	uint64_t wait;
 
 	if (strcmp(method.s, "CONNECT") == 0)
 		return 405;
@@ -366,6 +368,10 @@ request_route(struct http_request *r, const struct adit_fields *head)
 		return err;
 	if (memory_is_short(worker_memory(v->worker)))
 		return 503;
+	wait = adit_component_delay(v->shared->conf.component, &v->client);
+	r->retry = (unsigned)(wait / ADIT_SECONDS(1) + 1);
+	if (wait)
+		return 429;
 	return request_make_head(r, head) < 0 ? 500 : 0;
 }
 
@@ -377,6 +383,7 @@ request_route_error(int status)
 	case 403:
 		return ADIT_EFORBIDDEN;
 	case 503:
+	case 429:
 		return ADIT_ELIMIT;
 	case 500:
 		return -ENOMEM;

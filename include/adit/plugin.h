@@ -96,6 +96,24 @@ int adit_component_authenticate(const struct adit_component *p, const char *user
  */
 const char *adit_component_protocol(const struct adit_component *p);
 
+/*
+ * For a handler with ports of its own: c, which came in there, counts among the connections of p's
+ * service. 0, or ADIT_ELIMIT or -ENOMEM: it is to be refused. On c's worker.
+ */
+int adit_component_admit(struct adit_component *p, struct adit_conn *c);
+
+/*
+ * The same for a conn of users' bytes: it is as fast as p's service allows. 0 or -ENOMEM. On c's
+ * worker.
+ */
+int adit_component_slow(struct adit_component *p, struct adit_conn *c);
+
+/*
+ * The same for a request, from who: 0, or in how many ns it would be let in: it is to be refused.
+ * Any worker.
+ */
+uint64_t adit_component_delay(struct adit_component *p, const struct adit_addr *who);
+
 /* Keeps p referenced for c's life and gives c its service name. */
 void adit_conn_set_component(struct adit_conn *c, struct adit_component *p);
 
