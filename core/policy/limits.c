@@ -183,7 +183,8 @@ read_line(enum limit_kind kind, const char *line, struct limit *to, struct adit_
 	if (err || !n)
 		return err;
 	if (n > most)
-		return adit_err_set(e, ADIT_ECONFIG, "\"%s\" is one word too many", words[most].text);
+		return adit_err_set(e, ADIT_ECONFIG, "\"%s\" is one word too many",
+				    words[most].text);
 	if (n < 2)
 		return adit_err_set(e, ADIT_ECONFIG, "there is no limit behind \"%s\"",
 				    words[0].text);

@@ -1,4 +1,4 @@
-/* Lines of limiters: none is taken that cannot be asked for, and a second copy wins over the first. */
+/* Lines of limiters: none is taken that cannot be asked for; a second source is no error. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

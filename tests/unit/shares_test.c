@@ -103,7 +103,8 @@ static void
 test_connections_over_a_reload(void **state)
 {
 	struct loop *l = *state;
-	struct limits *before = limits_of(LIMIT_CONNS, "$$ 5"), *after = limits_of(LIMIT_CONNS, "$$ 2");
+	struct limits *before = limits_of(LIMIT_CONNS, "$$ 5");
+	struct limits *after = limits_of(LIMIT_CONNS, "$$ 2");
 	struct shares *s = shares_new();
 	struct adit_conn *a[4], *b[4];
 
