@@ -321,6 +321,7 @@ is_held(enum config_list list)
 	case CONFIG_LIMITERS:
 	case CONFIG_CLIMITERS:
 	case CONFIG_RLIMITERS:
+	case CONFIG_RECORDERS:
 		return true;
 	default:
 		return false;

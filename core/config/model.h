@@ -206,6 +206,23 @@ struct forwarder_conf {
 	struct node_list	 nodes;
 };
 
+/* The values of a service's recorders[].record, in gost's order. */
+enum record_kind {
+	RECORD_HANDLER, RECORD_CLIENT, RECORD_DIAL, RECORD_DIAL_ERROR, RECORD_KINDS,
+};
+
+struct record_conf {
+	const struct adit_tree	*node;
+	const char		*name;			/* of the recorder */
+	int			 kind;			/* enum record_kind */
+	const struct adit_tree	*metadata;
+};
+
+struct record_list {
+	size_t			 n;
+	struct record_conf	*v;
+};
+
 struct service_conf {
 	const struct adit_tree	*node;
 	const char		*name;			/* never NULL */
@@ -215,7 +232,8 @@ struct service_conf {
 	struct adit_strings	 admissions, bypasses, loggers, quotas;
 	const char		*resolver, *hosts, *limiter, *climiter, *rlimiter;
 	const char		*observer, *rewriter, *cache;
-	const struct adit_tree	*recorders, *metadata;
+	struct record_list	 recorders;
+	const struct adit_tree	*metadata;
 
 	/* From metadata. */
 	int64_t			 proxy_protocol;
@@ -396,6 +414,23 @@ struct config_log {
 	struct rotation_conf	*rotation;		/* or NULL */
 };
 
+struct record_file_conf {
+	const struct adit_tree	*node;
+	const char		*path, *sep;
+	struct rotation_conf	*rotation;		/* or NULL */
+};
+
+struct recorder_conf {
+	const struct adit_tree	*node;
+	const char		*name;
+	struct record_file_conf	*file;			/* or NULL */
+};
+
+struct recorder_list {
+	size_t			 n;
+	struct recorder_conf	*v;
+};
+
 /* api and metrics. */
 struct endpoint_conf {
 	const struct adit_tree	*node;
@@ -445,6 +480,7 @@ struct config {
 	struct hosts_list	 hosts;
 	struct resolver_list	 resolvers;
 	struct limiter_list	 limiters, climiters, rlimiters;
+	struct recorder_list	 recorders;
 	struct object_list	 objects[CONFIG_LISTS];	/* the other lists; empty for those above */
 	struct tls_conf		*tls;			/* default server certificate, or NULL */
 	struct config_log		*log;			/* never NULL */

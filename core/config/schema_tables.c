@@ -451,10 +451,10 @@ static const struct schema_object forwarder = {
 };
 
 static const struct schema_word record_words[] = {
-	{ "recorder.service.handler", 0 },
-	{ "recorder.service.client.address", 1 },
-	{ "recorder.service.router.dial.address", 2 },
-	{ "recorder.service.router.dial.address.error", 3 },
+	{ "recorder.service.handler", RECORD_HANDLER },
+	{ "recorder.service.client.address", RECORD_CLIENT },
+	{ "recorder.service.router.dial.address", RECORD_DIAL },
+	{ "recorder.service.router.dial.address.error", RECORD_DIAL_ERROR },
 	{ NULL, 0 },
 };
 
@@ -470,15 +470,18 @@ static const struct schema record_metadata_rows[] = {
 static const struct schema_object record_metadata = { .rows = record_metadata_rows };
 
 static const struct schema record_rows[] = {
-	{ .key = "name", .type = SCHEMA_NAME, NOWHERE, .refers = CONFIG_RECORDERS,
+	{ .key = "name", .type = SCHEMA_NAME, AT(record_conf, name), .refers = CONFIG_RECORDERS,
 	  .flags = SCHEMA_REQUIRED },
-	{ .key = "record", .type = SCHEMA_TEXT, NOWHERE, .words = record_words,
+	{ .key = "record", .type = SCHEMA_WORD, AT(record_conf, kind), .words = record_words,
 	  .flags = SCHEMA_REQUIRED },
-	{ .key = "metadata", .type = SCHEMA_MAP, NOWHERE, .object = &record_metadata },
+	{ .key = "metadata", .type = SCHEMA_MAP, AT(record_conf, metadata),
+	  .object = &record_metadata },
 	END,
 };
 
-static const struct schema_object record = { .rows = record_rows };
+static const struct schema_object record = {
+	.size = sizeof(struct record_conf), .rows = record_rows,
+};
 
 static const struct schema service_rows[] = {
 	{ .key = "name", .type = SCHEMA_TEXT, AT(service_conf, name) },
@@ -765,13 +768,17 @@ static const struct schema_object rotation = {
 };
 
 static const struct schema record_file_rows[] = {
-	{ .key = "path", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
-	{ .key = "sep", .type = SCHEMA_TEXT, NOWHERE },
-	{ .key = "rotation", .type = SCHEMA_MAP, NOWHERE, .object = &rotation },
+	{ .key = "path", .type = SCHEMA_TEXT, AT(record_file_conf, path),
+	  .flags = SCHEMA_REQUIRED },
+	{ .key = "sep", .type = SCHEMA_TEXT, AT(record_file_conf, sep) },
+	{ .key = "rotation", .type = SCHEMA_MAP, AT(record_file_conf, rotation),
+	  .object = &rotation },
 	END,
 };
 
-static const struct schema_object record_file = { .rows = record_file_rows };
+static const struct schema_object record_file = {
+	.size = sizeof(struct record_file_conf), .rows = record_file_rows,
+};
 
 static const struct schema record_tcp_rows[] = {
 	{ .key = "addr", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
@@ -791,8 +798,8 @@ static const struct schema record_http_rows[] = {
 static const struct schema_object record_http = { .rows = record_http_rows };
 
 static const struct schema recorder_rows[] = {
-	NAME(object_conf),
-	{ .key = "file", .type = SCHEMA_MAP, NOWHERE, .object = &record_file },
+	NAME(recorder_conf),
+	{ .key = "file", .type = SCHEMA_MAP, AT(recorder_conf, file), .object = &record_file },
 	{ .key = "tcp", .type = SCHEMA_MAP, NOWHERE, .object = &record_tcp },
 	{ .key = "http", .type = SCHEMA_MAP, NOWHERE, .object = &record_http },
 	{ .key = "redis", .type = SCHEMA_MAP, NOWHERE, .object = &redis },
@@ -800,7 +807,9 @@ static const struct schema recorder_rows[] = {
 	END,
 };
 
-static const struct schema_object recorder = OBJECT(recorder_rows);
+static const struct schema_object recorder = {
+	.size = sizeof(struct recorder_conf), .rows = recorder_rows,
+};
 
 static const struct schema_word eviction_words[] = { { "oldest", 0 }, { "lru", 1 }, { NULL, 0 } };
 
@@ -934,7 +943,7 @@ static const struct schema root_rows[] = {
 	TOP("hosts", hosts, CONFIG_HOSTS, hosts),
 	TOP_OBJECTS("routers", CONFIG_ROUTERS, router),
 	TOP_OBJECTS("sds", CONFIG_SDS, plugged),
-	TOP_OBJECTS("recorders", CONFIG_RECORDERS, recorder),
+	TOP("recorders", recorders, CONFIG_RECORDERS, recorder),
 	TOP_OBJECTS("rewriters", CONFIG_REWRITERS, plugged),
 	TOP_OBJECTS("caches", CONFIG_CACHES, cache),
 	TOP("limiters", limiters, CONFIG_LIMITERS, limiter),

@@ -110,6 +110,24 @@ ending_http(const struct ending *n, struct adit_log_field *f)
 	return 2;
 }
 
+/*
+ * What a handler has served. Of HTTP each request has a record of its own; of what was no handler's
+ * there is none.
+ */
+static void
+ending_record(const struct ending *n, const char *text)
+{
+	bool well = n->how && (strcmp(n->how, "end") == 0 || strcmp(n->how, "idle") == 0);
+	const struct adit_record record = {
+		.size = sizeof(record), .conn = n->id, .remote = n->remote, .host = n->host,
+		.user = n->user, .tunnel = n->tunnel, .err = well ? NULL : text,
+		.traffic = n->traffic, .duration = n->duration,
+	};
+
+	if (!n->requests && n->kind && strcmp(n->kind, "listener") != 0)
+		adit_component_record(n->component, &record);
+}
+
 void
 ending_log(const struct ending *n, enum adit_log_level level, const char *fmt, ...)
 {
@@ -119,11 +137,14 @@ ending_log(const struct ending *n, enum adit_log_level level, const char *fmt, .
 	size_t i = 1;
 	va_list ap;
 
-	if (!adit_log_enabled(log, level))
+	if (!adit_log_enabled(log, level) && !adit_component_records(n->component))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	ending_record(n, text);
+	if (!adit_log_enabled(log, level))
+		return;
 	if (n->id)
 		f[i++] = (struct adit_log_field)ADIT_UINT("conn", n->id);
 	if (n->worker)

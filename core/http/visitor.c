@@ -1,6 +1,7 @@
 #include "core/http/visitor.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <adit/log.h>
 
@@ -42,11 +43,30 @@ http_visitor_see_end(struct http_visitor *v, const struct front_result *result)
 }
 
 void
+http_visitor_asked(struct http_visitor *v, const struct adit_fields *head)
+{
+	asked_begin(&v->asked, v->activity.component, head);
+}
+
+static void
+visitor_record(struct http_visitor *v)
+{
+	const struct adit_record record = {
+		.size = sizeof(record), .conn = v->conn, .remote = &v->remote,
+		.host = *v->host ? v->host : NULL, .status = v->status,
+		.err = v->how && strcmp(v->how, "end") != 0 ? v->how : NULL,
+	};
+
+	asked_end(&v->asked, v->activity.component, record, adit_mux_traffic(v->front));
+}
+
+void
 http_visitor_leave(struct http_visitor *v)
 {
 	struct adit_component *p = v->activity.component;
 
 	adit_component_get(p);	/* free may look at what it was configured with */
+	visitor_record(v);
 	adit_mux_close(v->front, NULL);
 	adit_activity_end(&v->activity);
 	v->ops->free(v);
@@ -105,6 +125,7 @@ visitor_event(void *owner, struct adit_mux *front, unsigned events)
 void
 http_visitor_next(struct http_visitor *v)
 {
+	visitor_record(v);
 	v->busy = false;
 	adit_mux_want(v->front, ADIT_READ);
 }

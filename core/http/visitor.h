@@ -11,6 +11,7 @@
 #include <adit/exchange.h>
 #include <adit/plugin.h>
 
+#include "core/http/asked.h"
 #include "core/http/h1.h"
 
 struct http_visitor;
@@ -49,6 +50,7 @@ struct http_visitor {
 	unsigned			 requests;
 	int				 status;	/* of the last response; the same */
 	const char			*by, *how;	/* what ended it, once that is known */
+	struct asked			 asked;		/* of the request that goes on */
 	bool				 busy;		/* a request goes on */
 	bool				 stopping;
 };
@@ -59,6 +61,9 @@ struct http_visitor {
  */
 int http_visitor_begin(struct http_visitor *v, const struct http_visitor_ops *ops,
 		       struct adit_component *p, struct adit_conn *c, const struct h1_conf *conf);
+
+/* What is to be recorded of the request that goes on begins with that head. */
+void http_visitor_asked(struct http_visitor *v, const struct adit_fields *head);
 
 /* The request is over: the next one may come, or the end, from the loop. */
 void http_visitor_next(struct http_visitor *v);

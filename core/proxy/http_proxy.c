@@ -10,6 +10,7 @@
 
 #include "core/conn/ending.h"
 #include "core/conn/patience.h"
+#include "core/http/asked.h"
 #include "core/http/basic.h"
 #include "core/http/fields.h"
 #include "core/http/front.h"
@@ -45,6 +46,7 @@ struct proxy_visit {
 	char			 host[HOSTNAME_MAX + 1];	/* of the last request */
 	unsigned		 requests;
 	int			 status;
+	struct asked		 record;	/* of the request that goes on */
 	bool			 stopping;	/* the end of what goes on is the end of all */
 };
 
@@ -63,8 +65,22 @@ struct proxy_request {
 /* ---- a client's end ---------------------------------------------------------------------- */
 
 static void
+visit_record(struct proxy_visit *v)
+{
+	const struct adit_record record = {
+		.size = sizeof(record), .conn = v->id, .remote = &v->remote,
+		.host = *v->host ? v->host : NULL, .status = v->status,
+	};
+
+	if (v->front)
+		asked_end(&v->record, v->activity.component, record, adit_mux_traffic(v->front));
+}
+
+static void
 visit_free(struct proxy_visit *v)
 {
+	visit_record(v);
+	asked_drop(&v->record);
 	login_end(&v->login);
 	adit_mux_close(v->back, NULL);
 	adit_mux_close(v->front, NULL);
@@ -116,6 +132,7 @@ visit_front_ended(struct proxy_visit *v)
 static void
 visit_go_on(struct proxy_visit *v)
 {
+	visit_record(v);
 	if (v->stopping)
 		visit_end(v, NULL, "stopped");
 	else
@@ -515,6 +532,7 @@ visit_send_on(struct proxy_visit *v, struct adit_exchange *near, const struct ad
 
 	if (!r) {
 		v->status = proxy_refuse(near, v->conf, -ENOMEM);
+		visit_record(v);
 		return;
 	}
 	*r = (struct proxy_request){ .visit = v, .near = near, .host = *host };
@@ -570,6 +588,7 @@ visit_serve(struct proxy_visit *v, struct adit_exchange *near, const struct adit
 {
 	struct hostname host = { .text = "" };
 
+	asked_begin(&v->record, v->activity.component, head);
 	if (!err)
 		err = visit_judge(v, head, &host);
 	strcpy(v->host, host.text);
@@ -577,7 +596,9 @@ visit_serve(struct proxy_visit *v, struct adit_exchange *near, const struct adit
 		adit_conn_log(&near->body, ADIT_LOG_WARN, "%s refused: %s",
 			      *host.text ? host.text : "request", adit_strerror(err));
 		v->status = proxy_refuse(near, v->conf, err);
+		visit_record(v);
 	} else if (strcmp(adit_fields_control(head, ADIT_METHOD).s, "CONNECT") == 0) {
+		asked_drop(&v->record);	/* the errand says what became of it */
 		visit_tunnel(v, near, &host);
 	} else {
 		visit_send_on(v, near, head, &host);

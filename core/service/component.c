@@ -3,6 +3,7 @@
 
 #include "core/service/component.h"
 #include "core/service/guard.h"
+#include "core/service/records.h"
 
 void
 component_init(struct adit_component *p, const char *name, struct adit_log *log,
@@ -112,6 +113,19 @@ uint64_t
 adit_component_delay(struct adit_component *p, const struct adit_addr *who)
 {
 	return p && p->guard ? guard_allow(p->guard, who) : 0;
+}
+
+bool
+adit_component_records(const struct adit_component *p)
+{
+	return p && p->records && records_has(p->records, RECORD_HANDLER);
+}
+
+void
+adit_component_record(const struct adit_component *p, const struct adit_record *record)
+{
+	if (p && p->records)
+		records_put(p->records, record);
 }
 
 /* ---- activities ----------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 
 struct claims;		/* core/service/claim.h */
 struct guard;		/* core/service/guard.h */
+struct records;		/* core/service/records.h */
 struct service;
 struct listen_book;
 struct worker_group;
@@ -47,6 +48,7 @@ struct adit_component {
 	struct claims			*claims;	/* the service's; NULL: nobody asks */
 	struct listen_book		*sockets;	/* the process's; NULL: there are none */
 	struct guard			*guard;	/* the service's; NULL: no limits */
+	struct records			*records;	/* the same; NULL: nothing is recorded */
 	const char			*protocol;	/* of what stands behind it; NULL: none */
 	void				(*destroy)(struct adit_component *p);
 };

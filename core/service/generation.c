@@ -12,6 +12,7 @@
 #include "core/service/generation.h"
 #include "core/service/ingress.h"
 #include "core/service/names.h"
+#include "core/service/recorder.h"
 #include "core/tunnel/ingress_table.h"
 
 bool
@@ -137,6 +138,14 @@ make_rlimiter(const struct policy_world *world, size_t index, const void *before
 	return limiter_new(world, CONFIG_RLIMITERS, index, before, errs);
 }
 
+static void *
+make_recorder(const struct policy_world *world, size_t index, const void *before,
+	      struct config_errors *errs)
+{
+	(void)before;
+	return recorder_new(world->config, index, world->log, errs);
+}
+
 static const struct held_kind held_kinds[] = {
 	{ CONFIG_ADMISSIONS, make_admission, policy_free },
 	{ CONFIG_BYPASSES, make_bypass, policy_free },
@@ -145,6 +154,7 @@ static const struct held_kind held_kinds[] = {
 	{ CONFIG_LIMITERS, make_limiter, limiter_free },
 	{ CONFIG_CLIMITERS, make_climiter, limiter_free },
 	{ CONFIG_RLIMITERS, make_rlimiter, limiter_free },
+	{ CONFIG_RECORDERS, make_recorder, recorder_free },
 };
 
 #define HELD_KINDS (sizeof(held_kinds) / sizeof(*held_kinds))

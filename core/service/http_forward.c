@@ -412,6 +412,7 @@ visit_request(struct http_visitor *base, struct adit_exchange *near)
 		http_visitor_next(base);
 		return;
 	}
+	http_visitor_asked(base, head);
 	r->visit = v;
 	r->near = near;
 	v->request = r;

@@ -21,6 +21,7 @@
 #include "core/service/component.h"
 #include "core/service/forwarder.h"
 #include "core/service/guard.h"
+#include "core/service/records.h"
 #include "core/service/instance.h"
 #include "core/service/listening.h"
 #include "core/service/router.h"
@@ -53,6 +54,7 @@ struct service {
 	struct refusals			 refusals;	/* of admissions */
 	struct router			 router;	/* to targets; its chain is handler_chain */
 	struct guard			 guard;
+	struct records			 records;
 	struct forwarder		 forwarder;
 	struct adit_strings		 trusted;	/* whose PROXY headers are taken; none:
 							 * anybody's; owned */
@@ -90,6 +92,7 @@ service_free(struct service *s)
 	world_held_free(s->bypasses);
 	names_fini(&s->router.names);
 	guard_fini(&s->guard);
+	records_fini(&s->records);
 	config_put(s->config);
 	free(s);
 }
@@ -116,6 +119,7 @@ place_init(struct service *s, struct adit_component *p, const struct service_wor
 	p->claims = &s->claims;
 	p->sockets = world->sockets;
 	p->guard = &s->guard;
+	p->records = &s->records;
 }
 
 /* The service of that place in config; of a reload's, which may have moved it, not its own. */
@@ -186,7 +190,7 @@ service_refuse_unsupported(const struct service_world *world, const struct servi
 			   const struct place *at)
 {
 	static const char *const unavailable[] = {
-		"quotas", "observer", "recorders", "rewriter", "cache",
+		"quotas", "observer", "rewriter", "cache",
 		"interface", "sockopts", "logger", "loggers", NULL,
 	};
 	static const char *const listener[] = {
@@ -295,7 +299,7 @@ service_take_policies(struct service *s, const struct service_world *world)
 
 	s->admissions = world_held(world, CONFIG_ADMISSIONS, &s->conf->admissions, &err);
 	s->bypasses = world_held(world, CONFIG_BYPASSES, &s->conf->bypasses, &err);
-	return err;
+	return err ? err : records_init(&s->records, s->conf, world);
 }
 
 /* gost's limit of a try is what dialing has by itself. */
@@ -356,6 +360,8 @@ service_make(struct service *s, const struct service_world *world, const struct 
 	service_read_auth(world->config, s->index, &auth, at->errs);
 	service_swap_auth(s, auth);
 	service_make_places(s, world, at);
+	if (s->listener.base)
+		s->records.network = ((struct adit_listener *)s->listener.base)->ops->network;
 }
 
 void
@@ -787,8 +793,10 @@ service_admit(struct service *s, const struct instance *way, struct adit_conn *c
 		adit_conn_close(c, ADIT_EFORBIDDEN);
 	else if (guard_admit(&s->guard, c) < 0)
 		adit_conn_close(c, 0);
-	else
+	else {
+		records_visitor(&s->records, adit_conn_remote(c));
 		service_receive(s, way, c);
+	}
 }
 
 /* ---- PROXY headers ------------------------------------------------------------------------ */
@@ -970,7 +978,11 @@ struct adit_conn *
 service_dial(struct service *s, struct adit_worker *w, const struct adit_target *to,
 	     const struct adit_addr *visitor, struct adit_err *e)
 {
-	return router_dial(&s->router, &s->handler_place, w, to, visitor, e);
+	struct adit_conn *c = router_dial(&s->router, &s->handler_place, w, to, visitor, e);
+
+	if (to->network != ADIT_UNIX)
+		records_dial(&s->records, to->host, to->port, c);
+	return c;
 }
 
 struct chain *

@@ -409,6 +409,7 @@ visit_request(struct http_visitor *base, struct adit_exchange *near)
 	r->visit = v;
 	r->near = near;
 	v->request = r;
+	http_visitor_asked(base, head);
 	status = request_route(r, head);
 	snprintf(v->base.host, sizeof(v->base.host), "%s", r->host.text);
 	if (status < 0) {

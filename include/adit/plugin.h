@@ -114,6 +114,26 @@ int adit_component_slow(struct adit_component *p, struct adit_conn *c);
  */
 uint64_t adit_component_delay(struct adit_component *p, const struct adit_addr *who);
 
+/*
+ * What is to be recorded of a connection, or of an HTTP request, that is over; all borrowed, and
+ * left out where it is NULL or zero.
+ */
+struct adit_record {
+	size_t				 size;		/* sizeof(struct adit_record) */
+	uint64_t			 conn;		/* its id */
+	const struct adit_addr		*remote;
+	const char			*host, *user, *tunnel;
+	const char			*err;		/* why it did not end well */
+	struct adit_traffic		 traffic;
+	uint64_t			 duration;	/* ns, until now */
+	const struct adit_fields	*request;	/* of HTTP: its head */
+	int				 status;	/* the same: of the response; 0: none */
+};
+
+/* Whether p's service records what its handler serves; then the other one does. Any thread. */
+bool adit_component_records(const struct adit_component *p);
+void adit_component_record(const struct adit_component *p, const struct adit_record *record);
+
 /* Keeps p referenced for c's life and gives c its service name. */
 void adit_conn_set_component(struct adit_conn *c, struct adit_component *p);
 

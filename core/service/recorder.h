@@ -1,0 +1,35 @@
+/*
+ * A named object of `recorders`: a file to which records are appended, each with the separator
+ * behind it. A record is copied into a bounded queue; a thread of the recorder's own takes it from
+ * there to the disk. What finds the queue full, or cannot be written, is dropped and counted, and
+ * the log says how many: no caller ever waits.
+ */
+#ifndef ADIT_CORE_RECORDER_H
+#define ADIT_CORE_RECORDER_H
+
+#include <stddef.h>
+
+#include <adit/log.h>
+
+#include "core/config/model.h"
+#include "core/config/place.h"
+
+#define RECORDER_QUEUE (1u << 20)	/* bytes that wait */
+#define RECORD_MAX 65536		/* of one record */
+
+struct recorder;
+
+/*
+ * That of that place in config's list, which is referenced. The file is opened with the first
+ * record: nothing is written by a check. NULL with the reason in errs. Main thread.
+ */
+struct recorder *recorder_new(struct config *config, size_t index, struct adit_log *log,
+			      struct config_errors *errs);
+
+/* Writes what is left, within a second. Nobody uses it any more. NULL is fine. */
+void recorder_free(void *recorder);
+
+/* Queues a record of len bytes, at most RECORD_MAX. Any thread. */
+void recorder_put(struct recorder *r, const char *record, size_t len);
+
+#endif
