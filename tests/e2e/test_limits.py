@@ -243,6 +243,13 @@ def test_limits_of_a_file_that_changes(world: World):
     assert served(daemon, 3) == 2
 
 
+def test_limits_behind_a_url(world: World):
+    web = world.serve(lambda c: (c.recv(65536), c.sendall(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n$ 1\n")))
+    daemon = world.start(config=limited(world, '"$ 5"', more=f"  http: {{url: 'http://{at(web.address)}/'}}\n"))
+    until(lambda: served(daemon, 3) == 1, "its line counts")
+
+
 # ---- requests ------------------------------------------------------------------------------
 
 
@@ -286,7 +293,7 @@ def test_entry_point_refuses_one_visitor_too_many(world: World):
     ("climiters: [{name: l, limits: ['$ many']}]", 'limits[0]: expected a number of connections, not "many"'),
     ("limiters: [{name: l, limits: ['$ 1MB', '$ 2MB']}]", 'limits[1]: "$ 2MB" is the second line of its key'),
     ("rlimiters: [{name: l, limits: ['app.local 1']}]", "expected $, $$, an address or a network"),
-    ("limiters: [{name: l, redis: {addr: '127.0.0.1:1'}}]", "redis"),
+    ("limiters: [{name: l, plugin: {type: http, addr: '127.0.0.1:1'}}]", "plugin is not available in this build"),
 ])
 def test_what_is_no_limit(world: World, config: str, says: str):
     daemon = world.run("check", "-C", str(world.write("c.yaml", f"""
