@@ -17,7 +17,8 @@
 #define PROBE_ANSWER 0x80000000u
 
 /*
- * The stream id of a NOP that tells: open no more streams. From an adit to an adit; not answered.
+ * The stream id of a NOP that tells: open no more streams. From an adit to an adit, and answered as
+ * any: what was opened before that has come then.
  */
 #define PROBE_DRAIN 0x7fffffffu
 

@@ -268,15 +268,6 @@ daemon_start_new(struct daemon *d, struct generation *next, struct config_errors
 	return 0;
 }
 
-/* The service of that name, or NULL. */
-static struct service *
-generation_service(const struct generation *g, const char *name)
-{
-	ptrdiff_t i = g ? config_index_find(g->config, CONFIG_SERVICES, name) : -1;
-
-	return i < 0 ? NULL : g->services[i];
-}
-
 /* Nobody waits any more for what goes itself: at most for what comes in its place. */
 static void
 daemon_forget_next(struct daemon *d, const struct service *s, struct service *next)
@@ -307,7 +298,7 @@ daemon_retire(struct daemon *d, struct generation *old, const struct generation 
 		old->services[i] = NULL;
 		if (generation_has(next, s))
 			continue;
-		other = generation_service(next, service_conf_of(s)->name);
+		other = generation_named(next, service_conf_of(s)->name);
 		daemon_forget_next(d, s, other);
 		daemon_drain(d, s, other, r);
 	}

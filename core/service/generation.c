@@ -24,6 +24,14 @@ generation_has(const struct generation *other, const struct service *s)
 	return false;
 }
 
+struct service *
+generation_named(const struct generation *g, const char *name)
+{
+	ptrdiff_t i = g ? config_index_find(g->config, CONFIG_SERVICES, name) : -1;
+
+	return i < 0 ? NULL : g->services[i];
+}
+
 void
 generation_forget_chains(struct generation *g, const struct generation *other)
 {
@@ -208,8 +216,7 @@ static struct service *
 old_service(const struct generation *g, const struct generation *old,
 	    const struct service_conf *conf)
 {
-	ptrdiff_t i = old ? config_index_find(old->config, CONFIG_SERVICES, conf->name) : -1;
-	struct service *s = i < 0 ? NULL : old->services[i];
+	struct service *s = generation_named(old, conf->name);
 
 	if (s && service_conf_equal(service_config(s), service_conf_of(s), g->config, conf))
 		return s;

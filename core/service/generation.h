@@ -53,6 +53,9 @@ void generation_commit(struct generation *g, struct worker_group *workers);
 /* Whether s is one of other's services; no, where other is NULL. Main thread. */
 bool generation_has(const struct generation *other, const struct service *s);
 
+/* g's service of that name, or NULL; g may be NULL. Borrowed. Main thread. */
+struct service *generation_named(const struct generation *g, const char *name);
+
 /* Drops those of g's chains that other has too, so that what is left is g's alone. Main thread. */
 void generation_forget_chains(struct generation *g, const struct generation *other);
 

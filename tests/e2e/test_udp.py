@@ -17,7 +17,7 @@ from harness import servers, visitor
 from harness.daemon import Address, Daemon
 from harness.datagrams import LONGEST, UdpServer, UdpVisitor, ask, named
 from harness.pages import EXAMPLES
-from harness.waiting import until
+from harness.waiting import PATIENCE, until
 from harness.world import REGISTERED, TRANSPORTS, World, at, query_of, tunnel_id
 
 HERE = "127.0.0.1:0"
@@ -339,6 +339,32 @@ services:
     until(lambda: door.log.count("^listening on ") == 2, "the service is there anew")
     assert door.listening("dns") == port
     ask(port, b"after", b"after")
+
+
+def test_change_of_a_service_costs_no_datagram(world: World):
+    """Its sockets have two readers for a moment: whoever reads a datagram answers it, of old sessions too."""
+    echo = world.keep(UdpServer())
+    text = f"""
+services:
+- name: dns
+  addr: {HERE}
+  handler: {{type: udp}}
+  listener: {{type: udp, metadata: {{keepalive: true, ttl: TTL}}}}
+  forwarder: {{nodes: [{{name: echo, addr: "{at(echo.address)}"}}]}}
+"""
+    door = world.start("-workers", "2", config=text.replace("TTL", "20s"), name="door")
+    port = door.listening("dns")
+    visitors = [world.keep(UdpVisitor(port)) for _ in range(8)]
+    for number in range(21, 24):
+        world.write("door.yaml", text.replace("TTL", f"{number}s"))
+        door.send(signal.SIGHUP)
+        asked = 0
+        while asked < 20 or door.log.count("^config reloaded") <= number - 21:
+            question = f"{number} {asked}".encode()
+            for v in visitors:
+                v.send(question)
+            assert [v.hear(PATIENCE) for v in visitors] == [question] * len(visitors)
+            asked += 1
 
 
 # ---- the page -------------------------------------------------------------------------------

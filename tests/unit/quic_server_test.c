@@ -15,6 +15,7 @@ struct taker {
 	struct quic_server	*server;
 	struct adit_mux		*got;		/* the last */
 	unsigned		 accepted, failed, over;
+	bool			 drops;		/* what it gets */
 };
 
 static void
@@ -24,6 +25,8 @@ taker_accept(void *arg, struct adit_mux *m)
 
 	t->got = m;
 	t->accepted++;
+	if (t->drops)
+		adit_mux_close(m, &(struct adit_reason){ .err = -ENOMEM });
 }
 
 static void
@@ -205,6 +208,24 @@ handshakes_end_with_whom_they_began(void **state)
 	adit_mux_close(client, NULL);
 }
 
+/* Its handshake was done, whatever became of it then. */
+static void
+what_was_accepted_has_not_failed(void **state)
+{
+	struct quic_rig *r = *state;
+	struct taker t = { .drops = true };
+	struct adit_mux *client;
+
+	start(r);
+	taker_serve(r, &t);
+	client = quic_rig_connect(r);
+	assert_true(quic_rig_until_ended(r, client));
+	assert_int_equal(t.accepted, 1);
+	assert_int_equal(t.failed, 0);
+	assert_true(quic_server_stop(t.server, false));
+	adit_mux_close(client, NULL);
+}
+
 static void
 handshakes_may_be_cut(void **state)
 {
@@ -300,6 +321,7 @@ main(void)
 		rig_test(the_newest_takes_what_comes),
 		rig_test(the_one_before_takes_over_again),
 		rig_test(handshakes_end_with_whom_they_began),
+		rig_test(what_was_accepted_has_not_failed),
 		rig_test(handshakes_may_be_cut),
 		rig_test(endpoints_take_their_servers_along),
 		rig_test(a_server_needs_a_protocol_and_a_secret),

@@ -162,12 +162,14 @@ endpoint_announce(struct quic_endpoint *ep)
 	struct quic_session *s;
 
 	while ((s = TAILQ_FIRST(&ep->fresh))) {
+		struct quic_server *taker = s->taker;
+
 		TAILQ_REMOVE(&ep->fresh, s, fresh_entry);
 		s->fresh = false;
 		s->announced = true;
 		ep->stats.accepted++;
-		s->taker->conf.accept(s->taker->conf.arg, &s->base);
-		quic_server_settle(s);
+		quic_server_settle(s);	/* if it ends in there, that is not for conf.failed */
+		taker->conf.accept(taker->conf.arg, &s->base);
 	}
 }
 

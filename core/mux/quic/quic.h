@@ -64,7 +64,8 @@ enum quic_congestion { QUIC_CUBIC, QUIC_BBR, QUIC_RENO };
 
 /*
  * Of each session. 0 stands for the default named. Times are ns, sizes bytes. alpn, tls and
- * versions are borrowed: they outlive the endpoint, and each session that was dialled.
+ * versions are borrowed: they outlive each session that was made with them, dialled or come in, and
+ * the endpoint or the server that makes such sessions.
  */
 struct quic_params {
 	uint64_t		 idle;		/* silence after which a session ends: 90 s */
@@ -115,8 +116,9 @@ struct quic_conf {
 	struct quic_params	 params;
 
 	/*
-	 * optional: a session that came in, and ended before its handshake was done. For the log:
-	 * it is not the caller's, and may have come from a forged address.
+	 * optional: a session that came in, and ended before its handshake was done: accept was not
+	 * and will not be called with it. For the log: it is not the caller's, and may have come
+	 * from a forged address.
 	 */
 	void			(*failed)(void *arg, const struct adit_mux *m);
 
@@ -176,8 +178,10 @@ struct quic_server;
 
 /*
  * From now on what comes in is conf's: its accept, failed, over, arg, params and secret; the rest
- * is the endpoint's own. NULL with e filled: it is whose it was. The endpoint's, which may be
- * closed without stopping it.
+ * is the endpoint's own, and so is which versions are answered at all (params.versions of
+ * quic_endpoint_new; these here are what sessions may agree on). Resets and tokens are made of this
+ * secret from now on, also for what came before: servers of one endpoint had better have the same.
+ * NULL with e filled: it is whose it was. The endpoint's, which may be closed without stopping it.
  */
 struct quic_server *quic_endpoint_serve(struct quic_endpoint *ep, const struct quic_conf *conf,
 					struct adit_err *e);

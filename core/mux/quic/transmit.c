@@ -64,17 +64,17 @@ transmit_packet(struct quic_session *s, struct quic_writing *w)
 }
 
 /*
- * The next moment that is a multiple of a thirtieth of the time until then, or less: sessions of
- * which the same happens at about the same time have it in common.
+ * The next moment that is a multiple of at most 1/32 of the time until then (a power of 2):
+ * sessions of which the same happens at about the same time have it in common.
  */
 static uint64_t
 transmit_about(uint64_t now, uint64_t at)
 {
-	uint64_t thirtieth = (at - now) / 32;
+	uint64_t most = (at - now) / 32;
 
-	if (at - now > ADIT_SECONDS(3600) || !thirtieth)
+	if (at - now > ADIT_SECONDS(3600) || !most)
 		return at;
-	return timer_round(at, UINT64_C(1) << (63 - __builtin_clzll(thirtieth)));
+	return timer_round(at, UINT64_C(1) << (63 - __builtin_clzll(most)));
 }
 
 /*
