@@ -24,6 +24,7 @@ struct user {
 	uint8_t		 key[AUTH_PROOF];	/* by which he is found */
 	uint8_t		 proof[AUTH_PROOF];
 	size_t		 order;			/* in which they were added */
+	unsigned	 line;			/* of the text; 0: of none */
 	char		*name;
 	char		*hash;			/* NULL: proof is of the password itself */
 };
@@ -32,6 +33,7 @@ struct auth_set {
 	struct user		*users;		/* sorted by key once sealed */
 	size_t			 n, room;
 	const uint8_t		**proofs;	/* of all, sorted; owned, once sealed */
+	unsigned		 hidden, by;	/* lines; 0: none */
 	const char		*decoy;		/* somebody's hash, or NULL: there is none */
 	struct auth_cache	*cache;		/* if there are hashes; owned */
 };
@@ -241,8 +243,12 @@ auth_set_add_text(struct auth_set *s, char *text, struct adit_err *e)
 	int err = 0;
 
 	while (!err && (line = strsep(&text, "\n"))) {
+		size_t before = s->n;
+
 		number++;
 		err = set_add_line(s, line, e);
+		if (s->n > before)
+			s->users[before].line = number;
 	}
 	if (err)
 		adit_err_context(e, "line %u", number);
@@ -301,10 +307,15 @@ auth_set_seal(struct auth_set *s)
 		bool last = i + 1 == s->n ||
 			    memcmp(s->users[i].key, s->users[i + 1].key, AUTH_PROOF) != 0;
 
-		if (last)
+		if (last) {
 			s->users[n++] = s->users[i];
-		else
-			user_fini(&s->users[i]);
+			continue;
+		}
+		if (s->users[i].line) {
+			s->hidden = s->users[i].line;
+			s->by = s->users[i + 1].line;
+		}
+		user_fini(&s->users[i]);
 	}
 	s->n = n;
 	for (size_t i = 0; i < n && !s->decoy; i++)
@@ -318,6 +329,13 @@ size_t
 auth_set_count(const struct auth_set *s)
 {
 	return s->n;
+}
+
+unsigned
+auth_set_hidden(const struct auth_set *s, unsigned *by)
+{
+	*by = s->by;
+	return s->hidden;
 }
 
 /* ---- checking --------------------------------------------------------------------------- */

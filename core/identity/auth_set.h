@@ -64,6 +64,12 @@ int auth_set_seal(struct auth_set *s);
 size_t auth_set_count(const struct auth_set *s);
 
 /*
+ * Once sealed: a line of the text whose user has a later one, by which he is checked. Its number,
+ * *by is the other's; 0: there is none.
+ */
+unsigned auth_set_hidden(const struct auth_set *s, unsigned *by);
+
+/*
  * Whether c may pass: 0, ADIT_EUNAUTH, or -EINPROGRESS: auth_found_verify has to say so. found is
  * filled in but for ADIT_EUNAUTH.
  */

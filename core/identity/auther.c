@@ -33,6 +33,17 @@ auther_add_inline(const struct auther *a, struct auth_set *s)
 	return err;
 }
 
+static void
+auther_warn(const struct auther *a, const struct auth_set *s)
+{
+	unsigned by, hidden = auth_set_hidden(s, &by);
+
+	if (hidden)
+		adit_log(a->log, ADIT_LOG_WARN, ADIT_FIELDS(ADIT_STR("auther", a->conf->name)),
+			 "%s: line %u has the user of line %u, whose password does not count",
+			 a->conf->loader.file->path, by, hidden);
+}
+
 /* The users of the configuration with those of text over them. */
 static void *
 auther_parse(void *arg, char *text, struct adit_err *e)
@@ -44,8 +55,10 @@ auther_parse(void *arg, char *text, struct adit_err *e)
 		err = auth_set_add_text(s, text, e);
 	if (!err)
 		err = auth_set_seal(s);
-	if (!err)
+	if (!err) {
+		auther_warn(arg, s);
 		return s;
+	}
 	if (err == -ENOMEM)
 		adit_err_set(e, err, "out of memory");
 	auth_set_free(s);

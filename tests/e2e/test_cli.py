@@ -217,6 +217,16 @@ def test_line_that_hides_another_in_a_rules_file_is_told(world: World):
     assert said.fields["ingress"] == "hosts"
 
 
+def test_line_that_hides_another_in_a_password_file_is_told(world: World):
+    users = world.write("users.txt", "ann one\n# ours\nbob two\nann three\n")
+    daemon = world.start(config=GOOD.replace("type: tcp", "type: http\n    auther: ours", 1) +
+                         "authers:\n- name: ours\n  file:\n    path: users.txt\n")
+    daemon.listening("web")
+    [said] = [e for e in daemon.log.events if e.level == "warn"]
+    assert said.msg == f"{users.name}: line 4 has the user of line 1, whose password does not count"
+    assert said.fields["auther"] == "ours"
+
+
 UNMADE = """\
 services:
 - name: far

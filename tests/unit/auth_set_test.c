@@ -192,14 +192,25 @@ a_token_is_a_name_without_a_password(void **state)
 static void
 the_later_of_two_counts(void **state)
 {
-	struct auth_set *s = set_of_text("alice one\nbob x\nalice two\nalice three\n");
+	struct auth_set *s = set_of_text("alice one\nbob x\nalice two\n\nalice three\n");
+	unsigned by;
 
 	(void)state;
+	assert_int_equal(auth_set_hidden(s, &by), 3);
+	assert_int_equal(by, 5);
 	assert_int_equal(auth_set_count(s), 2);
 	assert_int_equal(check(s, "alice", "one"), ADIT_EUNAUTH);
 	assert_int_equal(check(s, "alice", "two"), ADIT_EUNAUTH);
 	assert_int_equal(check(s, "alice", "three"), 0);
 	assert_int_equal(check(s, "bob", "x"), 0);
+	auth_set_free(s);
+
+	/* One of the configuration that is in the file too is meant so. */
+	s = auth_set_begin();
+	assert_int_equal(auth_set_add(s, "alice", "one"), 0);
+	assert_int_equal(auth_set_add_text(s, (char[]){ "alice two\nbob x\n" }, NULL), 0);
+	assert_int_equal(auth_set_seal(s), 0);
+	assert_int_equal(auth_set_hidden(s, &by), 0);
 	auth_set_free(s);
 }
 
