@@ -197,6 +197,25 @@ def test_example_of_policies(world: World):
     assert refused(outside)
 
 
+def test_gosts_example_of_policies(world: World):
+    """tests/data/examples-config/6-hosts-bypass-limiter.yaml does what its head says."""
+    site = world.site("inside")
+    text = (pages.ROOT / "tests/data/examples-config/6-hosts-bypass-limiter.yaml").read_text()
+    daemon = world.start(config=re.sub(r"127\.0\.0\.1:2508[01]", HERE, text))
+    proxy, closed = daemon.listening("proxy"), daemon.listening("closed")
+    user = {"Proxy-Authorization": "Basic dXNlcjpwYXNz"}
+
+    def ask(host: str, **more: object) -> int:
+        return visitor.get(proxy, "x", f"http://{host}:{site.address[1]}/", **more).status
+
+    assert ask("app.internal", headers=user) == 200
+    assert ask("a.dev.internal", headers=user) == 200
+    assert ask("blocked.internal", headers=user) == 403
+    assert ask("192.0.2.20", headers=user) == 403
+    assert ask("app.internal") == 407
+    assert refused(closed)
+
+
 def refused_quickly(address: Address) -> bool:
     """As refused, where one that is let in says nothing by itself."""
     try:

@@ -224,9 +224,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(bytes_of_the_layer_make_it), TEST(other_bytes_go_by), TEST(an_end_is_passed_on),
-		TEST(a_reset_and_a_layer_that_refuses_fail_it), TEST(silence_has_a_limit),
-		TEST(closing_lets_go),
+		TEST(bytes_of_the_layer_make_it), TEST(other_bytes_go_by),
+		TEST(an_end_is_passed_on), TEST(a_reset_and_a_layer_that_refuses_fail_it),
+		TEST(silence_has_a_limit), TEST(closing_lets_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
