@@ -348,7 +348,8 @@ limits_group(struct limits *l)
 int
 limits_seal(struct limits *l, struct adit_err *e)
 {
-	qsort(l->v, l->n, sizeof(*l->v), compare_entries);
+	if (l->n)	/* there is no array else */
+		qsort(l->v, l->n, sizeof(*l->v), compare_entries);
 	for (size_t i = 1; i < l->n; i++) {
 		char text[ADIT_ADDR_TEXT];
 

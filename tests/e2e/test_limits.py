@@ -65,6 +65,11 @@ def rate_out(address: Address, seconds: float = 2) -> float:
         return received(sock, seconds) / (time.monotonic() - begun)
 
 
+def least(world: World) -> float:
+    """The part of a rate that must be reached: a program with a sanitizer may be slower for other reasons."""
+    return 0.5 if world.instrumented else 0.9
+
+
 # ---- bytes -----------------------------------------------------------------------------
 
 
@@ -75,7 +80,7 @@ def test_rate_out(world: World, query: str):
     target = world.serve(endless)
     daemon = world.start("-L", f"tcp://{HERE}/{at(target.address)}?{query}")
     rate = rate_out(daemon.listening())
-    assert 0.9 * 400 * KB < rate < 1.1 * 400 * KB, rate
+    assert least(world) * 400 * KB < rate < 1.1 * 400 * KB, rate
 
 
 def test_rate_in(world: World):
@@ -95,7 +100,7 @@ def test_rate_in(world: World):
         begun, before = time.monotonic(), taken[0]
         time.sleep(2)
         rate = (taken[0] - before) / (time.monotonic() - begun)
-    assert 0.9 * 400 * KB < rate < 1.1 * 400 * KB, rate
+    assert least(world) * 400 * KB < rate < 1.1 * 400 * KB, rate
 
 
 def test_all_share_a_service_and_each_conn_has_its_own(world: World):
@@ -156,7 +161,7 @@ def test_udp_over_the_rate_is_dropped(world: World):
         v.send(b"ping")
         assert v.hear(20)
         heard = 1
-        while v.hear(0.5):
+        while v.hear(1.5):
             heard += 1
         assert 8 <= heard < 30
         time.sleep(1)
@@ -254,10 +259,10 @@ def test_limits_behind_a_url(world: World):
 
 
 def test_new_connections_a_second(world: World):
-    daemon = world.start("-L", f"tcp://{HERE}/{at(world.serve(echo).address)}?rlimiter=0.5", "-D")
+    daemon = world.start("-L", f"tcp://{HERE}/{at(world.serve(echo).address)}?rlimiter=0.2", "-D")
     assert [served(daemon, 1) for _ in range(3)] == [1, 0, 0]
     assert daemon.log.wait("^rate limit$").level == "debug"
-    until(lambda: served(daemon, 1), "one more after 2 s")
+    until(lambda: served(daemon, 1), "one more after 5 s")
 
 
 def test_entry_point_says_when_to_come_again(world: World):
