@@ -10,6 +10,7 @@
 #include <adit/plugin.h>
 
 #include "core/conn/conn.h"
+#include "core/conn/tally.h"
 #include "core/conn/throttle.h"
 #include "core/runtime/memory.h"
 
@@ -92,6 +93,8 @@ conn_free(struct io *io)
 	struct adit_conn_core *core = conn_of_io(io);
 
 	conn_tell_watches(core, -ECANCELED);
+	if (core->tallied)
+		tallied_end(core->tallied, -ECONNABORTED);
 	core->conn->ops->free(core->conn);
 	throttle_free(core->throttle);
 	conn_give_tickets(core);
@@ -413,6 +416,8 @@ adit_conn_close(struct adit_conn *c, int why)
 	core->cb = NULL;
 	core->io.want = 0;
 	adit_timer_stop(core->deadline);
+	if (core->tallied)
+		tallied_end(core->tallied, why);
 	io_hold(&core->io);		/* close may run far: not freed under it */
 	core->io.closed = true;
 	c->ops->close(c, why);
@@ -620,6 +625,8 @@ move_arrive(struct adit_message *m, struct adit_worker *w)
 	struct adit_conn *c = move->conn;
 
 	c->ops->attach(c, w);
+	if (c->core->tallied)
+		tallied_arrive(c->core->tallied, w);
 	move->arrived(c, move->arg);
 	free(move);
 }
@@ -654,6 +661,8 @@ adit_conn_move(struct adit_conn *c, struct adit_worker *to,
 		free(move);
 		return err;
 	}
+	if (core->tallied)
+		tallied_leave(core->tallied);
 	adit_timer_free(core->deadline);
 	core->deadline = NULL;
 	if (core->throttle)

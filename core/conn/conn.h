@@ -12,6 +12,7 @@
 #include "core/runtime/worker.h"
 
 struct adit_component;
+struct tallied;
 
 struct adit_conn_core {
 	struct io		 io;
@@ -34,6 +35,7 @@ struct adit_conn_core {
 	atomic_uint		*count;		/* see conn_count */
 	struct conn_ticket	*tickets;	/* see conn_hold_ticket */
 	struct throttle		*throttle;	/* owned; NULL: as fast as it can */
+	struct tallied		*tallied;	/* see core/conn/tally.h; NULL: not counted */
 	uint64_t		 code, id;
 	uint64_t		 born;		/* adit_now() */
 	struct adit_traffic	 traffic;

@@ -209,6 +209,7 @@ direction_flush_pipe(struct adit_pump *p, struct direction *d)
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 		if (n > 0) {
 			d->piped -= (size_t)n;
+			d->to->core->traffic.out += (uint64_t)n;
 			direction_count(p, d, (size_t)n);
 		} else if (n < 0 && errno == EAGAIN) {
 			conn_unready(d->to, ADIT_WRITE);
@@ -339,6 +340,7 @@ direction_splice(struct adit_pump *p, struct direction *d)
 
 	if (n > 0) {
 		d->piped = (size_t)n;
+		d->from->core->traffic.in += (uint64_t)n;
 		err = direction_flush(p, d);
 		d->blocked = err == -EAGAIN;
 		if (err && err != -EAGAIN)

@@ -98,6 +98,7 @@ enum worker_slot {
 	SLOT_NETWORK,
 	SLOT_DATAGRAMS,
 	SLOT_PERMITS,
+	SLOT_TALLY,
 	SLOTS,
 };
 void **worker_slot(struct adit_worker *w, enum worker_slot slot, void (*fini)(void *));

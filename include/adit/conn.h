@@ -201,8 +201,8 @@ uint64_t adit_conn_id(const struct adit_conn *c);	/* for the log; unique in the 
 uint64_t adit_conn_age(const struct adit_conn *c);	/* ns since it was made */
 
 /*
- * Bytes read and written so far; those that were given back count once, those that a pump spliced
- * are counted by it alone. c's for its life.
+ * Bytes read and written so far, by a pump that splices too; those that were given back count once.
+ * c's for its life.
  */
 const struct adit_traffic *adit_conn_traffic(const struct adit_conn *c);
 
