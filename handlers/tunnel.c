@@ -15,6 +15,7 @@
 #include "core/mux/mux_opts.h"
 #include "core/service/claim.h"
 #include "core/service/component.h"
+#include "core/service/desk.h"
 #include "core/tunnel/entry.h"
 #include "core/tunnel/forwarded.h"
 #include "core/tunnel/native_conn.h"
@@ -301,6 +302,7 @@ tunnel_open_entry(struct tunnel_handler *t, struct tunnel_entrypoint *n, struct 
 				 (size_t)(n - t->entries) - (t->entrypoint != NULL));
 	if (!n->entry)
 		return e->code;
+	desk_count_service(t->base.component->desk, 1);
 	adit_log(adit_component_log(t->base.component), ADIT_LOG_INFO,
 		 ADIT_FIELDS(ADIT_STR("kind", "entrypoint"),
 			     ADIT_STR("service", adit_component_name(t->base.component))),
@@ -314,6 +316,8 @@ tunnel_close(struct adit_handler *h)
 	struct tunnel_handler *t = tunnel_of(h);
 
 	for (size_t i = 0; i < t->n_entries; i++) {
+		if (t->entries[i].entry)
+			desk_count_service(h->component->desk, -1);
 		entry_close(t->entries[i].entry);
 		t->entries[i].entry = NULL;
 	}

@@ -11,7 +11,8 @@ extern const struct adit_listener_ops listener_tcp, listener_quic, listener_rtcp
 	listener_udp, listener_rudp, listener_unix;
 extern const struct adit_handler_ops handler_tunnel, handler_tcp, handler_rtcp, handler_forward,
 	handler_udp, handler_rudp, handler_http, handler_relay, handler_socks, handler_socks5,
-	handler_socks4, handler_socks4a, handler_auto, handler_sni;
+	handler_socks4, handler_socks4a, handler_auto, handler_sni, handler_metrics,
+	handler_api;
 extern const struct adit_handler_ops handler_unix;
 extern const struct adit_dialer_ops dialer_tcp, dialer_unix, dialer_quic, dialer_direct,
 	dialer_virtual;
@@ -29,7 +30,8 @@ static const struct adit_plugin *const builtins[] = {
 	&handler_tunnel.base, &handler_tcp.base, &handler_rtcp.base, &handler_udp.base,
 	&handler_rudp.base, &handler_forward.base, &handler_http.base, &handler_relay.base,
 	&handler_socks.base, &handler_socks5.base, &handler_socks4.base, &handler_socks4a.base,
-	&handler_auto.base, &handler_sni.base, &handler_unix.base,
+	&handler_auto.base, &handler_sni.base, &handler_unix.base, &handler_metrics.base,
+	&handler_api.base,
 	&dialer_tcp.base, &dialer_unix.base, &dialer_quic.base, &dialer_direct.base,
 	&dialer_virtual.base,
 	&connector_tunnel.base, &connector_forward.base, &connector_tcp.base,

@@ -20,6 +20,16 @@ is_secret(const char *key, size_t len)
 	return false;
 }
 
+bool
+config_key_is_secret(const char *key)
+{
+	const char *dot;
+
+	while (!is_secret(key, strlen(key)) && (dot = strchr(key, '.')))
+		key = dot + 1;
+	return is_secret(key, strlen(key));
+}
+
 static bool
 all_digits(const char *text, const char *end)
 {

@@ -4,6 +4,7 @@
 #ifndef ADIT_CORE_MASK_H
 #define ADIT_CORE_MASK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -12,6 +13,9 @@
  */
 char *config_mask_url(const char *url, size_t len);
 char *config_mask_line(const char *line, size_t len);
+
+/* Whether what stands under that key (its last part, after a dot) is a secret. */
+bool config_key_is_secret(const char *key);
 
 /*
  * A password with a / or ? in it ends the host part of a URL, whose len bytes then end in no port.

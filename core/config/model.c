@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/config/own_service.h"
 #include "core/config/schema.h"
 
 /* ---- the named objects ---------------------------------------------------- */
@@ -65,7 +66,7 @@ config_list_name(enum config_list list)
 }
 
 const char *
-schema_list_singular(enum config_list list)
+config_list_singular(enum config_list list)
 {
 	return lists[list].singular;
 }
@@ -237,11 +238,13 @@ resolve_hops(struct config *c)
 static void
 build(struct walk *w, const struct adit_tree *root)
 {
+	const struct adit_tree *all = own_services_add(w->arena, root);
 	struct config *c = w->config;
 
 	for (int i = 0; i < CONFIG_LISTS; i++)
-		index_list(w, (enum config_list)i, tree_get(root, lists[i].name));
-	schema_walk(w, &schema_root, c, root, NULL);
+		index_list(w, (enum config_list)i, tree_get(all, lists[i].name));
+	schema_walk(w, &schema_root, c, all, NULL);
+	c->node = root;
 	resolve_hops(c);
 	if (!c->log)
 		c->log = arena_alloc(w->arena, sizeof(*c->log));

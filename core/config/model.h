@@ -470,7 +470,7 @@ struct config_index;
 
 struct config {
 	const struct adit_tree	*node;			/* the merged tree, for -O and the API */
-	struct service_list	 services;
+	struct service_list	 services;	/* with those of api and metrics, at the end */
 	struct chain_list	 chains;
 	struct hop_list		 hops;
 	struct auther_list	 authers;
@@ -524,7 +524,8 @@ bool service_conf_equal(const struct config *a, const struct service_conf *x,
 bool config_object_equal(const struct config *a, const struct config *b, enum config_list list,
 			 const char *name);
 
-/* "services", "chains", ... */
+/* "services", "chains", ...; and what one of its objects is called: "service". */
 const char *config_list_name(enum config_list list);
+const char *config_list_singular(enum config_list list);
 
 #endif

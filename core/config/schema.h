@@ -108,10 +108,8 @@ bool schema_refer(struct walk *w, enum config_list list, const struct adit_tree 
 /* The table of the whole configuration (schema_tables.c). */
 extern const struct schema_object schema_root;
 
-/* Lists by their name at the top ("ingresses", -1 for others), and what a reference to one is
- * called. */
+/* Lists by their name at the top ("ingresses", -1 for others). */
 int schema_list_by_name(const char *name);
-const char *schema_list_singular(enum config_list list);
 
 /* Keeps the references of a top object when it has been walked. */
 void config_index_keep(struct walk *w, enum config_list list, size_t index);

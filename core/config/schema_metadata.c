@@ -263,7 +263,7 @@ refer_below(struct walk *w, enum config_list list, const struct adit_tree *value
 
 		if (map)
 			at.key = tree_text(tree_key(value, i));
-		if (map && strcasecmp(at.key, schema_list_singular(list)) == 0 && *tree_text(item))
+		if (map && strcasecmp(at.key, config_list_singular(list)) == 0 && *tree_text(item))
 			schema_refer(w, list, item, &at);
 		else
 			refer_below(w, list, item, &at);

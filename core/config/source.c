@@ -216,7 +216,8 @@ merge_input(struct loading *l)
 	size_t len = l->args->input_len;
 
 	if (l->args->input)
-		merge_text(l, "stdin", arena_strndup(l->arena, l->args->input, len), len);
+		merge_text(l, l->args->input_name ? l->args->input_name : "stdin",
+			   arena_strndup(l->arena, l->args->input, len), len);
 	else
 		merge_descriptor(l, "stdin", STDIN_FILENO);
 }

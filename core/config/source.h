@@ -22,6 +22,7 @@ struct config_args {
 	const char		*(*env)(const char *name);	/* NULL: getenv */
 	const char		*input;		/* standard input; NULL: "-" reads it */
 	size_t			 input_len;
+	const char		*input_name;	/* for errors; NULL: "stdin" */
 };
 
 /*

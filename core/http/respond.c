@@ -53,10 +53,10 @@ add_date(struct adit_fields *f)
 
 /* The fields that are there whatever the response is. */
 static int
-add_fixed(struct adit_fields *f, size_t len)
+add_fixed(struct adit_fields *f, const char *type, size_t len)
 {
 	char length[24];
-	int err = adit_fields_set(f, "Content-Type", "text/plain; charset=utf-8");
+	int err = type ? adit_fields_set(f, "Content-Type", type) : 0;
 
 	snprintf(length, sizeof(length), "%zu", len);
 	if (err == 0)
@@ -93,9 +93,26 @@ http_respond(struct adit_exchange *x, int status, const char *text, const struct
 		len = sizeof(body) - 2;
 	body[len++] = '\n';
 	adit_fields_set_status(f, status);
-	err = add_fixed(f, (size_t)len);
+	err = add_fixed(f, "text/plain; charset=utf-8", (size_t)len);
 	if (err == 0)
 		err = send_response(x, f, body, (size_t)len);
+	adit_fields_free(f);
+	return err;
+}
+
+int
+http_respond_head(struct adit_exchange *x, int status, const char *type, size_t len,
+		  const struct adit_fields *extra)
+{
+	struct adit_fields *f = extra ? adit_fields_copy(extra) : adit_fields_new();
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	adit_fields_set_status(f, status);
+	err = status == 204 ? add_date(f) : add_fixed(f, type, len);
+	if (err == 0)
+		err = adit_exchange_send_head(x, f, type && len ? 0 : ADIT_HEAD_END);
 	adit_fields_free(f);
 	return err;
 }

@@ -17,6 +17,13 @@ int http_respond(struct adit_exchange *x, int status, const char *text,
 		 const struct adit_fields *extra);
 
 /*
+ * Sends the head of a final response, with extra's fields (may be NULL), for len bytes of that type
+ * (NULL: no body): the caller writes them and shuts x down. As above.
+ */
+int http_respond_head(struct adit_exchange *x, int status, const char *type, size_t len,
+		      const struct adit_fields *extra);
+
+/*
  * Answers x, of which no final head was sent, with the status's own phrase for text and the field
  * that it asks for (401, 405, 408), and closes it: owned from now on. retry_after: seconds, 0 for
  * no such field.

@@ -15,6 +15,7 @@
 struct claims;		/* core/service/claim.h */
 struct guard;		/* core/service/guard.h */
 struct records;		/* core/service/records.h */
+struct desk;
 struct service;
 struct listen_book;
 struct worker_group;
@@ -49,6 +50,7 @@ struct adit_component {
 	struct listen_book		*sockets;	/* the process's; NULL: there are none */
 	struct guard			*guard;	/* the service's; NULL: no limits */
 	struct records			*records;	/* the same; NULL: nothing is recorded */
+	struct desk			*desk;		/* the same */
 	const char			*protocol;	/* of what stands behind it; NULL: none */
 	void				(*destroy)(struct adit_component *p);
 };

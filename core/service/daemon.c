@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -15,7 +16,9 @@
 #include "core/conn/listen.h"
 #include "core/runtime/log.h"
 #include "core/runtime/worker.h"
+#include "core/service/admin.h"
 #include "core/service/daemon.h"
+#include "core/service/desk.h"
 #include "core/service/generation.h"
 #include "core/tunnel/table.h"
 
@@ -62,6 +65,7 @@ struct daemon {
 	struct event			 drain_timer, reload_timer;
 	struct worker_group		*workers;
 	struct listen_book		*sockets;
+	struct desk			*desk;
 	struct generation		*now;
 	struct draining_list		 draining;
 	struct retired_list		 retired;	/* the oldest first */
@@ -73,6 +77,7 @@ daemon_world(struct daemon *d)
 {
 	return (struct service_world){
 		.registry = d->conf->registry, .sockets = d->sockets, .log = d->log,
+		.desk = d->desk,
 		.home = workers_at(d->workers, 0),
 	};
 }
@@ -390,12 +395,35 @@ daemon_take(struct daemon *d, struct config *config, struct config_errors *errs)
 	return err;
 }
 
+/* As daemon_take, when something runs already: it is counted. config NULL: it could not be read. */
+static int
+daemon_replace(struct daemon *d, struct config *config, struct config_errors *errs)
+{
+	struct desk_counts *counts = desk_counts(d->desk);
+	int err = config ? daemon_take(d, config, errs) : ADIT_ECONFIG;
+
+	atomic_fetch_add(err ? &counts->refused : &counts->reloads, 1);
+	if (!err)
+		atomic_store(&counts->changed, time(NULL));
+	return err;
+}
+
+/* Reads all sources again. 0, or why nothing has changed, with reasons in errs. */
+static int
+daemon_read_again(struct daemon *d, struct config_errors *errs)
+{
+	struct config *config = config_load(&d->conf->args, d->conf->kinds, 0, errs);
+	int err = daemon_replace(d, config, errs);
+
+	config_put(config);
+	return err;
+}
+
 static void
 daemon_reload(struct daemon *d, bool by_itself)
 {
 	struct config_errors *errs = config_errors_new();
-	struct config *config = errs ? config_load(&d->conf->args, d->conf->kinds, 0, errs) : NULL;
-	int err = config ? daemon_take(d, config, errs) : ADIT_ECONFIG;
+	int err = errs ? daemon_read_again(d, errs) : -ENOMEM;
 
 	if (!err) {
 		adit_log(d->log, by_itself ? ADIT_LOG_DEBUG : ADIT_LOG_INFO, NULL, "%s",
@@ -405,7 +433,6 @@ daemon_reload(struct daemon *d, bool by_itself)
 			daemon_log_errors(d, ADIT_LOG_ERROR, errs);
 		adit_log(d->log, ADIT_LOG_ERROR, NULL, "config not reloaded, nothing has changed");
 	}
-	config_put(config);
 	config_errors_free(errs);
 }
 
@@ -420,6 +447,50 @@ daemon_reload_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	daemon_reload(d, true);
 	timer_start(&d->reload_timer, d->conf->reload);
+}
+
+/* ---- what is asked from outside -------------------------------------------------------------- */
+
+static const struct generation *
+daemon_now(void *arg)
+{
+	const struct daemon *d = arg;
+
+	return d->stopping ? NULL : d->now;
+}
+
+static int
+daemon_take_changed(void *arg, struct config *config, struct config_errors *errs)
+{
+	struct daemon *d = arg;
+	int err = daemon_replace(d, config, errs);
+
+	if (!err)
+		adit_log(d->log, ADIT_LOG_INFO, NULL, "config changed");
+	return err;
+}
+
+static int
+daemon_reload_asked(void *arg, struct config_errors *errs)
+{
+	struct daemon *d = arg;
+	int err = daemon_read_again(d, errs);
+
+	adit_log(d->log, ADIT_LOG_INFO, NULL, "%s",
+		 err ? "config not reloaded, nothing has changed" : "config reloaded");
+	return err;
+}
+
+static void
+daemon_answer(void *arg, struct desk_ask *a)
+{
+	struct daemon *d = arg;
+	const struct admin admin = {
+		.kinds = d->conf->kinds, .args = &d->conf->args, .now = daemon_now,
+		.take = daemon_take_changed, .reload = daemon_reload_asked, .arg = d,
+	};
+
+	admin_answer(&admin, a);
 }
 
 /* ---- signals -------------------------------------------------------------------------------- */
@@ -532,6 +603,9 @@ daemon_prepare(struct daemon *d, struct adit_err *e)
 	d->base = event_base_new();
 	if (!d->base)
 		return adit_err_set(e, -ENOMEM, "out of memory");
+	d->desk = desk_new(d->base, daemon_answer, d);
+	if (!d->desk)
+		return adit_err_set(e, -ENOMEM, "out of memory");
 	event_assign(&d->drain_timer, d->base, -1, 0, daemon_drain_step, d);
 	event_assign(&d->reload_timer, d->base, -1, 0, daemon_reload_timer, d);
 	if (daemon_start_workers(d, e) < 0)
@@ -557,6 +631,7 @@ daemon_start(struct daemon *d, struct config *config, struct config_errors *errs
 		say_nowhere(errs, &e);
 		return e.code;
 	}
+	atomic_store(&desk_counts(d->desk)->changed, time(NULL));
 	return daemon_switch(d, config, errs);
 }
 
@@ -572,7 +647,9 @@ daemon_fini(struct daemon *d)
 		draining_free(d, one);
 	}
 	daemon_drop_retired(d);
+	desk_close(d->desk);
 	workers_stop(d->workers);
+	desk_free(d->desk);
 	listen_book_free(d->sockets);
 	for (size_t i = 0; i < sizeof(d->signals) / sizeof(*d->signals); i++)
 		if (event_initialized(&d->signals[i]))

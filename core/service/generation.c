@@ -465,7 +465,7 @@ struct generation *
 generation_new(struct config *config, const struct generation *old,
 	       const struct service_world *world, struct config_errors *errs)
 {
-	static const char *const unavailable[] = { "api", "metrics", "profiling", NULL };
+	static const char *const unavailable[] = { "profiling", NULL };
 	const struct place top = { .node = config->node, .errs = errs };
 	struct generation *g = generation_alloc(config);
 	size_t before = config_errors_count(errs);

@@ -10,6 +10,7 @@
 #include "core/conn/dial.h"
 #include "core/conn/opening.h"
 #include "core/conn/proxied.h"
+#include "core/conn/tally.h"
 #include "core/conn/tcp.h"
 #include "core/conn/udp_dial.h"
 #include "core/policy/policy.h"
@@ -369,11 +370,23 @@ route_unknown(const struct route *r, size_t from)
 	return from;
 }
 
+/* To who chooses, and to who counts. born: when the attempt began. */
+static void
+node_tell(const struct chain *c, struct node *n, struct adit_worker *w, uint64_t born, int err)
+{
+	uint64_t now = adit_now();
+
+	node_state_report(&n->state, err, now);
+	tally_node(w, c->conf->name, n->conf->name, now - born, err);
+}
+
 /* How the opening of what a node dialed ended; keeps the chain while it is not known. */
 struct report {
 	struct conn_watch	 watch;
 	struct chain		*chain;
 	struct node		*node;
+	struct adit_worker	*worker;
+	uint64_t		 born;		/* adit_now() */
 };
 
 static void
@@ -382,7 +395,7 @@ node_report(struct conn_watch *watch, int err)
 	struct report *r = adit_container_of(watch, struct report, watch);
 
 	if (err != -ECANCELED)
-		node_state_report(&r->node->state, err, adit_now());
+		node_tell(r->chain, r->node, r->worker, r->born, err);
 	chain_put(r->chain);
 	free(r);
 }
@@ -418,6 +431,7 @@ node_dial(struct chain *c, const struct stop *s, const struct adit_dial *how,
 		.lane = how->lane, .addrs = s->n ? s->addrs : NULL, .n_addrs = s->n,
 	};
 	struct adit_dialer *d = n->dialer.base;
+	uint64_t born = adit_now();
 	struct report *report;
 	struct adit_conn *conn;
 
@@ -427,7 +441,7 @@ node_dial(struct chain *c, const struct stop *s, const struct adit_dial *how,
 	if (conn && !n->pool)
 		conn = instance_client(&n->dialer, conn, n->host, e);
 	if (!conn) {
-		node_state_report(&n->state, e->code, adit_now());
+		node_tell(c, n, how->worker, adit_now(), e->code);
 		adit_err_context(e, "node %s", n->conf->name);
 		return NULL;
 	}
@@ -435,6 +449,7 @@ node_dial(struct chain *c, const struct stop *s, const struct adit_dial *how,
 	if (report) {
 		*report = (struct report){
 			.watch = { .told = node_report }, .chain = chain_get(c), .node = n,
+			.worker = how->worker, .born = born,
 		};
 		conn_watch_open(conn, &report->watch);
 	}

@@ -2,16 +2,19 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <adit/log.h>
 
 #include "core/config/opts.h"
+#include "core/config/own_service.h"
 #include "core/conn/conn.h"
 #include "core/conn/dial.h"
 #include "core/conn/ending.h"
 #include "core/conn/listen.h"
 #include "core/conn/opening.h"
 #include "core/conn/proxied.h"
+#include "core/conn/tally.h"
 #include "core/policy/policy.h"
 #include "core/policy/refusals.h"
 #include "core/runtime/memory.h"
@@ -19,6 +22,7 @@
 #include "core/service/auth.h"
 #include "core/service/claim.h"
 #include "core/service/component.h"
+#include "core/service/desk.h"
 #include "core/service/forwarder.h"
 #include "core/service/guard.h"
 #include "core/service/records.h"
@@ -60,6 +64,7 @@ struct service {
 							 * anybody's; owned */
 	struct claims			 claims;
 	bool				 opened_listener, opened_handler;
+	int64_t				 created;	/* Unix time */
 };
 
 static const struct adit_opt trusted_rows[] = {
@@ -120,6 +125,7 @@ place_init(struct service *s, struct adit_component *p, const struct service_wor
 	p->sockets = world->sockets;
 	p->guard = &s->guard;
 	p->records = &s->records;
+	p->desk = world->desk;
 }
 
 /* The service of that place in config; of a reload's, which may have moved it, not its own. */
@@ -127,10 +133,12 @@ static const struct place *
 service_place(struct place_step *s, const struct config *config, size_t index,
 	      struct config_errors *errs)
 {
+	const struct service_conf *conf = &config->services.v[index];
 	const struct place top = { .errs = errs };
 
-	return place_step_item(s, &top, config_list_name(CONFIG_SERVICES), index,
-			       config->services.v[index].node);
+	if (own_service_is(conf->name))
+		return place_step(s, &top, conf->name + 1, conf->node);
+	return place_step_item(s, &top, config_list_name(CONFIG_SERVICES), index, conf->node);
 }
 
 /* The chain of that name, referenced; NULL if there is none to look for. */
@@ -364,13 +372,23 @@ service_make(struct service *s, const struct service_world *world, const struct 
 		s->records.network = ((struct adit_listener *)s->listener.base)->ops->network;
 }
 
+/* The API and the metrics do not count themselves, as in gost. */
+static void
+service_count(const struct service *s, int change)
+{
+	if (!own_service_is(s->conf->name))
+		desk_count_service(s->listener_place.desk, change);
+}
+
 void
 service_close(struct service *s)
 {
 	struct adit_handler *h = s->handler.base;
 
-	if (s->opened_listener)
+	if (s->opened_listener) {
 		listening_close(&s->listener);
+		service_count(s, -1);
+	}
 	if (s->opened_handler && h->ops->close)
 		h->ops->close(h);
 	s->opened_listener = s->opened_handler = false;
@@ -384,8 +402,10 @@ service_open_listener(struct service *s, const struct place *at)
 	int err = listening_open(&s->listener, &e);
 
 	s->opened_listener = err == 0;
-	if (!err)
+	if (!err) {
+		service_count(s, 1);
 		return 0;
+	}
 	return place_refuse(place_step(&below, at, "addr", tree_get(s->conf->node, "addr")), &e);
 }
 
@@ -430,6 +450,7 @@ service_new(const struct service_world *world, size_t index, struct config_error
 		return NULL;
 	}
 	s->index = index;
+	s->created = time(NULL);
 	s->conf = &world->config->services.v[index];
 	s->config = config_get(world->config);
 	atomic_init(&s->refs, 2);
@@ -459,6 +480,12 @@ struct gate *
 service_gate(struct service *s)
 {
 	return &s->handler_place.gate;
+}
+
+int64_t
+service_created(const struct service *s)
+{
+	return s->created;
 }
 
 struct config *
@@ -905,6 +932,7 @@ adit_accept(struct adit_listener *l, struct adit_conn *c)
 		return;
 	}
 	adit_conn_set_component(c, l->component);
+	tally_conn(c, s->conf->name);
 	if (service_awaits_header(s, c))
 		service_await_header(s, way, c);
 	else

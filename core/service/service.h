@@ -67,6 +67,9 @@ struct adit_conn *service_dial(struct service *s, struct adit_worker *w,
 			       const struct adit_target *to, const struct adit_addr *visitor,
 			       struct adit_err *e);
 
+/* Since when there is such a service, in Unix time. Any thread. */
+int64_t service_created(const struct service *s);
+
 /* Its targets, and the chain its handler dials through (NULL: none); s's. Any thread. */
 struct forwarder *service_forwarder(struct service *s);
 struct chain *service_handler_chain(const struct service *s);

@@ -10,11 +10,13 @@
 
 struct adit_ingress;
 struct chain;
+struct desk;
 struct held;
 struct listen_book;
 
 struct service_world {
 	const struct registry	*registry;
+	struct desk		*desk;		/* the process's; or NULL */
 	struct listen_book	*sockets;	/* NULL: nothing will be opened, for a check */
 	struct adit_worker	*home;		/* for what is nobody's: files that are watched */
 	struct adit_log		*log;

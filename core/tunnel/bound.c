@@ -5,6 +5,7 @@
 #include <adit/log.h>
 
 #include "core/conn/ending.h"
+#include "core/conn/tally.h"
 #include "core/mux/liveness.h"
 #include "core/mux/mux.h"
 #include "core/tunnel/kept.h"
@@ -79,6 +80,17 @@ bound_ask(struct bound *b, struct adit_conn *c, struct adit_err *e)
 
 /* ---- in its tunnel ------------------------------------------------------------------------ */
 
+/* No visitors come to it any more. */
+static void
+bound_unjoin(struct bound *b)
+{
+	if (!b->number)
+		return;
+	adit_tunnel_leave(b->worker, b->number);
+	tally_sessions(b->worker, b->service, -1);
+	b->number = 0;
+}
+
 int
 bound_join(struct bound *b, struct adit_worker *w, const struct bound_conf *conf,
 	   adit_session_open *open, void *session)
@@ -98,11 +110,12 @@ bound_join(struct bound *b, struct adit_worker *w, const struct bound_conf *conf
 		.session = session,
 	});
 	b->key = b->number;
+	b->service = adit_component_name(conf->component);
+	if (b->number)
+		tally_sessions(w, b->service, 1);
 	if (b->number && conf->temporary &&
-	    temporary_take(&b->temporary, w, conf->temporary, &conf->tunnel, &conf->from) < 0) {
-		adit_tunnel_leave(w, b->number);
-		b->number = 0;
-	}
+	    temporary_take(&b->temporary, w, conf->temporary, &conf->tunnel, &conf->from) < 0)
+		bound_unjoin(b);
 	if (b->number)
 		b->permit = conf->permit;
 	else
@@ -131,8 +144,7 @@ bound_begin(struct bound *b, const struct bound_conf *conf,
 void
 bound_leave(struct bound *b)
 {
-	adit_tunnel_leave(b->worker, b->number);
-	b->number = 0;
+	bound_unjoin(b);
 	temporary_drop(&b->temporary);
 	mux_unfollow(&b->carrier);
 	awaiting_fini(&b->awaiting, ADIT_EPEERDEAD);
@@ -158,8 +170,7 @@ bound_drop_kept(void *arg)
 void
 bound_drain(struct bound *b)
 {
-	adit_tunnel_leave(b->worker, b->number);
-	b->number = 0;
+	bound_unjoin(b);
 	kept_drop_session(b->worker, b->key);
 	if (!b->drain)
 		b->drain = adit_timer_new(b->worker, bound_drop_kept, b);

@@ -36,6 +36,7 @@ struct bound {
 	struct temporary	 temporary;	/* its tunnel's name */
 	struct permit		*permit;	/* by which it is; owned, or NULL */
 	const char		*withdrawn;	/* while it ends: why that is not valid any more */
+	const char		*service;	/* its name; the component's */
 	char			 tunnel[37], connector[37];
 };
 

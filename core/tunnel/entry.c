@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include "core/conn/ending.h"
 #include "core/conn/listen.h"
 #include "core/conn/peek.h"
+#include "core/conn/tally.h"
 #include "core/conn/tcp.h"
 #include "core/http/respond.h"
 #include "core/runtime/memory.h"
@@ -45,6 +47,7 @@ entry_shared_put(struct entry_shared *s)
 	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	adit_component_put(s->conf.component);
+	free(s->tally);
 	free(s);
 }
 
@@ -104,6 +107,15 @@ newcomer_log_end(const struct newcomer *n, int why, const char *by, const char *
 }
 
 static void
+newcomer_tally(const struct newcomer *n, int why, int status)
+{
+	struct adit_worker *w = adit_conn_worker(n->conn);
+
+	tally_refusal(w, n->shared->tally, why);
+	tally_status(w, n->shared->tally, status);
+}
+
+static void
 newcomer_alert(struct newcomer *n, enum tls_alert alert)
 {
 	uint8_t record[CLIENTHELLO_ALERT_LEN];
@@ -116,6 +128,7 @@ static void
 newcomer_refuse_tls(struct newcomer *n, int why, enum tls_alert alert)
 {
 	newcomer_alert(n, alert);
+	newcomer_tally(n, why, 0);
 	newcomer_log_end(n, why, NULL, "refused", 0);
 	adit_conn_close(n->conn, 0);
 	newcomer_free(n);
@@ -128,6 +141,7 @@ newcomer_refuse_relay(struct newcomer *n)
 	static const struct relay_msg forbidden = { .code = RELAY_FORBIDDEN };
 
 	relay_send(n->conn, &forbidden);
+	newcomer_tally(n, ADIT_EFORBIDDEN, 0);
 	newcomer_log_end(n, ADIT_EFORBIDDEN, NULL, "refused", 0);
 	adit_conn_close(n->conn, 0);
 	newcomer_free(n);
@@ -140,6 +154,7 @@ newcomer_refuse_http(struct newcomer *n, int why, int status, const char *text)
 	char answer[HTTP_LAST_WORDS];
 
 	adit_conn_write(n->conn, answer, http_last_words(status, text, answer));
+	newcomer_tally(n, why, status);
 	newcomer_log_end(n, why, NULL, why == -ETIMEDOUT ? ending_how(why) : "refused", status);
 	adit_conn_close(n->conn, 0);
 	newcomer_free(n);
@@ -457,6 +472,7 @@ entry_accepted(void *arg, int fd)
 		adit_conn_close(c, -ENOMEM);
 		return;
 	}
+	tally_conn(c, port->shared->tally);
 	adit_timer_set(n->limit, ADIT_MS(SNIFF_LIMIT_MS));
 	n->shared = entry_shared_get(port->shared);
 	n->conn = c;
@@ -465,6 +481,19 @@ entry_accepted(void *arg, int fd)
 	adit_conn_set_component(c, port->shared->conf.component);
 	adit_conn_own(c, newcomer_event, n);
 	adit_conn_want(c, ADIT_READ);
+}
+
+/* As gost names its entry points in metrics. */
+static char *
+entry_tally(const struct entry_conf *conf, const struct adit_addr *addr, struct adit_err *e)
+{
+	char text[ADIT_ADDR_TEXT], *name;
+
+	if (asprintf(&name, "%s-ep-%s", adit_component_name(conf->component),
+		     adit_addr_format(addr, text)) >= 0)
+		return name;
+	adit_err_set(e, -ENOMEM, "out of memory");
+	return NULL;
 }
 
 struct entry *
@@ -483,13 +512,17 @@ entry_open(const struct entry_conf *conf, struct adit_err *e)
 	n->shared->conf = *conf;
 	adit_component_get(conf->component);
 	n->sockets = listen_get_for(conf->sockets, conf->owner, conf->addr, 0, e);
-	if (!n->sockets) {
+	if (!n->sockets)
 		adit_err_context(e, "entrypoint");
-		entry_shared_put(n->shared);
-		free(n);
-		return NULL;
-	}
-	return n;
+	else
+		n->shared->tally = entry_tally(conf, listen_addr(n->sockets), e);
+	if (n->shared->tally)
+		return n;
+	if (n->sockets)
+		listen_put(conf->sockets, n->sockets);
+	entry_shared_put(n->shared);
+	free(n);
+	return NULL;
 }
 
 int

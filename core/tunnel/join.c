@@ -10,6 +10,7 @@
 #include "core/conn/ending.h"
 #include "core/conn/framed.h"
 #include "core/conn/patience.h"
+#include "core/conn/tally.h"
 
 struct joining {
 	struct adit_activity	 activity;
@@ -18,7 +19,7 @@ struct joining {
 	int			(*agree)(struct adit_conn *c);
 	void			(*refuse)(struct adit_conn *c, int err);
 	bool			 datagrams;
-	const struct adit_worker *worker;
+	struct adit_worker	*worker;
 	struct permit		*permit;	/* owned, or NULL */
 	uint64_t		 id, born;	/* of visitor, for the log */
 	struct adit_addr	 remote;
@@ -52,8 +53,15 @@ join_log_failure(const struct joining *j, const char *how, const char *text)
 }
 
 static void
+join_tally(const struct joining *j, int err)
+{
+	tally_refusal(j->worker, adit_component_name(j->activity.component), err);
+}
+
+static void
 join_close(struct joining *j, int why)
 {
+	join_tally(j, why);
 	join_log_failure(j, ending_how(why), adit_strerror(why));
 	adit_conn_close(j->visitor, why);
 	adit_conn_close(j->far, why);
@@ -63,6 +71,7 @@ join_close(struct joining *j, int why)
 static void
 join_refuse(struct joining *j, int err)
 {
+	join_tally(j, err);
 	join_log_failure(j, "refused", adit_strerror(err));
 	j->refuse(j->visitor, err);
 	adit_conn_close(j->far, err);

@@ -45,7 +45,7 @@ native_ask_refuse(struct native_ask *r, int err, const char *text)
 	bool named = native_has(&r->message, NATIVE_F_TUNNEL);
 	char reason[ENDING_REASON];
 
-	request_log_refused(&r->base, "request", ending_reason(err, text, reason),
+	request_log_refused(&r->base, "request", err, ending_reason(err, text, reason),
 			    named ? &r->message.tunnel : NULL);
 	adit_conn_close(r->base.conn, failed);
 	native_ask_free(r);

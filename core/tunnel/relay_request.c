@@ -41,7 +41,8 @@ relay_ask_refuse(struct relay_ask *r, unsigned status, const char *what, const c
 	const struct relay_msg answer = { .code = (uint8_t)status };
 
 	relay_send(r->base.conn, &answer);
-	request_log_refused(&r->base, what, why ? why : relay_status_text(status),
+	request_log_refused(&r->base, what, relay_status_error(status),
+			    why ? why : relay_status_text(status),
 			    r->message.has_tunnel ? &r->message.tunnel.id : NULL);
 	adit_conn_close(r->base.conn, 0);
 	relay_ask_free(r);

@@ -6,6 +6,7 @@
 #include <adit/log.h>
 
 #include "core/conn/ending.h"
+#include "core/conn/tally.h"
 #include "core/wire/hostname.h"
 
 void
@@ -73,7 +74,7 @@ request_log_lost(const struct request *r, int err, const char *text)
 }
 
 void
-request_log_refused(const struct request *r, const char *what, const char *reason,
+request_log_refused(const struct request *r, const char *what, int err, const char *reason,
 		    const struct adit_uuid *tunnel)
 {
 	struct ending end = ending_of(r->activity.component, r->conn);
@@ -87,6 +88,7 @@ request_log_refused(const struct request *r, const char *what, const char *reaso
 	end.how = "refused";
 	end.user = r->login.who ? r->login.who->user : NULL;
 	ending_log(&end, ADIT_LOG_WARN, "%s refused: %s, tunnel=%s", what, reason, id);
+	tally_refusal(adit_conn_worker(r->conn), adit_component_name(r->activity.component), err);
 }
 
 void

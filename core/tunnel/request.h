@@ -73,9 +73,11 @@ int request_lost_why(const struct request *r, int err, size_t got);
  */
 void request_log_lost(const struct request *r, int err, const char *text);
 
-/* The same of a request ("request", "visitor") that was refused for that reason; tunnel: the one it
- * was about, NULL: none. */
-void request_log_refused(const struct request *r, const char *what, const char *reason,
+/*
+ * The same of a request ("request", "visitor") that was refused with err, for that reason; tunnel:
+ * the one it was about, NULL: none. It is counted too.
+ */
+void request_log_refused(const struct request *r, const char *what, int err, const char *reason,
 			 const struct adit_uuid *tunnel);
 
 /* That a client's bind is served, and that it could not be: err. */

@@ -353,6 +353,20 @@ tunnels_find(const struct tunnel_worker *part, const char *name, unsigned *n)
 	return s->pools[i]->members;
 }
 
+unsigned
+tunnels_count(const struct tunnel_worker *part)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SHARDS; i++) {
+		const struct shard *s = atomic_load_explicit(&part->table->shards[i],
+							     memory_order_acquire);
+
+		n += s ? s->n : 0;
+	}
+	return n;
+}
+
 /* ---- changes ----------------------------------------------------------------------------- */
 
 /* A pool like old (may be NULL) with add, or without drop. NULL: no memory. Locked. */

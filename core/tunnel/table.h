@@ -47,6 +47,9 @@ struct tunnel_worker *tunnels_of(struct adit_worker *w);
 const struct tunnel_member *const *tunnels_find(const struct tunnel_worker *t, const char *name,
 						unsigned *n);
 
+/* How many tunnels have members. On t's worker. */
+unsigned tunnels_count(const struct tunnel_worker *t);
+
 /*
  * The session's peer is heard when m's is: m tells all workers when that was, until it leaves,
  * which must come before m is closed. Same worker.

@@ -21,6 +21,7 @@ struct ending;
 struct entry_shared {
 	atomic_uint		 refs;
 	struct entry_conf	 conf;
+	char			*tally;		/* what visitors are counted under; owned */
 };
 
 /* Takes and drops a reference. Any thread. */

@@ -14,6 +14,7 @@
 
 #include "core/conn/ending.h"
 #include "core/conn/patience.h"
+#include "core/conn/tally.h"
 #include "core/http/front.h"
 #include "core/http/h1.h"
 #include "core/http/respond.h"
@@ -118,6 +119,7 @@ request_end(struct http_request *r, int why)
 		 "request");
 	v->request = NULL;
 	v->base.status = r->status;
+	tally_status(v->worker, v->shared->tally, r->status);
 	if (r->near)
 		adit_conn_close(&r->near->body, why);
 	if (why)
@@ -136,6 +138,7 @@ request_refuse(struct http_request *r, int status, int why)
 	struct adit_exchange *near = r->near;
 
 	r->status = status;
+	tally_refusal(r->visit->worker, r->visit->shared->tally, why);
 	adit_conn_log(&near->body, ADIT_LOG_DEBUG, "%s: %d: %s", r->host.text, status,
 		      adit_strerror(why));
 	r->near = NULL;

@@ -9,6 +9,7 @@
 #include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/conn/opening.h"
+#include "core/conn/tally.h"
 #include "core/tunnel/visit.h"
 #include "core/wire/clienthello.h"
 
@@ -87,6 +88,7 @@ tls_visit_refuse(struct tls_visit *v, int why)
 
 	clienthello_alert(TLS_ALERT_INTERNAL_ERROR, alert);
 	adit_conn_write(v->visitor, alert, sizeof(alert));
+	tally_refusal(adit_conn_worker(v->visitor), v->shared->tally, why);
 	tls_visit_log_refusal(v, why);
 	adit_conn_close(v->visitor, 0);
 	adit_conn_close(v->far, why);

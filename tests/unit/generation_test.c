@@ -168,8 +168,7 @@ what_starts_nothing_or_is_not_there_is_refused(void **state)
 		 "    1 | services: []"),
 	};
 	static const char *const more[] = {
-		"stdin:2:6: api: api is not available in this build",
-		"stdin:3:10: metrics: metrics is not available in this build",
+		"stdin:2:12: profiling: profiling is not available in this build",
 	};
 	struct service_stage *t = *state;
 
@@ -177,8 +176,8 @@ what_starts_nothing_or_is_not_there_is_refused(void **state)
 	config_errors_expect(t->errs, nothing, 1);
 	assert_null(service_stage_build(
 		t, "services: [{name: a, addr: \":1\", handler: {type: fake}, "
-		   "listener: {type: fake}}]\napi: {addr: \":2\"}\nmetrics: {addr: \":3\"}\n"));
-	config_errors_expect(t->errs, more, 2);
+		   "listener: {type: fake}}]\nprofiling: {addr: \":2\"}\n"));
+	config_errors_expect(t->errs, more, 1);
 }
 
 /* ---- ingresses --------------------------------------------------------- */

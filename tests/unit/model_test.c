@@ -66,11 +66,19 @@ static const struct adit_opt needy_rows[] = {
 	ADIT_OPT_END,
 };
 
+static const struct adit_opt page_rows[] = {
+	{ .name = "path", .type = ADIT_OPT_STRING },
+	{ .name = "pathPrefix", .type = ADIT_OPT_STRING },
+	{ .name = "accesslog", .type = ADIT_OPT_BOOL },
+	ADIT_OPT_END,
+};
+
 static const struct {
 	enum adit_kind		 kind;
 	const char		*name;
 	const struct adit_opt	*rows;
 } registry[] = {
+	{ ADIT_HANDLER, "api", page_rows },	  { ADIT_HANDLER, "metrics", page_rows },
 	{ ADIT_HANDLER, "tunnel", tunnel_rows },  { ADIT_HANDLER, "rtcp", stream_rows },
 	{ ADIT_HANDLER, "rudp", stream_rows },	  { ADIT_HANDLER, "tcp", stream_rows },
 	{ ADIT_HANDLER, "udp", stream_rows },	  { ADIT_HANDLER, "relay", stream_rows },

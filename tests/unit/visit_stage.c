@@ -136,6 +136,8 @@ stage_setup(void **state)
 	component_init(&t->component, "entry", NULL, NULL);
 	t->component.activities = &t->activities;
 	atomic_init(&t->shared.refs, 1);
+	strcpy(t->tally, "entry");
+	t->shared.tally = t->tally;
 	t->shared.conf = (struct entry_conf){
 		.component = &t->component,
 		.node = "here",

@@ -40,6 +40,7 @@ struct stage {
 	struct activities	 activities;
 	struct adit_component	 component;
 	struct entry_shared	 shared;
+	char			 tally[8];
 	struct stage_member	 a, b, c;	/* b has not joined */
 	struct visit_start	 start;		/* of the next visitors */
 	bool			 later;		/* streams are not open when they are given */
