@@ -278,7 +278,7 @@ tallied_free(struct tallied *t)
 void
 tally_conn(struct adit_conn *c, const char *name)
 {
-	struct tallied *t = calloc(1, sizeof(*t));
+	struct tallied *t = c->core->tallied ? NULL : calloc(1, sizeof(*t));
 
 	if (!t)
 		return;
