@@ -6,6 +6,7 @@
 
 #include "cmd/commands.h"
 #include "core/config/opts.h"
+#include "core/config/printed.h"
 #include "core/conn/tls_default.h"
 #include "core/service/daemon.h"
 #include "core/service/matcher.h"
@@ -68,8 +69,11 @@ print_config(const struct config *config, const char *format)
 {
 	size_t len;
 	enum tree_format as = strcmp(format, "json") == 0 ? TREE_JSON : TREE_YAML;
-	char *text = tree_emit(config->node, as, &len);
+	struct arena *a = arena_new();
+	const struct adit_tree *tree = a ? config_printed(a, config->node) : NULL;
+	char *text = tree ? tree_emit(tree, as, &len) : NULL;
 
+	arena_free(a);
 	if (!text) {
 		fprintf(stderr, "adit: out of memory\n");
 		return 1;

@@ -80,7 +80,7 @@ path_is_below(const char *path, const char *top)
 	return path && strncmp(path, top, len) == 0 && (!path[len] || path[len] == '/');
 }
 
-/* ---- answers ------------------------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------------------- */
 
 static void
 api_answer_text(struct page *p, int status, const char *type, const char *text)
@@ -110,7 +110,7 @@ api_denied(struct page *p)
 	api_answer_json(p, 401, "{\"code\":401,\"msg\":\"Unauthorized\"}");
 }
 
-/* ---- what takes the main thread --------------------------------------------------------------- */
+/* ---- what takes the main thread ------------------------------------------------------ */
 
 static void
 api_answered(struct desk_ask *a)
@@ -210,7 +210,7 @@ api_ask(struct page *p, const char *path)
 		desk_put(p->site->component->desk, a);
 }
 
-/* ---- what is asked for -------------------------------------------------------------------------- */
+/* ---- what is asked for --------------------------------------------------------------- */
 
 static bool
 api_guarded(const struct page *p)
@@ -250,7 +250,7 @@ api_serve(struct page *p)
 		api_not_found(p);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------------------- */
 
 static void
 api_handle(struct adit_handler *h, struct adit_conn *c)
@@ -276,15 +276,16 @@ api_init(struct adit_handler *h, struct adit_err *e)
 	return 0;
 }
 
-/* Whether others than this machine's own get to that address. */
+/* Whether others than this machine's own get there. */
 static bool
-is_public(const char *addr)
+is_public(const struct service_conf *conf)
 {
 	char host[256];
 	uint16_t port;
 
-	if (strchr(addr, '/') || adit_hostport_split(addr, host, sizeof(host), &port) < 0)
-		return false;		/* a Unix socket */
+	if (strcmp(conf->listener->type, "unix") == 0 ||
+	    adit_hostport_split(conf->addr, host, sizeof(host), &port) < 0)
+		return false;
 	return strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0 &&
 	       strcasecmp(host, "localhost") != 0;
 }
@@ -295,7 +296,7 @@ api_open(struct adit_handler *h, struct adit_err *e)
 	const struct service_conf *conf = service_conf_of(h->component->service);
 
 	(void)e;
-	if (is_public(conf->addr) && !gate_asks(&h->component->gate))
+	if (is_public(conf) && !gate_asks(&h->component->gate))
 		adit_log(adit_component_log(h->component), ADIT_LOG_WARN,
 			 ADIT_FIELDS(ADIT_STR("kind", "api"), ADIT_STR("service", conf->name)),
 			 "whoever reaches %s may change the configuration: give the API auth",

@@ -8,7 +8,8 @@
 #include "core/config/mask.h"
 
 static const char *const secret_words[] = {
-	"auth", "cipherkey", "kcp.key", "knock", "passphrase", "password", "secret", "token", NULL,
+	"auth", "authorization", "cipherkey", "kcp.key", "knock", "passphrase", "password",
+	"secret", "token", NULL,
 };
 
 static bool

@@ -72,7 +72,7 @@ reason_of(int err)
 	}
 }
 
-/* ---- books ------------------------------------------------------------------------------- */
+/* ---- books --------------------------------------------------------------------------- */
 
 /* FNV-1a. */
 static uint64_t
@@ -251,7 +251,7 @@ times_add(struct tally_times *t, const unsigned *bounds, uint64_t ns)
 	t->total += ns;
 }
 
-/* ---- conns -------------------------------------------------------------------------------- */
+/* ---- conns --------------------------------------------------------------------------- */
 
 /* Finds its place in w's book. Whether there was memory for that. */
 static bool
@@ -338,7 +338,7 @@ tallied_arrive(struct tallied *t, struct adit_worker *w)
 	t->moving = NULL;
 }
 
-/* ---- what is no conn ------------------------------------------------------------------------ */
+/* ---- what is no conn ----------------------------------------------------------------- */
 
 void
 tally_status(struct adit_worker *w, const char *name, int status)
@@ -386,7 +386,7 @@ tally_node(struct adit_worker *w, const char *chain, const char *node, uint64_t 
 		times_add(&n->times, tally_node_bounds, ns);
 }
 
-/* ---- adding up -------------------------------------------------------------------------------- */
+/* ---- adding up ----------------------------------------------------------------------- */
 
 static void
 times_sum(struct tally_times *to, const struct tally_times *from)

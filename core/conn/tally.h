@@ -81,9 +81,9 @@ struct tally_book {
 };
 
 /*
- * Counts c, which is new, under that name (copied) until it is closed, also when it moves to another
- * worker. Once: who counts it first
- * has it. Without memory it is not counted. On c's worker, as are all below on w.
+ * Counts c, which is new, under that name (copied) until it is closed, also when it moves to
+ * another worker. Once: who counts it first has it. Without memory it is not counted. On c's
+ * worker, as are all below on w.
  */
 void tally_conn(struct adit_conn *c, const char *name);
 

@@ -33,7 +33,7 @@ struct job {
 	bool			 lost;		/* a secret was hidden that nothing is known of */
 };
 
-/* ---- answers ------------------------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------------------- */
 
 static void
 answer_tree(struct job *j, const struct adit_tree *tree, enum tree_format format)
@@ -127,7 +127,7 @@ errors_join(const struct config_errors *errs, const char *source, char *text, si
 	}
 }
 
-/* ---- secrets ----------------------------------------------------------------------------------- */
+/* ---- secrets ------------------------------------------------------------------------- */
 
 /* node with what stands for each secret; key: under which it stands, or NULL. */
 static const struct adit_tree *
@@ -208,7 +208,7 @@ reveal(struct job *j, const struct adit_tree *node, const struct adit_tree *old,
 	return copy;
 }
 
-/* ---- what is shown -------------------------------------------------------------------------------- */
+/* ---- what is shown ------------------------------------------------------------------- */
 
 static void
 add_event(struct job *j, struct adit_tree *status, int64_t at, const char *name)
@@ -328,7 +328,7 @@ get_one(struct job *j)
 	answer_tree(j, map, TREE_JSON);
 }
 
-/* ---- changes ---------------------------------------------------------------------------------------- */
+/* ---- changes ------------------------------------------------------------------------- */
 
 static const char *
 no_environment(const char *name)
@@ -470,7 +470,7 @@ put_one(struct job *j)
 	replace_one(j, named);
 }
 
-/* ---- saving -------------------------------------------------------------------------------------------- */
+/* ---- saving -------------------------------------------------------------------------- */
 
 /* The one file that the configuration comes from, all of it; else one of our own. */
 static const char *
@@ -575,7 +575,7 @@ reload(struct job *j)
 	config_errors_free(errs);
 }
 
-/* ---- what is asked for ------------------------------------------------------------------------------------ */
+/* ---- what is asked for --------------------------------------------------------------- */
 
 static bool
 method_is(const struct job *j, const char *method)

@@ -73,7 +73,7 @@ plain(struct text *t, uint64_t value)
 	fprintf(t->f, "%s %" PRIu64 "\n", t->name, value);
 }
 
-/* ---- services ----------------------------------------------------------------------------- */
+/* ---- services ------------------------------------------------------------------------ */
 
 static const struct tally_service *
 next_service(const struct text *t, size_t *slot, const struct tally_service *s)
@@ -198,7 +198,7 @@ write_services(struct text *t)
 	write_clients(t, CLIENT_FAILED);
 }
 
-/* ---- chains --------------------------------------------------------------------------------- */
+/* ---- chains -------------------------------------------------------------------------- */
 
 static void
 write_nodes(struct text *t, bool failed)
@@ -229,7 +229,7 @@ write_chains(struct text *t)
 	write_nodes(t, true);
 }
 
-/* ---- tunnels ---------------------------------------------------------------------------------- */
+/* ---- tunnels ------------------------------------------------------------------------- */
 
 static void
 write_sessions(struct text *t)
@@ -289,7 +289,7 @@ write_tunnels(struct text *t)
 	write_statuses(t);
 }
 
-/* ---- the process --------------------------------------------------------------------------------- */
+/* ---- the process --------------------------------------------------------------------- */
 
 static void
 write_adit(struct text *t)

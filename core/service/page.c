@@ -28,7 +28,7 @@ page_method(const struct page *p)
 	return adit_fields_control(p->head, ADIT_METHOD).s;
 }
 
-/* ---- the end of a request -------------------------------------------------------------- */
+/* ---- the end of a request ------------------------------------------------------------ */
 
 static void
 page_reset(struct page *p)
@@ -84,7 +84,7 @@ page_end(struct page *p, int why)
 	http_visitor_next(&p->visitor);
 }
 
-/* ---- the answer --------------------------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------------------- */
 
 static void
 page_write(struct page *p)
@@ -140,7 +140,7 @@ page_answer(struct page *p, int status, const char *type, char *body, size_t len
 	page_write(p);
 }
 
-/* ---- a request ------------------------------------------------------------------------------- */
+/* ---- a request ----------------------------------------------------------------------- */
 
 static int
 page_take(struct page *p)
@@ -303,7 +303,7 @@ page_serve(struct adit_conn *c, struct page_site *site)
 		free(p);
 }
 
-/* ---- queries ---------------------------------------------------------------------------------- */
+/* ---- queries ------------------------------------------------------------------------- */
 
 static int
 hex_digit(char c)

@@ -42,7 +42,7 @@ struct page {
 	bool			 known;		/* who asks has said who he is */
 	void			*asked;		/* the site's own, of this request */
 
-	struct adit_exchange	*x;		/* the module's, below too; owned; NULL: no request */
+	struct adit_exchange	*x;		/* the module's, below too; owned; NULL: none */
 	struct login		 login;
 	struct adit_fields	*fields;	/* of the answer, beside its own */
 	char			*answer;

@@ -139,6 +139,24 @@ def test_mutual_tls_pair_works(world: World, folder: Path):
     assert visitor.get(server.entrypoint("clients"), "app.local").text == "alpha\n"
 
 
+def test_hosts_work(world: World, folder: Path):
+    """A tunnel for a host and all below it; its client, and one with a site for each host."""
+    sites = {name: world.site(name) for name in ("one", "two", "rest")}
+    server = world.start(config=placed(folder, "hosts-server.yaml", {" :8443": f" {HERE}", '":80"': HERE}))
+    there, entry = {f"{SERVER_NAME}:8443": at(server.listening())}, server.entrypoint()
+    client = world.start(name="client", config=placed(folder, "hosts-client.yaml", {
+        **there, "192.168.1.1:80": at(sites["one"].address)}))
+    client.log.wait(REGISTERED)
+    hosts = ("example.com", "sub.example.com", "abc.example.com", "example.org", "example.net")
+    answers = [visitor.get(entry, host) for host in hosts]
+    assert [a.status for a in answers] == [200, 200, 200, 503, 404]
+    client.stop()
+    world.start(name="routing", config=placed(folder, "hosts-routing-client.yaml", {
+        **there, "192.168.1.1:80": at(sites["one"].address), "192.168.1.2:80": at(sites["two"].address),
+        "192.168.2.1:80": at(sites["rest"].address)})).log.wait(REGISTERED)
+    assert [visitor.get(entry, host).text for host in hosts[:3]] == ["one\n", "two\n", "rest\n"]
+
+
 def test_websocket_pair_works(world: World, folder: Path):
     server = world.start(config=placed(folder, "websocket-server.yaml", {'":8443"': HERE, '":8080"': HERE}))
     client = world.start(config=placed(folder, "websocket-client.yaml", {

@@ -362,7 +362,8 @@ api:
 
 def test_api_at_a_unix_socket(world: World):
     daemon = world.start("-L", f"tcp://{HERE}/127.0.0.1:9", "-api", "unix://api.sock")
-    daemon.log.wait(lambda e: e.fields.get("service") == "@api")
+    daemon.log.wait(lambda e: e.fields.get("service") == "@api" and e.msg.startswith("listening on "))
+    assert daemon.log.count("give the API auth") == 0
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(PATIENCE)
         sock.connect(str(world.folder / "api.sock"))
