@@ -45,10 +45,11 @@ basic_decode(struct adit_text value, struct basic *b)
 	    !http_text_equal((struct adit_text){ value.s, SCHEME_LEN }, SCHEME, SCHEME_LEN))
 		return -EINVAL;
 	skip += strspn(value.s + skip, " ");
-	in.data = (unsigned char *)strndup(value.s + skip, value.len - skip);
 	in.size = (unsigned)(value.len - skip);
+	in.data = malloc(in.size + 1);
 	if (!in.data)
 		return -ENOMEM;
+	memcpy(in.data, value.s + skip, in.size);	/* NUL bytes too: they are no base64 */
 	if (in.size && in.size <= BASE64_MAX && gnutls_base64_decode2(&in, &out) == 0) {
 		if (out.size <= BASIC_MAX) {
 			memcpy(b->text, out.data, out.size);
