@@ -10,6 +10,7 @@
 #include <adit/exchange.h>
 #include <adit/plugin.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/opening.h"
 #include "core/http/basic.h"
 #include "core/http/h1.h"
@@ -58,14 +59,20 @@ asking_fail(struct http_asking *a, int err)
 {
 	struct adit_conn *c = a->conn;
 
+	if (a->x)
+		conn_explain(c, conn_failure(&a->x->body));
 	asking_free(a, err);
 	opening_fail(c, err);
 }
 
 /* What a status that is no 2xx means for who wanted to reach a target. */
 static int
-status_error(int status)
+status_error(struct adit_conn *c, int status)
 {
+	char text[48];
+
+	snprintf(text, sizeof(text), "the proxy answered %d", status);
+	conn_explain(c, text);
 	switch (status) {
 	case 401:
 	case 407:
@@ -125,7 +132,7 @@ asking_event(void *owner, struct adit_conn *body, unsigned events)
 			return;
 		}
 		if (status >= 200)
-			err = status_error(status);
+			err = status_error(a->conn, status);
 	}
 	if (err)
 		asking_fail(a, err);

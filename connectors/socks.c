@@ -8,6 +8,7 @@
 
 #include <adit/plugin.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/framed.h"
 #include "core/conn/opening.h"
 #include "core/proxy/inbox.h"
@@ -215,6 +216,7 @@ asking_fail(struct socks_asking *a, int err)
 {
 	struct adit_conn *c = a->conn;
 
+	conn_explain(c, conn_failure(a->lower));
 	asking_free(a, err);
 	opening_fail(c, err);
 }

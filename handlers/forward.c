@@ -68,7 +68,7 @@ struct forwarding {
 	const char		*protocol;	/* sniffed; NULL: unknown */
 	struct forward_node	*secure;	/* wants TLS when far is open; or NULL */
 	struct forward_node	*node;		/* that far is to; or NULL */
-	struct forward_tried	 tried;
+	struct adit_tried	 tried;
 	bool			 datagrams;
 	bool			 greeted;	/* far has its header in front */
 	const struct adit_worker *worker;

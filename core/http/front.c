@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/conn/conn.h"
 #include "core/http/fields.h"
@@ -39,6 +40,7 @@ struct front {
 	struct adit_timer		*timer;		/* of the limits; then of done */
 	uint64_t			 uploaded;	/* when the timer was set */
 	int				 err;
+	char				*why;		/* owned; or NULL */
 };
 
 /* ---- the end -------------------------------------------------------------------------- */
@@ -48,6 +50,7 @@ front_free(struct front *f)
 {
 	adit_fields_free(f->response);
 	adit_timer_free(f->timer);
+	free(f->why);
 	free(f);
 }
 
@@ -67,6 +70,7 @@ front_report(struct front *f)
 {
 	struct front_result r = {
 		.status = f->status, .stats = f->stats, .err = f->err, .sent = !f->request,
+		.why = f->why,
 	};
 	int near_err = f->near ? adit_conn_err(&f->near->body) : 0;
 
@@ -102,6 +106,9 @@ front_over(struct front *f, int err)
 static void
 front_give_up(struct front *f, int err)
 {
+	const char *why = conn_failure(&f->far->body);
+
+	f->why = why ? strdup(why) : NULL;
 	adit_conn_want(&f->near->body, 0);
 	adit_conn_close(&f->far->body, err);
 	front_over(f, err);

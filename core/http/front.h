@@ -69,6 +69,8 @@ struct front_result {
 	struct adit_conn	*raw[2];
 	int			 status;	/* of the final response passed on; 0: none */
 	int			 err;		/* 0: passed on whole; else why not */
+	const char		*why;		/* more than err says; NULL: nothing. Until done
+						 * returns */
 	bool			 by_near;	/* the visitor's side failed, else the far one */
 	bool			 unfinished;	/* err is -ETIMEDOUT, and what was awaited was the
 						 * visitor's: the rest of his request */

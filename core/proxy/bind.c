@@ -37,6 +37,16 @@ bind_log(struct adit_conn *c, const struct adit_addr *at)
 	adit_conn_log(c, ADIT_LOG_INFO, "bind: listening on %s", adit_addr_format(at, text));
 }
 
+/* Tells the client of a port that was opened, or not: port is NULL then, and e filled. */
+static int
+bind_tell(struct adit_conn *c, const struct bind_conf *conf, const struct port *port,
+	  struct adit_err *e)
+{
+	int err = port ? conf->listening(c, port_addr(port)) : e->code;
+
+	return port && err ? adit_err_set(e, err, "answer: %s", adit_strerror(err)) : err;
+}
+
 /* ---- one --------------------------------------------------------------------------------- */
 
 struct one {
@@ -125,21 +135,20 @@ one_accepted(void *arg, struct adit_conn *far)
 }
 
 int
-bind_one(struct adit_conn *c, const struct bind_conf *conf)
+bind_one(struct adit_conn *c, const struct bind_conf *conf, struct adit_err *e)
 {
 	struct adit_worker *w = adit_conn_worker(c);
 	struct one *o = calloc(1, sizeof(*o));
-	struct adit_err e = ADIT_ERR_INIT;
 	int err;
 
 	if (!o)
-		return -ENOMEM;
+		return adit_err_set(e, -ENOMEM, "out of memory");
 	o->conf = *conf;
 	o->conn = c;
 	o->port = port_open(w, &(struct port_conf){
 		.at = conf->at, .accepted = one_accepted, .arg = o,
-	}, &e);
-	err = o->port ? conf->listening(c, port_addr(o->port)) : e.code;
+	}, e);
+	err = bind_tell(c, conf, o->port, e);
 	if (err) {
 		port_close(o->port);
 		free(o);
@@ -251,20 +260,19 @@ session_begin(struct session *s)
 }
 
 int
-bind_session(struct adit_conn *c, const struct bind_conf *conf)
+bind_session(struct adit_conn *c, const struct bind_conf *conf, struct adit_err *e)
 {
 	struct smux_conf smux = smux_conf_default(true, 1);
 	struct session *s = calloc(1, sizeof(*s));
-	struct adit_err e = ADIT_ERR_INIT;
 	int err;
 
 	if (!s)
-		return -ENOMEM;
+		return adit_err_set(e, -ENOMEM, "out of memory");
 	s->conf = *conf;
 	s->port = port_open(adit_conn_worker(c), &(struct port_conf){
 		.at = conf->at, .accepted = session_accepted, .arg = s,
-	}, &e);
-	err = s->port ? conf->listening(c, port_addr(s->port)) : e.code;
+	}, e);
+	err = bind_tell(c, conf, s->port, e);
 	if (err) {
 		port_close(s->port);
 		free(s);

@@ -33,10 +33,10 @@ struct bind_conf {
 
 /*
  * Listens and serves, for one connection or in a session. Takes c, whose request was read. An
- * activity of the handler's component while it lasts. 0; or why not: c is still the caller's, and
- * nothing was told.
+ * activity of the handler's component while it lasts. 0; or why not, with e filled: c is still the
+ * caller's, and nothing was told.
  */
-int bind_one(struct adit_conn *c, const struct bind_conf *conf);
-int bind_session(struct adit_conn *c, const struct bind_conf *conf);
+int bind_one(struct adit_conn *c, const struct bind_conf *conf, struct adit_err *e);
+int bind_session(struct adit_conn *c, const struct bind_conf *conf, struct adit_err *e);
 
 #endif

@@ -8,6 +8,7 @@
 #include <adit/log.h>
 #include <adit/pump.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/conn/opening.h"
 #include "core/conn/patience.h"
@@ -20,9 +21,10 @@ struct errand {
 	struct adit_conn	*near, *far;	/* owned until the pump has them */
 	struct adit_pump	*pump;
 	struct adit_timer	*later;		/* a failure that was known at once */
-	int			 failure;	/* it */
+	int			 failure;	/* it, or of the node before; 0: none */
+	char			*why;		/* it in words; owned; NULL: there are none */
 	uint64_t		 idle;
-	unsigned		 attempt;	/* of a forwarder's nodes */
+	struct adit_tried	 tried;		/* of a forwarder's nodes */
 	bool			 forward, datagrams;
 	enum adit_network	 network;	/* asked for; of no node of a forwarder's */
 	const struct adit_worker *worker;
@@ -42,6 +44,7 @@ errand_end(struct errand *n)
 		ops->over(arg);
 	adit_timer_free(n->later);
 	adit_activity_end(&n->activity);
+	free(n->why);
 	free(n);
 }
 
@@ -66,14 +69,16 @@ errand_ending(const struct errand *n, int err)
 	return end;
 }
 
-/* The target was not reached. */
+/* The target was not reached. text: more than err says, or NULL. */
 static void
 errand_refuse(struct errand *n, int err, const char *text)
 {
 	struct ending end = errand_ending(n, err);
+	char reason[ENDING_REASON];
 
 	end.by = "target";
-	ending_log(&end, ADIT_LOG_WARN, "%s%s%s", n->host, *n->host ? ": " : "", text);
+	ending_log(&end, ADIT_LOG_WARN, "%s%s%s", n->host, *n->host ? ": " : "",
+		   ending_reason(err, text, reason));
 	adit_conn_close(n->far, err);
 	adit_conn_own(n->near, NULL, NULL);
 	n->ops->refuse(n->arg, n->near, err);
@@ -107,7 +112,7 @@ errand_stop(struct adit_activity *a, int why)
 	if (n->pump && (why || (n->datagrams && adit_pump_silence(n->pump) >= QUIET_NS)))
 		adit_pump_stop(n->pump, why);
 	else if (!n->pump && why)
-		errand_refuse(n, why, adit_strerror(why));
+		errand_refuse(n, why, NULL);
 }
 
 static void
@@ -153,7 +158,7 @@ errand_reached(struct errand *n)
 	int err;
 
 	if (errand_is_other_kind(n)) {
-		errand_refuse(n, -ENOTSUP, adit_strerror(-ENOTSUP));
+		errand_refuse(n, -ENOTSUP, NULL);
 		return;
 	}
 	adit_conn_want(n->far, 0);
@@ -171,7 +176,16 @@ errand_reached(struct errand *n)
 	errand_pump(n);
 }
 
-static void errand_forward(struct errand *n, int failure);
+/* Why it, or a node, could not be reached; text may be NULL. */
+static void
+errand_note(struct errand *n, int err, const char *text)
+{
+	free(n->why);
+	n->why = text && *text ? strdup(text) : NULL;
+	n->failure = err;
+}
+
+static void errand_forward(struct errand *n);
 
 static void
 errand_far_event(void *owner, struct adit_conn *far, unsigned events)
@@ -180,16 +194,18 @@ errand_far_event(void *owner, struct adit_conn *far, unsigned events)
 	int err = adit_conn_err(far);
 
 	(void)events;
-	if (err && n->forward) {
-		adit_conn_close(far, err);
-		n->far = NULL;
-		n->attempt++;
-		errand_forward(n, err);
-	} else if (err) {
-		errand_refuse(n, err, adit_strerror(err));
-	} else {
+	if (!err) {
 		errand_reached(n);
+		return;
 	}
+	errand_note(n, err, conn_failure(far));
+	if (!n->forward) {
+		errand_refuse(n, err, n->why);
+		return;
+	}
+	adit_conn_close(far, err);
+	n->far = NULL;
+	errand_forward(n);
 }
 
 static void
@@ -199,18 +215,17 @@ errand_await(struct errand *n)
 	adit_conn_want(n->far, ADIT_OPEN);
 }
 
-/* Tries a node; failure is why the one before could not be reached. From the loop. */
+/* Tries the next node, if there is one. From the loop. */
 static void
-errand_forward(struct errand *n, int failure)
+errand_forward(struct errand *n)
 {
 	struct adit_err e = ADIT_ERR_INIT;
 
-	n->far = adit_forward(n->handler, n->near, n->attempt, &e);
+	n->far = adit_forward(n->handler, n->near, &n->tried, &e);
 	if (n->far)
 		errand_await(n);
 	else
-		errand_refuse(n, failure ? failure : e.code,
-			      failure ? adit_strerror(failure) : e.text);
+		errand_refuse(n, n->failure, n->why);
 }
 
 /* What could not even be begun is told from the loop as well: callers hold their own objects. */
@@ -219,7 +234,7 @@ errand_failed(void *arg)
 {
 	struct errand *n = arg;
 
-	errand_refuse(n, n->failure, adit_strerror(n->failure));
+	errand_refuse(n, n->failure, n->why);
 }
 
 static void
@@ -228,14 +243,14 @@ errand_begin(struct errand *n, const struct adit_target *to)
 	struct adit_err e = ADIT_ERR_INIT;
 
 	if (n->forward)
-		n->far = adit_forward(n->handler, n->near, 0, &e);
+		n->far = adit_forward(n->handler, n->near, &n->tried, &e);
 	else
 		n->far = adit_handler_dial(n->handler, n->near, to, &e);
 	if (n->far) {
 		errand_await(n);
 		return;
 	}
-	n->failure = e.code ? e.code : ADIT_ETARGET;
+	errand_note(n, e.code ? e.code : ADIT_ETARGET, e.text);
 	adit_timer_set(n->later, 0);
 }
 

@@ -356,13 +356,16 @@ request_end(struct proxy_request *r, int why)
 	free(r);
 }
 
+/* text: more than err says, or NULL. */
 static void
-request_refuse(struct proxy_request *r, int err)
+request_refuse(struct proxy_request *r, int err, const char *text)
 {
 	struct adit_exchange *near = r->near;
+	char reason[ENDING_REASON];
 
 	r->near = NULL;
-	adit_conn_log(&near->body, ADIT_LOG_WARN, "%s: %s", r->host.text, adit_strerror(err));
+	adit_conn_log(&near->body, ADIT_LOG_WARN, "%s: %s", r->host.text,
+		      ending_reason(err, text, reason));
 	r->visit->status = proxy_refuse(near, r->visit->conf, far_error(err));
 	request_end(r, err);
 }
@@ -419,7 +422,7 @@ request_done(void *arg, const struct front_result *result)
 	} else if (result->err && r->near && result->unfinished) {
 		request_refuse_unfinished(r, result->err);
 	} else if (result->err && r->near) {
-		request_refuse(r, result->err);
+		request_refuse(r, result->err, result->why);
 	} else {
 		request_end(r, result->err);
 	}
@@ -495,7 +498,7 @@ request_try(struct proxy_request *r)
 	if (!err)
 		far = adit_mux_open(r->back, ADIT_CONN_EXCHANGE, &e);
 	if (!far) {
-		request_refuse(r, err ? err : e.code);
+		request_refuse(r, err ? err : e.code, e.text);
 		return;
 	}
 	r->near = NULL;
@@ -539,7 +542,7 @@ visit_send_on(struct proxy_visit *v, struct adit_exchange *near, const struct ad
 	v->request = r;
 	err = request_make_head(r, head);
 	if (err)
-		request_refuse(r, err);
+		request_refuse(r, err, NULL);
 	else
 		request_try(r);
 }

@@ -44,18 +44,26 @@ visit_lose(struct relay_visit *v, int err, const char *text)
 	visit_free(v);
 }
 
+/* text: more than the status says, or NULL. */
 static void
-visit_refuse(struct relay_visit *v, enum relay_status status)
+visit_refuse_for(struct relay_visit *v, enum relay_status status, const char *text)
 {
 	const struct relay_msg answer = { .code = (uint8_t)status };
 	struct ending end = ending_of(v->activity.component, v->conn);
 
 	end.kind = "handler";
 	end.how = "refused";
-	ending_log(&end, ADIT_LOG_WARN, "request refused: %s", relay_status_text(status));
+	ending_log(&end, ADIT_LOG_WARN, "request refused: %s%s%s", relay_status_text(status),
+		   text ? ": " : "", text ? text : "");
 	relay_send(v->conn, &answer);
 	adit_conn_close(v->conn, 0);
 	visit_free(v);
+}
+
+static void
+visit_refuse(struct relay_visit *v, enum relay_status status)
+{
+	visit_refuse_for(v, status, NULL);
 }
 
 static void
@@ -221,10 +229,11 @@ visit_bind_tcp(struct relay_visit *v, const struct adit_addr *at)
 	const struct bind_conf conf = {
 		.handler = v->conf->handler, .at = *at, .listening = bind_say, .arrived = bind_say,
 	};
+	struct adit_err e = ADIT_ERR_INIT;
 
 	adit_conn_deadline(v->conn, 0);
-	if (bind_session(v->conn, &conf) < 0)
-		visit_refuse(v, RELAY_SERVICE_UNAVAILABLE);
+	if (bind_session(v->conn, &conf, &e) < 0)
+		visit_refuse_for(v, RELAY_SERVICE_UNAVAILABLE, e.text);
 	else
 		visit_free(v);
 }
@@ -235,18 +244,19 @@ visit_bind_udp(struct relay_visit *v, const struct adit_addr *at)
 {
 	struct udptun_conf conf = { .handler = v->conf->handler, .ttl = UDP_TTL_NS };
 	struct adit_addr bound = *adit_conn_local(v->conn);
+	struct adit_err e = ADIT_ERR_INIT;
 	int err = 0;
 
 	if (at->port) {
-		conf.port = udptun_port(adit_conn_worker(v->conn), at);
-		err = conf.port ? 0 : -EADDRNOTAVAIL;
+		conf.port = udptun_port(adit_conn_worker(v->conn), at, &e);
+		err = conf.port ? 0 : e.code;
 		bound = conf.port ? *adit_packet_local(conf.port) : bound;
 	}
 	if (!err)
 		err = bind_say(v->conn, &bound);
 	if (err) {
 		adit_packet_close(conf.port);
-		visit_refuse(v, RELAY_SERVICE_UNAVAILABLE);
+		visit_refuse_for(v, RELAY_SERVICE_UNAVAILABLE, e.code ? e.text : NULL);
 		return;
 	}
 	udptun_serve(visit_release(v), &conf);

@@ -50,15 +50,17 @@ socks_lose(struct socks_visit *v, int err, const char *text)
 	socks_free(v);
 }
 
-/* Its last words are on their way. */
+/* Its last words are on their way. text: more than err says, or NULL. */
 static void
-socks_refused(struct socks_visit *v, int err)
+socks_refused(struct socks_visit *v, int err, const char *text)
 {
 	struct ending end = ending_of(v->activity.component, v->conn);
+	char reason[ENDING_REASON];
 
 	end.kind = "handler";
 	end.how = "refused";
-	ending_log(&end, ADIT_LOG_WARN, "request refused: %s", adit_strerror(err));
+	ending_log(&end, ADIT_LOG_WARN, "request refused: %s",
+		   ending_reason(err, text, reason));
 	adit_conn_close(v->conn, 0);
 	socks_free(v);
 }
@@ -204,13 +206,19 @@ socks_connect(struct socks_visit *v, const struct adit_target *to, const struct 
 
 /* Refuses what was asked for with the reply for that error. */
 static int
-socks5_deny(struct socks_visit *v, int err)
+socks5_deny_for(struct socks_visit *v, int err, const char *text)
 {
 	static const struct wire_addr none;
 
 	socks5_reply(v->conn, err, &none);
-	socks_refused(v, err);
+	socks_refused(v, err, text);
 	return -1;
+}
+
+static int
+socks5_deny(struct socks_visit *v, int err)
+{
+	return socks5_deny_for(v, err, NULL);
 }
 
 /* The port is the one that he will send from, where he knows it (RFC 1928, 4). */
@@ -252,14 +260,15 @@ socks5_tunnel_udp(struct socks_visit *v, const struct socks_request *q)
 	struct udptun_conf conf = { .handler = v->conf->handler, .ttl = UDP_TTL_NS };
 	struct adit_addr bound = *adit_conn_local(v->conn), at;
 	int err = bind_address(&q->addr, &at);
+	struct adit_err e = ADIT_ERR_INIT;
 	struct adit_conn *c;
 
 	if (err || !v->conf->udp || (q->addr.port && !v->conf->bind))
 		return socks5_deny(v, err ? err : ADIT_EFORBIDDEN);
 	if (q->addr.port) {
-		conf.port = udptun_port(adit_conn_worker(v->conn), &at);
+		conf.port = udptun_port(adit_conn_worker(v->conn), &at, &e);
 		if (!conf.port)
-			return socks5_deny(v, -EADDRNOTAVAIL);
+			return socks5_deny_for(v, e.code, e.text);
 		bound = *adit_packet_local(conf.port);
 	}
 	err = socks5_say(v->conn, &bound);
@@ -286,6 +295,7 @@ socks5_bind(struct socks_visit *v, const struct socks_request *q)
 	};
 	struct adit_conn *c = v->conn;
 	int err = bind_address(&q->addr, &conf.at);
+	struct adit_err e = ADIT_ERR_INIT;
 
 	if (err || !v->conf->bind)
 		return socks5_deny(v, err ? err : ADIT_EFORBIDDEN);
@@ -299,12 +309,12 @@ socks5_bind(struct socks_visit *v, const struct socks_request *q)
 		conf.expected = conf.at;
 		conf.at = *adit_conn_local(c);
 		conf.at.port = conf.expected.family ? 0 : q->addr.port;
-		err = bind_one(c, &conf);
+		err = bind_one(c, &conf, &e);
 	} else {
-		err = bind_session(c, &conf);
+		err = bind_session(c, &conf, &e);
 	}
 	if (err)
-		return socks5_deny(v, err);
+		return socks5_deny_for(v, err, e.text);
 	socks_free(v);
 	return -1;
 }
@@ -368,7 +378,7 @@ socks5_answer_login(struct socks_visit *v, int err)
 	if (!err)
 		err = told;
 	if (err) {
-		socks_refused(v, err);
+		socks_refused(v, err, NULL);
 		return -1;
 	}
 	v->step = socks5_read_request;
@@ -435,7 +445,7 @@ socks5_read_greeting(struct socks_visit *v)
 	if (!err && answer[1] == SOCKS5_NO_METHOD)
 		err = ADIT_EUNAUTH;
 	if (err) {
-		socks_refused(v, err);
+		socks_refused(v, err, NULL);
 		return -1;
 	}
 	v->step = answer[1] == SOCKS5_NO_AUTH ? socks5_read_request : socks5_read_auth;
@@ -450,7 +460,7 @@ socks4_deny(struct socks_visit *v, int err)
 	static const struct wire_addr none;
 
 	socks4_reply(v->conn, err, &none);
-	socks_refused(v, err);
+	socks_refused(v, err, NULL);
 	return -1;
 }
 

@@ -243,18 +243,18 @@ udptun_port_event(void *owner, struct adit_packet_conn *port, unsigned events)
 }
 
 struct adit_packet_conn *
-udptun_port(struct adit_worker *w, const struct adit_addr *at)
+udptun_port(struct adit_worker *w, const struct adit_addr *at, struct adit_err *e)
 {
 	struct udp_conf conf = { .bind = *at, .fragment = true, .no_gro = true, .buffer = BUFFER };
+	struct adit_err none = ADIT_ERR_INIT;
 	struct adit_packet_conn *p;
-	struct adit_err e = ADIT_ERR_INIT;
 
 	if (at->family)
-		return udp_open(w, &conf, &e);
+		return udp_open(w, &conf, e);
 	conf.bind.family = AF_INET6;	/* both, where there is IPv6 */
-	p = udp_open(w, &conf, &e);
+	p = udp_open(w, &conf, &none);
 	conf.bind.family = AF_INET;
-	return p ? p : udp_open(w, &conf, &e);
+	return p ? p : udp_open(w, &conf, e);
 }
 
 /* What it serves: a port, or targets. False: out of memory. */

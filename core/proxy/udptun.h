@@ -16,8 +16,9 @@ struct udptun_conf {
 	uint64_t		 ttl;	/* ns of silence that end the flow to a target; not 0 */
 };
 
-/* A bound port for it: family 0: all addresses of both. NULL: it cannot be had. On w. */
-struct adit_packet_conn *udptun_port(struct adit_worker *w, const struct adit_addr *at);
+/* A bound port for it: family 0: all addresses of both. NULL with e filled. On w. */
+struct adit_packet_conn *udptun_port(struct adit_worker *w, const struct adit_addr *at,
+				     struct adit_err *e);
 
 /*
  * Takes c, open, the answer sent. An activity of the handler's component until c has ended, then a

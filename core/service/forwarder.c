@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,17 +180,19 @@ node_rank(const struct forward_node *n, const struct route_request *req)
 }
 
 static bool
-is_tried(const struct forward_tried *tried, size_t i)
+is_tried(const struct adit_tried *tried, size_t i)
 {
 	return tried->nodes[i / 64] >> i % 64 & 1;
 }
 
 void
 forwarder_tried(const struct forwarder *f, const struct forward_node *node,
-		struct forward_tried *tried)
+		struct adit_tried *tried)
 {
 	size_t i = node ? (size_t)(node - f->nodes) : 0;
 
+	static_assert(SELECTOR_MAX <= 64 * sizeof(tried->nodes) / sizeof(*tried->nodes),
+		      "there is a bit for each node");
 	tried->n++;
 	if (node)
 		tried->nodes[i / 64] |= UINT64_C(1) << i % 64;
@@ -207,7 +210,7 @@ request_target(const struct route_request *req)
 /* Less precise ones do not stand in for those that were tried. */
 static const struct candidate *
 forwarder_choose(struct forwarder *f, const struct route_request *req,
-		 const struct forward_tried *tried, struct candidate v[SELECTOR_MAX])
+		 const struct adit_tried *tried, struct candidate v[SELECTOR_MAX])
 {
 	const struct policy_target target = request_target(req);
 	int64_t best = RANK_ANY;
@@ -246,7 +249,7 @@ forward_target_set(struct forward_target *t, const struct node_conf *n, bool dat
 
 int
 forwarder_pick(struct forwarder *f, const struct route_request *req,
-	       const struct forward_tried *tried, struct forward_target *out, struct adit_err *e)
+	       const struct adit_tried *tried, struct forward_target *out, struct adit_err *e)
 {
 	bool datagrams = req->network && strcmp(req->network, "udp") == 0;
 	struct candidate v[SELECTOR_MAX];

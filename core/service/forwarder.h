@@ -45,13 +45,6 @@ struct forward_target {
 	char			 host[256];	/* target's, where it is no path */
 };
 
-/* What was tried in vain for a request. Zeroed: nothing. */
-struct forward_tried {
-	unsigned		 n;
-	uint64_t		 nodes[SELECTOR_MAX / 64];	/* which, by their index, as far as
-								 * that is known */
-};
-
 /*
  * f must be zeroed. conf, of world's configuration, which stands at at, may be NULL; world's log is
  * for what becomes of certificates. 0, or a failure, all of it said at its place: forwarder_fini is
@@ -73,11 +66,11 @@ void forwarder_fini(struct forwarder *f);	/* any thread */
  * ADIT_ENOROUTE or ADIT_ECONFIG with e filled: none is left, or its address is none. Any worker.
  */
 int forwarder_pick(struct forwarder *f, const struct route_request *req,
-		   const struct forward_tried *tried, struct forward_target *out,
+		   const struct adit_tried *tried, struct forward_target *out,
 		   struct adit_err *e);
 
 /* node, one of f's, was tried in vain; NULL: what was is no node, or not known. */
 void forwarder_tried(const struct forwarder *f, const struct forward_node *node,
-		     struct forward_tried *tried);
+		     struct adit_tried *tried);
 
 #endif

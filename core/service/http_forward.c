@@ -41,7 +41,7 @@ struct forward_request {
 	struct hostname			 host;
 	struct adit_text		 path;		/* normal; s NULL: nobody looks at it */
 	char				*decoded;	/* owned; NULL: path is asked's */
-	struct forward_tried		 tried;		/* of the forwarder's nodes */
+	struct adit_tried		 tried;		/* of the forwarder's nodes */
 	bool				 fresh;		/* no kept connection: one was dead */
 	bool				 reused;	/* back had been kept, and may be dead */
 	int				 status;

@@ -69,7 +69,7 @@ target_watch(struct adit_handler *h, struct forward_node *node, struct adit_conn
 
 /* The chain alone knows where to; it is told what was sniffed, if anything. */
 static int
-target_of_chain(const struct route_request *req, const struct forward_tried *tried,
+target_of_chain(const struct route_request *req, const struct adit_tried *tried,
 		struct forward_target *out, struct adit_err *e)
 {
 	bool datagrams = req->network && *req->network == 'u';
@@ -106,7 +106,7 @@ target_is_allowed(const struct service *s, const struct route_request *req,
 
 int
 target_pick(struct adit_handler *h, const struct route_request *req,
-	    const struct forward_tried *tried, struct forward_target *out, struct adit_err *e)
+	    const struct adit_tried *tried, struct forward_target *out, struct adit_err *e)
 {
 	struct service *s = h->component->service;
 	int err;
@@ -194,16 +194,20 @@ target_judge(const struct forward_target *to, int status)
 }
 
 struct adit_conn *
-adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
+adit_forward(struct adit_handler *h, struct adit_conn *visitor, struct adit_tried *tried,
 	     struct adit_err *e)
 {
 	const struct route_request req = target_request(visitor);
-	const struct forward_tried tried = { .n = attempt };
+	struct adit_err none = ADIT_ERR_INIT;
+	struct adit_conn *c = NULL;
 	struct forward_target to;
-	struct adit_conn *c;
 
-	if (target_pick(h, &req, &tried, &to, e) < 0)
-		return NULL;
-	c = target_dial(h, adit_conn_worker(visitor), &to, adit_conn_remote(visitor), e);
-	return c ? target_secure(h, to.node, c, e) : NULL;
+	while (!c && target_pick(h, &req, tried, &to, &none) == 0) {
+		forwarder_tried(target_forwarder(h), to.node, tried);
+		c = target_dial(h, adit_conn_worker(visitor), &to, adit_conn_remote(visitor), e);
+		c = c ? target_secure(h, to.node, c, e) : NULL;
+	}
+	if (!c && !e->code)
+		*e = none;
+	return c;
 }

@@ -25,7 +25,7 @@ struct route_request target_request(const struct adit_conn *visitor);
  * ADIT_EFORBIDDEN: the service's bypasses name what is asked for.
  */
 int target_pick(struct adit_handler *h, const struct route_request *req,
-		const struct forward_tried *tried, struct forward_target *out, struct adit_err *e);
+		const struct adit_tried *tried, struct forward_target *out, struct adit_err *e);
 
 /* A connection to `to` that had been open failed before there was an answer. */
 void target_failed(const struct forward_target *to, int err);

@@ -381,14 +381,20 @@ struct adit_handler {				/* first member of every instance */
 	struct adit_component		*component;
 };
 
+/* Which nodes of a forwarder were tried for one visitor. Zeroed: none. To be handed on alone. */
+struct adit_tried {
+	unsigned		n;
+	uint64_t		nodes[4];	/* by their index, as far as that is known */
+};
+
 /*
  * Opens a conn to one of the nodes of the handler's forwarder (filter, matcher, selector) through
- * the handler's chain. visitor says who asks for what (adit_conn_asked), borrowed for the call.
- * attempt: 0, then 1, 2 ... while the conns it gave could not be opened: nodes that failed are left
- * out while there are others. NULL with e filled: no node, or as many attempts as there are nodes.
+ * the handler's chain. visitor says who asks for what (adit_conn_asked), borrowed for the call. The
+ * node is none of tried, which it is added to: called again when the conn that it gave could not be
+ * opened, it gives another. NULL with e filled: there is no node, or none left that can be dialed.
  */
-struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor, unsigned attempt,
-			       struct adit_err *e);
+struct adit_conn *adit_forward(struct adit_handler *h, struct adit_conn *visitor,
+			       struct adit_tried *tried, struct adit_err *e);
 
 /*
  * Whether the bypasses of the service that p is of leave that target to it; a host NULL or "" is

@@ -233,7 +233,10 @@ def test_http_connector_says_what_the_proxy_said(world: World):
     site = world.site("inside")
     near = world.start("-L", f"http://{HERE}", "-F", f"http://user:wrong@{at(proxy)}")
     assert visitor.get(near.listening(), "x", f"http://{at(site.address)}/").status == 502
-    near.log.wait("unauthorized")
+    near.log.wait("unauthorized: the proxy answered 407")
+    through = world.start("-L", f"socks5://{HERE}", "-F", f"http://user:wrong@{at(proxy)}")
+    assert curl("-x", f"socks5h://{at(through.listening())}", f"http://{at(site.address)}/")[2] == 97
+    through.log.wait("unauthorized: the proxy answered 407")
 
 
 # ---- socks ----------------------------------------------------------------------------
@@ -531,6 +534,38 @@ def test_relay_binds_udp(world: World):
         sock.sendall(frame)
         assert exactly(sock, len(frame)) == frame
     assert b"none" not in echo.received
+
+
+@pytest.mark.parametrize("url, request_for", [
+    ("relay://{}?bind=true", b"\1\2\0\x0a\2\0\7"), ("relay://{}?bind=true", b"\1\x82\0\x0f\4\0\2\0\1\2\0\7"),
+    ("socks5://{}?bind=true&udp=true", b"\5\1\0\5\xf2\0"), ("socks5://{}?bind=true&udp=true", b"\5\1\0\5\xf3\0")])
+def test_bind_says_why_not(world: World, url: str, request_for: bytes):
+    """A port that is another's: the proxy's log has the reason."""
+    far = world.start("-L", url.format(HERE))
+    with datagrams.udp_socket(("127.0.0.1", 0)) as taken, visitor.connect(far.listening()) as sock:
+        udp = request_for[1:2] == b"\x82" or b"\xf3" in request_for
+        sock.sendall(request_for + wire(taken.getsockname() if udp else far.listening()))
+        far.log.wait("request refused: .*in use")
+
+
+def test_a_forward_tries_each_target_once(world: World):
+    """Also those that are not left out yet: maxFails is about all visitors."""
+    site, dead = world.site("inside"), world.dead_port()
+    far = world.start(config=f"""\
+services:
+- name: far
+  addr: {HERE}
+  handler: {{type: relay}}
+  listener: {{type: tcp}}
+  forwarder:
+    selector: {{strategy: fifo, maxFails: 1000}}
+    nodes:
+    - {{name: dead, addr: "{at(dead.address)}"}}
+    - {{name: site, addr: "{at(site.address)}"}}
+""").listening("far")
+    door = world.start("-L", f"tcp://{HERE}/192.0.2.1:9", "-F", f"relay://{at(far)}").listening()
+    for _ in range(2):
+        assert visitor.get(door, "any").text == "inside\n"
 
 
 def test_socks_bind(world: World):

@@ -65,7 +65,7 @@ expect(const struct node_list *nodes, const struct route_request *r, const char 
 	const struct forwarder_conf conf = { .nodes = *nodes };
 	const struct place nowhere = { .node = NULL };
 	struct forwarder f = { .conf = NULL };
-	const struct forward_tried none = { .n = 0 };
+	const struct adit_tried none = { .n = 0 };
 	struct forward_target to;
 	struct adit_err e;
 	bool chosen[8] = { false };

@@ -42,7 +42,7 @@ pick(struct forwarder *f, const struct adit_conn *visitor, unsigned attempt,
      struct forward_target *out, struct adit_err *e)
 {
 	const struct route_request req = target_request(visitor);
-	const struct forward_tried tried = { .n = attempt };
+	const struct adit_tried tried = { .n = attempt };
 
 	return forwarder_pick(f, &req, &tried, out, e) == 0 ? &out->node->state : NULL;
 }
@@ -110,7 +110,7 @@ what_was_tried_is_not_picked(void **state)
 	struct adit_conn *c = visitor_of(*state, "any");
 	const struct route_request req = target_request(c);
 	struct forwarder f = forwarder_of(&conf);
-	struct forward_tried tried = { .n = 0 };
+	struct adit_tried tried = { .n = 0 };
 	struct adit_err e = ADIT_ERR_INIT;
 	struct forward_target to;
 

@@ -357,24 +357,25 @@ a_handler_dials_through_its_chain(void **state)
 }
 
 #define TARGETS \
-	"  forwarder: {selector: {strategy: fifo}, nodes: [{name: a, addr: \"a:1\"}, " \
-	"{name: b, addr: \"b:2\"}]}\n"
+	"  forwarder: {selector: {strategy: fifo, maxFails: 3}, " \
+	"nodes: [{name: a, addr: \"a:1\"}, {name: b, addr: \"b:2\"}]}\n"
 
 static void
 a_visitor_is_forwarded_to_a_target_that_answers(void **state)
 {
 	struct service_stage *t = *state;
 	struct adit_conn *visitor = visitor_of(t), *first, *second;
+	struct adit_tried tried = { .n = 0 };
 	struct adit_err e = ADIT_ERR_INIT;
 
 	service_stage_load(t, THROUGH(", chain: c", TARGETS) CHAIN("fake"));
 	fakes_expect("init connector n; protocol bound/1; init dialer n; " MADE);
-	first = adit_forward(fakes_handler(), visitor, 0, &e);
+	first = adit_forward(fakes_handler(), visitor, &tried, &e);
 	fakes_expect("dial n h:1 lane 0; connect n a:1 for 192.0.2.1:7");
 	adit_conn_fail(first, -ECONNREFUSED);
-	second = adit_forward(fakes_handler(), visitor, 1, &e);
+	second = adit_forward(fakes_handler(), visitor, &tried, &e);
 	fakes_expect("dial n h:1 lane 0; connect n b:2 for 192.0.2.1:7");
-	assert_null(adit_forward(fakes_handler(), visitor, 2, &e));
+	assert_null(adit_forward(fakes_handler(), visitor, &tried, &e));
 	assert_int_equal(e.code, ADIT_ENOROUTE);
 	adit_conn_close(first, 0);
 	adit_conn_close(second, 0);
@@ -387,15 +388,15 @@ a_target_that_cannot_be_dialed_is_left_out(void **state)
 {
 	struct service_stage *t = *state;
 	struct adit_conn *visitor = visitor_of(t);
+	struct adit_tried tried = { .n = 0 };
 	struct adit_err e = ADIT_ERR_INIT;
 
 	service_stage_load(t, THROUGH(", chain: c", TARGETS)
 			      "chains: [{name: c, hops: [{nodes: [{name: n, addr: \"h:1\", "
 			      "connector: {type: fake, metadata: {fail: connect}}, "
 			      "dialer: {type: fake}}]}]}]\n");
-	assert_null(adit_forward(fakes_handler(), visitor, 0, &e));
+	assert_null(adit_forward(fakes_handler(), visitor, &tried, &e));
 	assert_string_equal(e.text, "does not fit");
-	assert_null(adit_forward(fakes_handler(), visitor, 1, &e));
 	assert_int_equal(fakes_count("connect n a:1"), 1);
 	assert_int_equal(fakes_count("connect n b:2"), 1);
 	adit_conn_close(visitor, 0);
@@ -407,10 +408,11 @@ a_service_lives_until_its_target_is_open(void **state)
 {
 	struct service_stage *t = *state;
 	struct adit_conn *visitor = visitor_of(t), *c;
+	struct adit_tried tried = { .n = 0 };
 	struct adit_err e = ADIT_ERR_INIT;
 
 	service_stage_load(t, THROUGH(", chain: c", TARGETS) CHAIN("fake"));
-	c = adit_forward(fakes_handler(), visitor, 0, &e);
+	c = adit_forward(fakes_handler(), visitor, &tried, &e);
 	assert_non_null(c);
 	unload(t);
 	assert_int_equal(fakes_count("close handler"), 1);
