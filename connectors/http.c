@@ -1,6 +1,7 @@
 /*
  * Connector `http`: asks a proxy that speaks HTTP for a tunnel to the target, by CONNECT (RFC 9110,
- * 9.3.6), with the node's credentials where there are any.
+ * 9.3.6), with the node's credentials where there are any. For UDP the proxy has to be a gost, or
+ * one of us: a field says so, and datagrams go in the tunnel with their addresses (udp-tun).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,9 +12,11 @@
 #include <adit/plugin.h>
 
 #include "core/conn/conn.h"
+#include "core/conn/framed.h"
 #include "core/conn/opening.h"
 #include "core/http/basic.h"
 #include "core/http/h1.h"
+#include "core/wire/addr.h"
 
 struct http_connector {
 	struct adit_connector	base;
@@ -36,6 +39,7 @@ struct http_asking {
 	struct adit_mux		*mux;		/* owned, as is: */
 	struct adit_exchange	*x;
 	struct adit_fields	*head;		/* until it is sent; has credentials in it */
+	struct wire_addr	 to;		/* for datagrams; without a type: for bytes */
 };
 
 static void
@@ -101,9 +105,14 @@ asking_agreed(struct http_asking *a)
 		asking_fail(a, -EPROTO);
 		return;
 	}
+	if (a->to.type != WIRE_ADDR_NONE)
+		raw = framed_conn_to(raw, &a->to);
 	asking_free(a, 0);
 	adit_conn_deadline(c, 0);
-	opening_set(c, raw);
+	if (raw)
+		opening_set(c, raw);
+	else
+		opening_fail(c, -ENOMEM);
 }
 
 static void
@@ -178,6 +187,8 @@ head_fill(struct adit_fields *f, const struct http_connector *n, const struct ad
 		err = head_set_authority(f, to);
 	if (!err)
 		err = head_set_auth(f, n->base.component);
+	if (!err && to->network == ADIT_UDP)
+		err = adit_fields_set(f, "X-Gost-Protocol", "udp");
 	for (size_t i = 0; !err && i < n->header.n; i++)
 		err = adit_fields_set(f, n->header.name[i], n->header.value[i]);
 	return err;
@@ -197,8 +208,11 @@ asking_begin(struct http_asking *a, struct adit_conn *lower, const struct http_c
 	if (!a->mux || !a->head)
 		return -ENOMEM;
 	err = head_fill(a->head, n, to);
+	if (!err && to->network == ADIT_UDP)
+		err = wire_addr_parse(to->host, strlen(to->host), &a->to);
 	if (err)
 		return err;
+	a->to.port = to->port;
 	body = adit_mux_open(a->mux, ADIT_CONN_EXCHANGE, &e);
 	if (!body)
 		return e.code;
@@ -220,9 +234,9 @@ http_connect(struct adit_connector *base, struct adit_conn *lower, const struct 
 	int err;
 
 	(void)visitor;
-	if (to->network != ADIT_TCP) {
+	if (to->network == ADIT_UNIX) {
 		adit_conn_close(lower, -ENOTSUP);
-		adit_err_set(e, -ENOTSUP, "connector http reaches TCP targets alone");
+		adit_err_set(e, -ENOTSUP, "connector http reaches no Unix sockets");
 		return NULL;
 	}
 	a = calloc(1, sizeof(*a));
@@ -247,7 +261,8 @@ const struct adit_connector_ops connector_http = {
 		.size = sizeof(connector_http),
 		.kind = ADIT_CONNECTOR,
 		.name = "http",
-		.help = "asks an HTTP proxy for a tunnel to the target (CONNECT)",
+		.help = "asks an HTTP proxy for a tunnel to the target (CONNECT), also for UDP as "
+			"gost does",
 		.instance = sizeof(struct http_connector),
 		.opts = http_opts,
 	},

@@ -29,7 +29,7 @@ static const struct adit_opt auto_opts[] = {
 	{ .name = "notls", .type = ADIT_OPT_BOOL, .offset = AT(notls),
 	  .help = "accepted for gost's sake; its TLS inside SOCKS is never used" },
 	{ .name = "udp", .type = ADIT_OPT_BOOL, .offset = AT(proxy.socks.udp),
-	  .help = "allow SOCKS 5 its UDP" },
+	  .help = "allow UDP to clients of SOCKS 5, and of HTTP as gost asks for it" },
 	{ .name = "bind", .type = ADIT_OPT_BOOL, .offset = AT(proxy.socks.bind),
 	  .help = "allow SOCKS 5 its BIND: clients may have ports opened here" },
 	{ .name = "socks.publicAddr", .aliases = public_aliases, .type = ADIT_OPT_STRING,
@@ -71,6 +71,7 @@ auto_init(struct adit_handler *h, struct adit_err *e)
 		return adit_err_set(e, ADIT_ECONFIG, "socks.publicAddr: not an IP address: %s",
 				    a->public_address);
 	conf->handler = conf->socks.handler = h;
+	conf->http.udp = conf->socks.udp;
 	conf->socks.v4 = conf->socks.v5 = strcmp(h->ops->base.name, "auto") == 0;
 	conf->socks.read_timeout = conf->http.read_timeout = conf->read_timeout;
 	conf->socks.idle_timeout = conf->http.idle_timeout = conf->idle_timeout;

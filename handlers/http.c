@@ -22,6 +22,8 @@ static const struct adit_opt http_opts[] = {
 	  .help = "ends a CONNECT's tunnel that is silent for so long; 0: never" },
 	{ .name = "http.keepalive", .aliases = keepalive_aliases, .type = ADIT_OPT_BOOL,
 	  .offset = AT(keepalive), .help = "accepted for gost's sake; connections are kept" },
+	{ .name = "udp", .type = ADIT_OPT_BOOL, .offset = AT(proxy.udp),
+	  .help = "allow UDP in a CONNECT's tunnel, as gost asks for it" },
 	HTTP_PROXY_OPTS(struct http_handler, proxy),
 	ADIT_OPT_END,
 };

@@ -17,6 +17,7 @@
 #include "core/http/h1.h"
 #include "core/http/respond.h"
 #include "core/proxy/errand.h"
+#include "core/proxy/udptun.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/service/component.h"
@@ -24,6 +25,7 @@
 
 #define IDLE_NS	       ADIT_SECONDS(60)	/* of a client between two requests */
 #define REALM_MAX      200
+#define UDP_TTL_NS     ADIT_SECONDS(60)	/* of the flow to a target that says nothing */
 
 const char *const http_proxy_agent_aliases[] = { "proxyAgent", NULL };
 
@@ -336,6 +338,25 @@ visit_tunnel(struct proxy_visit *v, struct adit_exchange *near, const struct hos
 	errand(&near->body, &conf);
 }
 
+/* What is asked for is no target: the datagrams name theirs. Whether v is still there. */
+static bool
+visit_udp(struct proxy_visit *v, struct adit_exchange *near)
+{
+	const struct udptun_conf conf = { .handler = v->conf->handler, .ttl = UDP_TTL_NS };
+	struct adit_conn *c = &near->body;
+	int err = tunnel_agree(v, &c, NULL);
+
+	if (!err && v->front)
+		err = -EPROTO;		/* he has ended already: nobody would be answered */
+	if (err) {
+		adit_conn_close(&near->body, err);
+		return true;
+	}
+	udptun_serve(c, &conf);
+	visit_free(v);
+	return false;
+}
+
 /* ---- a request that is sent on ------------------------------------------------------------- */
 
 static void
@@ -562,6 +583,20 @@ head_was_here(const struct adit_fields *head, const struct http_proxy_conf *conf
 	return adit_fields_has(head, "Via", via);
 }
 
+static bool
+head_is_connect(const struct adit_fields *head)
+{
+	return strcmp(adit_fields_control(head, ADIT_METHOD).s, "CONNECT") == 0;
+}
+
+static bool
+head_asks_udp(const struct adit_fields *head)
+{
+	struct adit_text protocol = adit_fields_get(head, "X-Gost-Protocol");
+
+	return head_is_connect(head) && protocol.s && http_text_equal(protocol, "udp", 3);
+}
+
 /* Of a request that may be made. 0, or why it is refused. */
 static int
 visit_judge(const struct proxy_visit *v, const struct adit_fields *head, struct hostname *host)
@@ -580,12 +615,14 @@ visit_judge(const struct proxy_visit *v, const struct adit_fields *head, struct 
 		return -ELOOP;
 	if (memory_is_short(worker_memory(adit_mux_worker(v->front))))
 		return ADIT_ELIMIT;
+	if (head_asks_udp(head) && !v->conf->udp)
+		return ADIT_EFORBIDDEN;
 	to.port = host->has_port ? host->port : 80;
 	return adit_component_allows(v->activity.component, &to) ? 0 : ADIT_EFORBIDDEN;
 }
 
-/* err: what the login has found. */
-static void
+/* err: what the login has found. Whether v is still there. */
+static bool
 visit_serve(struct proxy_visit *v, struct adit_exchange *near, const struct adit_fields *head,
 	    int err)
 {
@@ -600,12 +637,16 @@ visit_serve(struct proxy_visit *v, struct adit_exchange *near, const struct adit
 			      *host.text ? host.text : "request", adit_strerror(err));
 		v->status = proxy_refuse(near, v->conf, err);
 		visit_record(v);
-	} else if (strcmp(adit_fields_control(head, ADIT_METHOD).s, "CONNECT") == 0) {
+	} else if (head_asks_udp(head)) {
+		asked_drop(&v->record);
+		return visit_udp(v, near);
+	} else if (head_is_connect(head)) {
 		asked_drop(&v->record);	/* the errand says what became of it */
 		visit_tunnel(v, near, &host);
 	} else {
 		visit_send_on(v, near, head, &host);
 	}
+	return true;
 }
 
 static bool
@@ -622,13 +663,12 @@ visit_logged_in(struct login *l, int err)
 
 	v->asking = NULL;
 	login_end(l);
-	visit_serve(v, near, v->asked, err);
-	if (!visit_is_busy(v))
+	if (visit_serve(v, near, v->asked, err) && !visit_is_busy(v))
 		visit_go_on(v);
 }
 
-/* Each request has its own credentials. */
-static void
+/* Each request has its own credentials. Whether v is still there. */
+static bool
 visit_take(struct proxy_visit *v, struct adit_exchange *near)
 {
 	const struct adit_fields *head = adit_exchange_head(near);
@@ -638,7 +678,7 @@ visit_take(struct proxy_visit *v, struct adit_exchange *near)
 
 	if (!head) {
 		adit_conn_close(&near->body, -EBADMSG);
-		return;
+		return true;
 	}
 	v->requests++;
 	if (basic_decode(adit_fields_get(head, "Proxy-Authorization"), &b) == 0)
@@ -651,10 +691,10 @@ visit_take(struct proxy_visit *v, struct adit_exchange *near)
 	if (err == -EINPROGRESS) {
 		v->asking = near;
 		v->asked = head;
-		return;
+		return true;
 	}
 	login_end(&v->login);
-	visit_serve(v, near, head, err);
+	return visit_serve(v, near, head, err);
 }
 
 /* ---- a client's connection ------------------------------------------------------------------ */
@@ -687,7 +727,8 @@ visit_event(void *owner, struct adit_mux *front, unsigned events)
 
 	(void)events;
 	while (!visit_is_busy(v) && (c = adit_mux_accept(front)))
-		visit_take(v, adit_exchange_of(c));
+		if (!visit_take(v, adit_exchange_of(c)))
+			return;
 	if (visit_is_busy(v))
 		adit_mux_want(front, 0);
 	else if (adit_mux_err(front))

@@ -1,6 +1,7 @@
 /*
- * A forward proxy that speaks HTTP/1.1 (RFC 9110, 9112): CONNECT becomes a tunnel, any other
- * request is sent on to the host it names, each of a connection on its own. What concerns one
+ * A forward proxy that speaks HTTP/1.1 (RFC 9110, 9112): CONNECT becomes a tunnel, for UDP if a
+ * field of gost's asks for that (core/proxy/udptun.h); any other request is sent on to the host it
+ * names, each of a connection on its own. What concerns one
  * connection only is dropped, Via is added, and a request that came by here before is a loop.
  */
 #ifndef ADIT_CORE_HTTP_PROXY_H
@@ -12,6 +13,7 @@ struct http_proxy_conf {
 	struct adit_handler	*handler;	/* whose credentials and chain */
 	uint64_t		 read_timeout;	/* ns for a request's head, and for a response's */
 	uint64_t		 idle_timeout;	/* ns of silence in a tunnel; 0: no limit */
+	bool			 udp;		/* whether UDP, as gost asks for it, is allowed */
 	char			*realm;		/* of credentials; owned by who has this */
 	char			*agent;		/* Proxy-Agent; the same */
 	char			 name[20];	/* in Via; http_proxy_init fills it */

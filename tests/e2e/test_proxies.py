@@ -228,6 +228,27 @@ def test_http_proxy_passes_an_upgrade(world: World):
         assert exactly(sock, 5) == b"hello"
 
 
+@pytest.mark.peers
+@pytest.mark.short
+@pytest.mark.parametrize("kind", ["http", "auto"])
+def test_udp_through_an_http_proxy(world: World, kind: str, pair):
+    """gost's: datagrams with their addresses in the tunnel of a CONNECT, in both roles."""
+    echo = world.keep(datagrams.UdpServer())
+    far = world.start("-L", f"{kind}://user:pass@{HERE}?udp=true", program=world.pair.server).listening()
+    door = world.start("-L", f"udp://{HERE}/{at(echo.address)}?keepalive=true&ttl=60s",
+                       "-F", f"http://user:pass@{at(far)}", program=world.pair.client).listening()
+    with datagrams.UdpVisitor(door) as client:
+        for size in (1, 1200, 4000):
+            client.ask(b"x" * size, b"x" * size)
+
+
+def test_http_udp_is_to_be_allowed(world: World):
+    proxy = world.start("-L", f"http://{HERE}").listening()
+    sock, answer = connected(proxy, "192.0.2.1:9", "X-Gost-Protocol: udp\r\n")
+    sock.close()
+    assert answer.startswith(b"HTTP/1.1 403 ")
+
+
 def test_http_connector_says_what_the_proxy_said(world: World):
     proxy = world.start("-L", f"http://user:pass@{HERE}").listening()
     site = world.site("inside")
