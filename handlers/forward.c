@@ -21,6 +21,7 @@
 #include "core/conn/peek.h"
 #include "core/service/http_forward.h"
 #include "core/service/target.h"
+#include "core/tunnel/forwarded.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/sniff.h"
 
@@ -30,7 +31,8 @@ struct forward_handler {
 	struct adit_handler	 base;
 	uint64_t		 idle_timeout, read_timeout, sniffing_timeout;
 	int64_t			 proxy_protocol;
-	bool			 sniffing, http_keepalive, sniff_websocket;
+	bool			 sniffing, http_keepalive, sniff_websocket, forwarded;
+	struct adit_strings	 trusted;
 	struct http_forward_conf http;
 	_Atomic uint64_t	 told;		/* when datagrams last had such a line */
 	atomic_uint		 untold;	/* how many had none since */
@@ -52,6 +54,13 @@ static const struct adit_opt forward_opts[] = {
 		  "protocol; 0: readTimeout" },
 	{ .name = "sniffing.websocket", .type = ADIT_OPT_BOOL, .offset = AT(sniff_websocket),
 	  .help = "recording of WebSocket frames" },
+	{ .name = "http.forwarded", .type = ADIT_OPT_BOOL, .offset = AT(forwarded),
+	  .help = "tell targets of sniffed HTTP who visits, by X-Forwarded-For, -Host and -Proto; "
+		  "what visitors say there of themselves is removed" },
+	{ .name = "http.trustedProxies", .type = ADIT_OPT_LIST, .offset = AT(trusted),
+	  .check = forwarded_check_network,
+	  .help = "with http.forwarded: addresses and networks whose word about the client is "
+		  "taken and added to" },
 	{ .name = "http.keepalive", .type = ADIT_OPT_BOOL, .offset = AT(http_keepalive),
 	  .def = "true", .help = "keep sniffed HTTP connections, and those to targets, for further "
 				 "requests" },
@@ -539,6 +548,7 @@ forward_init(struct adit_handler *h, struct adit_err *e)
 	(void)e;
 	f->http = (struct http_forward_conf){
 		.handler = h, .keepalive = f->http_keepalive, .read_timeout = f->read_timeout,
+		.forwarded = f->forwarded, .trusted = &f->trusted,
 		.proxy_version = (unsigned)f->proxy_protocol, .upgraded = forward_upgraded,
 		.per_visitor = f->proxy_protocol > 0 || target_has_chain(h),
 	};

@@ -139,12 +139,12 @@ trimmed(struct adit_text t)
 
 /* The length of the list's first element, with the blanks around it. */
 static size_t
-element_len(struct adit_text list)
+element_len(struct adit_text list, char separator)
 {
 	bool quoted = false;
 	size_t i;
 
-	for (i = 0; i < list.len && (quoted || list.s[i] != ','); i++) {
+	for (i = 0; i < list.len && (quoted || list.s[i] != separator); i++) {
 		if (list.s[i] == '"')
 			quoted = !quoted;
 		else if (quoted && list.s[i] == '\\' && i + 1 < list.len)
@@ -154,10 +154,10 @@ element_len(struct adit_text list)
 }
 
 bool
-http_list_next(struct adit_text *list, struct adit_text *element)
+http_parts_next(struct adit_text *list, char separator, struct adit_text *element)
 {
 	while (list->len) {
-		size_t n = element_len(*list), step = n < list->len ? n + 1 : n;
+		size_t n = element_len(*list, separator), step = n < list->len ? n + 1 : n;
 
 		*element = trimmed((struct adit_text){ list->s, n });
 		list->s += step;
@@ -166,6 +166,12 @@ http_list_next(struct adit_text *list, struct adit_text *element)
 			return true;
 	}
 	return false;
+}
+
+bool
+http_list_next(struct adit_text *list, struct adit_text *element)
+{
+	return http_parts_next(list, ',', element);
 }
 
 /* ---- memory ----------------------------------------------------------------------- */

@@ -46,4 +46,7 @@ bool http_text_equal(struct adit_text a, const char *b, size_t len);
  */
 bool http_list_next(struct adit_text *list, struct adit_text *element);
 
+/* The same of a list with another separator. */
+bool http_parts_next(struct adit_text *list, char separator, struct adit_text *element);
+
 #endif

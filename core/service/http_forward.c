@@ -14,6 +14,7 @@
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/service/target.h"
+#include "core/tunnel/forwarded.h"
 #include "core/tunnel/kept.h"
 #include "core/wire/hostname.h"
 
@@ -304,7 +305,9 @@ request_open(struct forward_request *r)
 static int
 request_make_head(struct forward_request *r)
 {
+	const struct http_forward_conf *conf = r->visit->conf;
 	bool upgrade = h1_wants_upgrade(r->asked);
+	struct adit_addr client;
 	int err;
 
 	adit_fields_free(r->head);
@@ -312,6 +315,8 @@ request_make_head(struct forward_request *r)
 	if (!r->head)
 		return -ENOMEM;
 	err = h1_strip_hop_by_hop(r->head, upgrade);
+	if (!err && conf->forwarded)
+		err = forwarded_set(r->head, &r->visit->base.remote, conf->trusted, &client);
 	if (!err && r->to.node)
 		err = node_http_edit_request(r->to.node->http, r->head);
 	if (!err && !request_may_keep(r) && !upgrade)

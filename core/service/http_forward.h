@@ -17,6 +17,9 @@ struct http_forward_conf {
 	bool			 per_visitor;	/* targets, or who leads there, may hear who visits:
 						 * what is kept is for that visitor alone */
 	uint64_t		 read_timeout;	/* ns, for a request's head and for a response's */
+	bool			 forwarded;	/* targets are told who visits, by fields */
+	const struct adit_strings *trusted;	/* with that: proxies in front of us, whose word
+						 * counts */
 
 	/*
 	 * A connection became another protocol's (101): takes both ends, to be joined, and writes

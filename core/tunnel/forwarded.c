@@ -135,25 +135,67 @@ claim_parse(struct adit_text claim, struct adit_addr *out)
 	return adit_addr_parse(host, 0, out);
 }
 
+/* An element of X-Forwarded-For is an address, one of Forwarded has a parameter that is one. */
+static struct adit_text
+claim_itself(struct adit_text element)
+{
+	return element;
+}
+
+/* RFC 7239, 4: its "for", without quotes. What is none, "unknown" or a name of one's own. */
+static struct adit_text
+claim_for(struct adit_text element)
+{
+	struct adit_text value, name;
+
+	while (http_parts_next(&element, ';', &value)) {
+		if (!http_parts_next(&value, '=', &name) || !http_text_equal(name, "for", 3))
+			continue;
+		if (value.len > 1 && *value.s == '"')
+			value = (struct adit_text){ value.s + 1, value.len - 2 };
+		return value;
+	}
+	return (struct adit_text){ .s = "" };
+}
+
+/*
+ * Whether every quote has an end: one that a stranger has left open would take in what our proxies
+ * have written behind it.
+ */
+static bool
+quotes_end(const char *list)
+{
+	bool quoted = false;
+
+	for (; *list; list++) {
+		if (*list == '"')
+			quoted = !quoted;
+		else if (quoted && *list == '\\' && list[1])
+			list++;
+	}
+	return !quoted;
+}
+
 /*
  * Each proxy writes behind what it got who its own peer was. So the list is true from its end up to
  * the first that is not of our proxies: that is the client, and what stands before it anybody may
  * have written.
  */
 static bool
-believe_list(const struct adit_fields *f, const struct adit_strings *trusted,
-             struct adit_addr *client)
+believe_list(const struct adit_fields *f, const char *name,
+             struct adit_text (*claim_of)(struct adit_text element),
+             const struct adit_strings *trusted, struct adit_addr *client)
 {
-	struct adit_text rest, claim, claims[CLAIMS_MAX];
+	struct adit_text rest, element, claims[CLAIMS_MAX];
 	char list[LIST_MAX];
 	size_t n = 0;
 	bool found = false;
 
-	if (list_join(f, "X-Forwarded-For", list, sizeof(list)) < 0)
+	if (list_join(f, name, list, sizeof(list)) < 0 || !quotes_end(list))
 		return false;
 	rest = (struct adit_text){ list, strlen(list) };
-	while (http_list_next(&rest, &claim))
-		claims[n++ % CLAIMS_MAX] = claim;
+	while (http_list_next(&rest, &element))
+		claims[n++ % CLAIMS_MAX] = claim_of(element);
 	for (size_t i = 0; i < n && i < CLAIMS_MAX; i++) {
 		struct adit_addr a;
 
@@ -174,7 +216,8 @@ believe(const struct adit_fields *f, const struct adit_strings *trusted, struct 
 	static const char *const names[] = { "CF-Connecting-IP", "X-Real-IP" };
 	struct adit_addr a;
 
-	if (believe_list(f, trusted, client))
+	if (believe_list(f, "X-Forwarded-For", claim_itself, trusted, client) ||
+	    believe_list(f, "Forwarded", claim_for, trusted, client))
 		return;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		struct adit_text claim = adit_fields_get(f, names[i]);
@@ -184,6 +227,19 @@ believe(const struct adit_fields *f, const struct adit_strings *trusted, struct 
 		*client = a;
 		return;
 	}
+}
+
+/* RFC 7239, 6: an address of IPv6 stands in brackets, and those in quotes. */
+static int
+forwarded_add(struct adit_fields *f, const struct adit_addr *peer, const char *ip)
+{
+	char element[ADIT_ADDR_TEXT + 32];
+
+	if (!adit_fields_get(f, "Forwarded").s)
+		return 0;
+	snprintf(element, sizeof(element), peer->family == AF_INET6 ? "for=\"[%s]\";proto=http" :
+		 "for=%s;proto=http", ip);
+	return list_add(f, "Forwarded", element);
 }
 
 int
@@ -201,6 +257,8 @@ forwarded_set(struct adit_fields *f, const struct adit_addr *peer,
 	else
 		remove_claims(f);
 	err = list_add(f, "X-Forwarded-For", ip);
+	if (!err)
+		err = forwarded_add(f, peer, ip);
 	if (!err && authority.s && !adit_fields_get(f, "X-Forwarded-Host").s)
 		err = adit_fields_set(f, "X-Forwarded-Host", authority.s);
 	if (!err && !adit_fields_get(f, "X-Forwarded-Proto").s)

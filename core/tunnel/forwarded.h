@@ -1,7 +1,8 @@
 /*
  * Who the client is, as HTTP fields say it. From a peer that is not trusted they are removed,
  * whatever their spelling, and made anew from the connection; from one that is they are kept and
- * added to.
+ * added to. Forwarded (RFC 7239) says the same in one field; it is not begun here, but believed
+ * where there is no X-Forwarded-For, and added to.
  */
 #ifndef ADIT_CORE_FORWARDED_H
 #define ADIT_CORE_FORWARDED_H
@@ -13,8 +14,8 @@
 /*
  * Sets X-Forwarded-For, -Host and -Proto on a request that peer sent in the clear. trusted:
  * addresses and networks as text (checked by forwarded_check). client gets the address to take for
- * the client's: peer, or the last one in a trusted peer's X-Forwarded-For that is not trusted
- * itself. 0 or -ENOMEM, -E2BIG.
+ * the client's: peer, or the last one in a trusted peer's X-Forwarded-For (or Forwarded) that is
+ * not trusted itself. 0 or -ENOMEM, -E2BIG.
  */
 int forwarded_set(struct adit_fields *f, const struct adit_addr *peer,
                   const struct adit_strings *trusted, struct adit_addr *client);

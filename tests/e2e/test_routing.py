@@ -542,3 +542,23 @@ services:
                  "wrong.yaml:24:17: services[0].forwarder.nodes[1].http.requestHeader.host: no host: a/b"):
         assert line in text, text
     assert "nodes[1].http.responseHeader" not in text
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_forwarded_fields_of_a_port(world: World, trusted: bool):
+    """Whoever comes says who he is; only a trusted proxy is believed, and the target hears both."""
+    site = world.site("alpha")
+    port = world.start("-L", f"tcp://127.0.0.1:0/{at(site.address)}?sniffing=true&http.forwarded=true"
+                       f"&http.trustedProxies={'127.0.0.0/8' if trusted else '192.0.2.0/24'}").listening()
+    said = {"X-Forwarded-For": "203.0.113.9", "X_Forwarded_For": "203.0.113.9", "Forwarded": "for=203.0.113.9",
+            "X-Forwarded-Proto": "https", "X-Real-IP": "203.0.113.9"}
+    told = visitor.get(port, "a.example", "/echo", headers=said).json["headers"]
+    assert told["x-forwarded-host"] == "a.example"
+    if trusted:
+        assert told["x-forwarded-for"] == "203.0.113.9, 127.0.0.1" and told["x-forwarded-proto"] == "https"
+        assert told["forwarded"] == "for=203.0.113.9, for=127.0.0.1;proto=http"
+    else:
+        assert told["x-forwarded-for"] == "127.0.0.1" and told["x-forwarded-proto"] == "http"
+        assert "203.0.113.9" not in str(told)
+    plain = world.start("-L", f"tcp://127.0.0.1:0/{at(site.address)}?sniffing=true").listening()
+    assert "x-forwarded-for" not in visitor.get(plain, "a.example", "/echo").json["headers"]

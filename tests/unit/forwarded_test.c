@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -138,6 +139,47 @@ the_last_stranger_is_the_client(void **state)
 	}
 }
 
+/* RFC 7239: the same in one field, which is not begun here. */
+static void
+forwarded_is_believed_and_added_to(void **state)
+{
+	static const struct {
+		const char *list, *client;
+	} rows[] = {
+		{ "for=203.0.113.9", "203.0.113.9" },
+		{ "For=1.1.1.1, proto=http;FOR=\"203.0.113.9:80\" ;by=x, for=192.0.2.4",
+		  "203.0.113.9" },
+		{ "for=\"[2001:db8:9000::1]:1\";host=\"a,for=1.1.1.1\"", "2001:db8:9000::1" },
+		{ "for=203.0.113.9;host=\"a\\\";for=1.1.1.1\"", "203.0.113.9" },
+		{ "for=1.1.1.1, for=_hidden, for=192.0.2.4", "192.0.2.4" },
+		{ "for=unknown", "192.0.2.1" },
+		{ "for=\"", "192.0.2.1" },
+		/* What a proxy has added is not taken for a part of a stranger's text. */
+		{ "for=\"6.6.6.6\";x=\", for=203.0.113.9", "192.0.2.1" },
+		{ "by=203.0.113.9", "192.0.2.1" },
+		{ ",;=", "192.0.2.1" },
+	};
+	struct adit_fields *f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char expected[200];
+
+		f = head();
+		add(f, "Forwarded", rows[i].list);
+		assert_string_equal(client_of(f, "192.0.2.1"), rows[i].client);
+		snprintf(expected, sizeof(expected), "%s, for=192.0.2.1;proto=http", rows[i].list);
+		expect(f, "Forwarded", expected);
+		adit_fields_free(f);
+	}
+	f = head();
+	add(f, "Forwarded", "for=203.0.113.9");
+	add(f, "X-Forwarded-For", "203.0.113.8");
+	assert_string_equal(client_of(f, "2001:db8::1"), "203.0.113.8");
+	expect(f, "Forwarded", "for=203.0.113.9, for=\"[2001:db8::1]\";proto=http");
+	adit_fields_free(f);
+}
+
 /* Some proxies add a field instead of an element: together they are the list. */
 static void
 several_fields_are_one_list(void **state)
@@ -270,6 +312,7 @@ main(void)
 		cmocka_unit_test(a_strangers_word_is_not_taken),
 		cmocka_unit_test(who_is_trusted),
 		cmocka_unit_test(the_last_stranger_is_the_client),
+		cmocka_unit_test(forwarded_is_believed_and_added_to),
 		cmocka_unit_test(several_fields_are_one_list),
 		cmocka_unit_test(proxies_that_name_the_client_alone),
 		cmocka_unit_test(long_lists),
