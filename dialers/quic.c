@@ -418,4 +418,5 @@ const struct adit_dialer_ops dialer_quic = {
 	.init = quic_init,
 	.fini = quic_fini,
 	.stop = quic_stop,
+	.network = "udp",
 };

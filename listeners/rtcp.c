@@ -30,6 +30,7 @@
  * that were told at once do not come back at once.
  */
 #define MOVE_NS ADIT_MS(50)
+#define LEAVE_NS ADIT_MS(250)		/* between two looks whether what was left is empty */
 
 /* Sessions of one bind, if its connector wants several: each on another worker, while there are. */
 #define SESSIONS_MAX 16u
@@ -180,10 +181,21 @@ static void rtcp_wake_siblings(struct rtcp_bind *b);
 static int rtcp_begin(struct rtcp_listener *l, unsigned index, struct adit_worker *w,
 		      uint64_t after);
 
+/* A better session is there: this one is for those who have come by it. */
+static void
+rtcp_leave(struct rtcp_bind *b)
+{
+	adit_mux_drain(b->mux);
+	if (adit_mux_drained(b->mux))
+		rtcp_end(b, 0);
+	else
+		adit_timer_set(b->retry, LEAVE_NS);
+}
+
 /*
- * The server has said that it drains. Another session takes this one's place, which goes on for
- * those who have come by it, and while the other is not there for those who come: what was there
- * before it for these is needed no more.
+ * The server has said that it drains, or there is a better way to it. Another session takes this
+ * one's place, which goes on for those who have come by it, and while the other is not there for
+ * those who come: what was there before it for these is needed no more.
  */
 static void
 rtcp_move(struct rtcp_bind *b)
@@ -211,6 +223,13 @@ rtcp_move(struct rtcp_bind *b)
 static bool
 rtcp_opened(struct rtcp_bind *b, struct adit_mux *m)
 {
+	struct rtcp_bind *next;
+
+	for (struct rtcp_bind *left = b->before; left; left = next) {
+		next = left->before;
+		if (adit_mux_is_superseded(left->mux))
+			rtcp_leave(left);
+	}
 	b->opened = adit_now();
 	atomic_store_explicit(&b->listener->bound, true, memory_order_relaxed);
 	b->siblings = adit_mux_siblings(m);
@@ -232,7 +251,7 @@ rtcp_event(void *owner, struct adit_mux *m, unsigned events)
 	while ((c = adit_mux_accept(m)))
 		adit_accept(&b->listener->base, c);
 	if (!why->err) {
-		if (adit_mux_peer_drains(m) && !b->draining)
+		if ((adit_mux_peer_drains(m) || adit_mux_is_superseded(m)) && !b->draining)
 			rtcp_move(b);
 		if (!(events & ADIT_OPEN) || rtcp_opened(b, m))
 			adit_mux_want(m, ADIT_READ);
@@ -258,6 +277,10 @@ rtcp_bind_now(void *arg)
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 
+	if (b->draining) {
+		rtcp_leave(b);
+		return;
+	}
 	b->tried = adit_now();
 	b->mux = adit_listener_bind(&l->base, b->worker, &address, &e);
 	if (!b->mux) {

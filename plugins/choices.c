@@ -3,6 +3,8 @@
  */
 #include <adit/plugin.h>
 
+#include "core/service/race.h"
+
 static const struct adit_stack told_auto = {
 	.base = {
 		.abi = ADIT_ABI,
@@ -20,9 +22,11 @@ const struct adit_either choice_auto = {
 		.size = sizeof(choice_auto),
 		.kind = ADIT_EITHER,
 		.name = "auto",
-		.help = "what the client speaks, at one port: QUIC over UDP; over TCP, TLS or "
-			"not and a WebSocket or not, told by the first bytes",
+		.help = "QUIC, TLS or a WebSocket over TLS: a dialer takes what gets through, a "
+			"listener what comes to its port, with and without TLS",
+		.opts = race_rows,
 	},
 	.told = &told_auto,
 	.beside = "quic",
+	.dialers = { "quic", "tls", "wss" },
 };

@@ -34,7 +34,7 @@ struct adit_mux_core {
 	void			(*on_use)(void *arg);
 	void			*on_use_arg;
 	uint64_t		 draining;	/* since when; 0: not */
-	bool			 peer_drains;
+	bool			 peer_drains, superseded;
 	uint64_t		 heard, id;
 	uint64_t		 born;		/* adit_now() */
 	struct adit_traffic	 traffic;
@@ -233,6 +233,19 @@ adit_mux_say_peer_drains(struct adit_mux *m)
 {
 	m->core->peer_drains = true;
 	adit_mux_ready(m, ADIT_READ);
+}
+
+bool
+adit_mux_is_superseded(const struct adit_mux *m)
+{
+	return m->core->superseded;
+}
+
+void
+adit_mux_supersede(struct adit_mux *m)
+{
+	m->core->superseded = true;
+	io_ready(&m->core->io, ADIT_READ);
 }
 
 bool

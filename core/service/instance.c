@@ -262,6 +262,7 @@ instance_make_named(struct instance *i, const struct instance_source *from, cons
 	const struct adit_plugin *p = registry_find(from->registry, from->conf->kind, name);
 	const struct adit_stack *stack = NULL;
 
+	i->name = name;
 	if (p && p->kind == ADIT_STACK) {
 		stack = (const void *)p;
 		p = registry_find(from->registry, from->conf->kind, stack->over);

@@ -25,6 +25,7 @@ struct instance {
 							 * bytes say so */
 	struct instance			*ways;		/* of a choice; owned */
 	size_t				 n_ways;
+	const char			*name;		/* of a way: what the choice calls it */
 	char				*addr;		/* of a way's listener; owned; NULL: as
 							 * configured */
 };

@@ -17,6 +17,7 @@
 #include "core/service/component.h"
 #include "core/service/instance.h"
 #include "core/service/names.h"
+#include "core/service/race.h"
 #include "core/service/route.h"
 #include "core/service/selector.h"
 #include "core/service/session_pool.h"
@@ -30,6 +31,8 @@ struct node {
 	struct adit_component	 dialer_place, connector_place;
 	struct instance		 dialer, connector;
 	struct session_pool	*pool;		/* where dialer ends in a session; owned */
+	struct race		*race;		/* where dialer is several; owned */
+	struct race_opts	 race_opts;
 	struct node_state	 state;
 	struct held		**bypasses;	/* owned; ended by NULL; NULL: none */
 	struct names		 names;		/* of host */
@@ -81,6 +84,7 @@ static void
 node_fini(struct node *n)
 {
 	session_pool_free(n->pool);
+	race_free(n->race);
 	instance_fini(&n->dialer);
 	instance_fini(&n->connector);
 	component_fini(&n->dialer_place);
@@ -120,6 +124,27 @@ take_bypasses(const struct service_world *world, const struct adit_strings *name
 	return v;
 }
 
+/* at: of the dialer, whose ways are there. */
+static void
+node_init_race(struct node *n, const struct component_conf *conf, const struct place *at)
+{
+	struct place_step metadata;
+	const struct opts_src source = {
+		.node = conf->metadata, .path = &metadata.path, .lenient = true,
+	};
+	struct race_conf race = { .component = &n->dialer_place, .name = conf->type };
+
+	place_step(&metadata, at, "metadata", conf->metadata);
+	if (opts_fill(race_rows, &n->race_opts, &source, at->errs) < 0)
+		return;
+	race.retry = n->race_opts.retry;
+	for (; race.n < n->dialer.n_ways && race.n < RACE_WAYS; race.n++)
+		race.ways[race.n] = n->dialer.ways[race.n].name;
+	n->race = race_new(&race);
+	if (!n->race)
+		place_say(at, -ENOMEM, "out of memory");
+}
+
 static void
 node_init(struct node *n, const struct node_conf *conf, const struct service_world *world,
 	  const struct place *at)
@@ -155,6 +180,8 @@ node_init(struct node *n, const struct node_conf *conf, const struct service_wor
 		n->pool = session_pool_new(&n->dialer);
 	if (n->dialer.session && !n->pool)
 		place_say(at, -ENOMEM, "out of memory");
+	if (n->dialer.n_ways)
+		node_init_race(n, conf->dialer, &dialer.at);
 }
 
 /* A resolver that is asked through a chain cannot say where the nodes of chains are. */
@@ -200,6 +227,10 @@ node_read_proxy(struct node *n, const struct hop_conf *hop, const struct place *
 	if (n->pool && n->proxy_protocol)
 		place_say(&metadata.at, ADIT_EUNSUPPORTED,
 			  "proxyProtocol: a session is of many visitors");
+	if (n->race && n->proxy_protocol)
+		place_say(&metadata.at, ADIT_EUNSUPPORTED,
+			  "proxyProtocol: not every way of dialer %s has room for it",
+			  n->conf->dialer->type);
 }
 
 /* at: of conf itself, not of a name that stands for it. */
@@ -309,19 +340,30 @@ chain_name(const struct chain *c)
 	return c->conf->name;
 }
 
+static void
+node_stop(struct node *n, struct adit_worker *w)
+{
+	size_t n_ways;
+	struct instance *ways = instance_ways(&n->dialer, &n_ways);
+
+	if (n->race)
+		race_stop(n->race, w);
+	if (n->pool)
+		session_pool_stop(n->pool, w);
+	for (size_t i = 0; i < n_ways; i++) {
+		struct adit_dialer *d = ways[i].base;
+
+		if (d->ops->stop)
+			d->ops->stop(d, w);
+	}
+}
+
 void
 chain_stop(struct chain *c, struct adit_worker *w)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		for (size_t j = 0; j < c->hops[i].n; j++) {
-			struct adit_dialer *d = c->hops[i].nodes[j].dialer.base;
-
-			if (c->hops[i].nodes[j].pool)
-				session_pool_stop(c->hops[i].nodes[j].pool, w);
-			if (d && d->ops->stop)
-				d->ops->stop(d, w);
-		}
-	}
+	for (size_t i = 0; i < c->n; i++)
+		for (size_t j = 0; j < c->hops[i].n; j++)
+			node_stop(&c->hops[i].nodes[j], w);
 }
 
 /* ---- dialing ------------------------------------------------------------------------- */
@@ -421,16 +463,17 @@ node_announce(const struct node *n, struct adit_conn *conn, const struct adit_ad
 	return conn;
 }
 
+/* To the node of s by dialer, its own or one of those. how->via: what the hops before opened. */
 static struct adit_conn *
-node_dial(struct chain *c, const struct stop *s, const struct adit_dial *how,
-	  const struct adit_addr *visitor, struct adit_err *e)
+node_dial(struct chain *c, const struct stop *s, struct instance *dialer,
+	  const struct adit_dial *how, const struct adit_addr *visitor, struct adit_err *e)
 {
 	struct node *n = s->node;
 	const struct adit_dial req = {
 		.worker = how->worker, .host = n->host, .port = n->port, .via = how->via,
 		.lane = how->lane, .addrs = s->n ? s->addrs : NULL, .n_addrs = s->n,
 	};
-	struct adit_dialer *d = n->dialer.base;
+	struct adit_dialer *d = dialer->base;
 	uint64_t born = adit_now();
 	struct report *report;
 	struct adit_conn *conn;
@@ -439,13 +482,15 @@ node_dial(struct chain *c, const struct stop *s, const struct adit_dial *how,
 	if (!n->pool)
 		conn = node_announce(n, conn, visitor, e);
 	if (conn && !n->pool)
-		conn = instance_client(&n->dialer, conn, n->host, e);
+		conn = instance_client(dialer, conn, n->host, e);
+	if (!conn && n->race)		/* it is the race that knows */
+		return NULL;
 	if (!conn) {
 		node_tell(c, n, how->worker, adit_now(), e->code);
 		adit_err_context(e, "node %s", n->conf->name);
 		return NULL;
 	}
-	report = malloc(sizeof(*report));
+	report = n->race ? NULL : malloc(sizeof(*report));
 	if (report) {
 		*report = (struct report){
 			.watch = { .told = node_report }, .chain = chain_get(c), .node = n,
@@ -456,27 +501,144 @@ node_dial(struct chain *c, const struct stop *s, const struct adit_dial *how,
 	return conn;
 }
 
-/* Through all hops up to the last node, whose places are known. */
-static struct adit_conn *
-route_go(const struct route *r, struct adit_dial how, const struct adit_addr *visitor,
-	 struct adit_err *e)
+/* What a node whose dialer is several is to be asked for. */
+struct trip {
+	struct race_trip	 base;
+	struct route		 route;		/* its chain is referenced */
+	size_t			 at;		/* the stop of that node */
+	uint64_t		 born;		/* adit_now() */
+	unsigned		 lane;
+	struct adit_addr	 visitor;	/* family 0: none */
+	struct adit_target	 to;
+	char			 host[];	/* to's */
+};
+
+static struct trip *
+trip_of(struct race_trip *t)
 {
-	struct adit_conn *conn = node_dial(r->chain, &r->stops[0], &how, visitor, e);
+	return adit_container_of(t, struct trip, base);
+}
 
-	for (size_t i = 1; conn && i < r->n; i++) {
-		const struct stop *next = &r->stops[i];
-		char text[ADIT_ADDR_TEXT];
-		const struct adit_target to = {
-			.network = ADIT_TCP, .port = next->node->port,
-			.host = next->n ? adit_addr_format_ip(&next->addrs[0], text) :
-					  next->node->host,
-		};
-		struct adit_connector *via = r->stops[i - 1].node->connector.base;
+static struct node *
+trip_node(const struct trip *t)
+{
+	return t->route.stops[t->at].node;
+}
 
-		how.via = via->ops->connect(via, conn, &to, visitor, e);
-		conn = how.via ? node_dial(r->chain, next, &how, visitor, e) : NULL;
+static const struct adit_addr *
+trip_visitor(const struct trip *t)
+{
+	return t->visitor.family ? &t->visitor : NULL;
+}
+
+static struct adit_conn *
+trip_connect(struct race_trip *base, struct adit_conn *lower, struct adit_err *e)
+{
+	struct trip *t = trip_of(base);
+	struct adit_connector *via = trip_node(t)->connector.base;
+
+	return via->ops->connect(via, lower, &t->to, trip_visitor(t), e);
+}
+
+static struct adit_mux *
+trip_bind(struct race_trip *base, struct adit_conn *lower, struct adit_err *e)
+{
+	struct trip *t = trip_of(base);
+	struct adit_connector *via = trip_node(t)->connector.base;
+
+	return via->ops->bind(via, lower, &t->to, e);
+}
+
+static void
+trip_told(struct race_trip *base, int err)
+{
+	struct trip *t = trip_of(base);
+
+	if (err != ADIT_EDRAINING)
+		node_tell(t->route.chain, trip_node(t), base->worker, t->born, err);
+}
+
+static void
+trip_free(struct race_trip *base)
+{
+	struct trip *t = trip_of(base);
+
+	chain_put(t->route.chain);
+	free(t);
+}
+
+/* Bytes are what a hop before opens. */
+static unsigned
+node_ways(const struct node *n, bool first)
+{
+	unsigned ways = 0;
+
+	for (size_t i = 0; i < n->dialer.n_ways; i++) {
+		const struct adit_dialer *d = n->dialer.ways[i].base;
+
+		if (first || !d->ops->network || strcmp(d->ops->network, "udp") != 0)
+			ways |= 1u << i;
 	}
-	return conn;
+	return ways;
+}
+
+static struct adit_conn *trip_dial(struct race_trip *base, unsigned way, struct adit_err *e);
+
+/* For what the node of that stop is to be asked for: NULL: out of memory. */
+static struct race_trip *
+trip_new(const struct route *r, size_t at, const struct adit_dial *how,
+	 const struct adit_target *to, const struct adit_addr *visitor)
+{
+	static const struct race_trip_ops ops = {
+		.dial = trip_dial, .connect = trip_connect, .bind = trip_bind, .told = trip_told,
+		.free = trip_free,
+	};
+	size_t len = strlen(to->host) + 1;
+	struct trip *t = calloc(1, sizeof(*t) + len);
+
+	if (!t)
+		return NULL;
+	t->route = *r;
+	chain_get(t->route.chain);
+	t->at = at;
+	t->born = adit_now();
+	t->base = (struct race_trip){
+		.ops = &ops, .worker = how->worker, .ways = node_ways(trip_node(t), at == 0),
+	};
+	t->lane = how->lane;
+	if (visitor)
+		t->visitor = *visitor;
+	t->to = *to;
+	t->to.host = memcpy(t->host, to->host, len);
+	t->to.addrs = NULL;		/* the name says it, too */
+	t->to.n_addrs = 0;
+	return &t->base;
+}
+
+/* As below: how a stop is reached that others lead to. */
+static struct adit_conn *route_connect(const struct route *r, size_t at,
+				       const struct adit_dial *how, const struct adit_target *to,
+				       const struct adit_addr *visitor, struct adit_err *e);
+
+/* To the node of that stop by dialer, its own or one of those; all places are known. */
+static struct adit_conn *
+route_go(const struct route *r, size_t at, struct instance *dialer, const struct adit_dial *how,
+	 const struct adit_addr *visitor, struct adit_err *e)
+{
+	const struct stop *stop = &r->stops[at];
+	char text[ADIT_ADDR_TEXT];
+	const struct adit_target to = {
+		.network = ADIT_TCP, .port = stop->node->port,
+		.host = stop->n ? adit_addr_format_ip(&stop->addrs[0], text) : stop->node->host,
+	};
+	struct adit_dial here = *how;
+
+	if (at) {
+		here.via = route_connect(r, at - 1, how, &to, visitor, e);
+		if (!here.via)
+			return NULL;
+	}
+	return node_dial(r->chain, stop, dialer, &here, visitor, e);
 }
 
 /* A route whose nodes are looked for: their names are asked, one after the other. */
@@ -486,6 +648,8 @@ struct search {
 	struct adit_dial	 how;
 	struct adit_addr	 visitor;	/* family 0: nobody in particular */
 	size_t			 at;		/* the stop that is asked for */
+	size_t			 to;		/* the stop that it leads to, */
+	struct instance		*dialer;	/* and by what */
 	struct names_query	*query;
 };
 
@@ -519,7 +683,8 @@ search_end(struct search *s)
 {
 	const struct adit_addr *visitor = s->visitor.family ? &s->visitor : NULL;
 	struct adit_err e = ADIT_ERR_INIT;
-	struct adit_conn *conn = s->conn, *found = route_go(&s->route, s->how, visitor, &e);
+	struct adit_conn *conn = s->conn;
+	struct adit_conn *found = route_go(&s->route, s->to, s->dialer, &s->how, visitor, &e);
 
 	if (!found)
 		conn_explain(conn, e.text);
@@ -556,18 +721,17 @@ search_found(void *arg, int err, const struct adit_addr *addrs, size_t n)
 		search_fail(s, e.code, e.text);
 }
 
-static struct adit_conn *
-route_search(const struct route *r, size_t first, const struct adit_dial *how,
-	     const struct adit_addr *visitor, struct adit_err *e)
+/* first: the stop that is asked for first. */
+static struct search *
+search_new(const struct route *r, size_t first, const struct adit_dial *how,
+	   const struct adit_addr *visitor)
 {
-	const struct stop *stop = &r->stops[first];
 	struct search *s = calloc(1, sizeof(*s));
 
 	if (s)
 		s->conn = opening_new(how->worker, search_cancelled, s);
 	if (!s || !s->conn) {
 		free(s);
-		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	s->route = *r;
@@ -576,6 +740,27 @@ route_search(const struct route *r, size_t first, const struct adit_dial *how,
 	s->at = first;
 	if (visitor)
 		s->visitor = *visitor;
+	return s;
+}
+
+/* To the node of that stop by dialer; how says the worker and the lane. */
+static struct adit_conn *
+route_reach(const struct route *r, size_t at, struct instance *dialer,
+	    const struct adit_dial *how, const struct adit_addr *visitor, struct adit_err *e)
+{
+	size_t first = route_unknown(r, 0);
+	const struct stop *stop = &r->stops[first];
+	struct search *s;
+
+	if (first == r->n)
+		return route_go(r, at, dialer, how, visitor, e);
+	s = search_new(r, first, how, visitor);
+	if (!s) {
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	s->to = at;
+	s->dialer = dialer;
 	s->query = names_ask(&stop->node->names, how->worker, stop->node->host, search_found, s, e);
 	if (s->query)
 		return s->conn;
@@ -583,18 +768,35 @@ route_search(const struct route *r, size_t first, const struct adit_dial *how,
 	return NULL;
 }
 
-/*
- * Through all hops up to the last node: its connector is the caller's to ask. how says the worker
- * and the lane.
- */
 static struct adit_conn *
-route_reach(const struct route *r, const struct adit_dial *how, const struct adit_addr *visitor,
-	    struct adit_err *e)
+trip_dial(struct race_trip *base, unsigned way, struct adit_err *e)
 {
-	size_t first = route_unknown(r, 0);
+	struct trip *t = trip_of(base);
+	const struct adit_dial how = { .worker = base->worker, .lane = t->lane };
 
-	return first < r->n ? route_search(r, first, how, visitor, e) :
-			      route_go(r, *how, visitor, e);
+	return route_reach(&t->route, t->at, &trip_node(t)->dialer.ways[way], &how,
+			   trip_visitor(t), e);
+}
+
+/* Through the stops up to that one, whose node is asked for to. */
+static struct adit_conn *
+route_connect(const struct route *r, size_t at, const struct adit_dial *how,
+	      const struct adit_target *to, const struct adit_addr *visitor, struct adit_err *e)
+{
+	struct node *n = r->stops[at].node;
+	struct adit_connector *via = n->connector.base;
+	struct race_trip *trip;
+	struct adit_conn *conn;
+
+	if (n->race) {
+		trip = trip_new(r, at, how, to, visitor);
+		if (trip)
+			return race_connect(n->race, trip, e);
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	conn = route_reach(r, at, &n->dialer, how, visitor, e);
+	return conn ? via->ops->connect(via, conn, to, visitor, e) : NULL;
 }
 
 /* To the one address that a name was looked up to be, or to all of them. */
@@ -632,19 +834,13 @@ chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 {
 	const struct adit_dial how = { .worker = w };
 	const struct policy_target target = policy_target(to);
-	struct adit_connector *via;
-	struct adit_conn *conn;
 	struct route route;
 
 	if (c)
 		chain_route(c, &target, visitor, &route);
 	if (!c || !route.n)
 		return direct_dial(w, to, e);
-	conn = route_reach(&route, &how, visitor, e);
-	if (!conn)
-		return NULL;
-	via = route.stops[route.n - 1].node->connector.base;
-	return via->ops->connect(via, conn, to, visitor, e);
+	return route_connect(&route, route.n - 1, &how, to, visitor, e);
 }
 
 struct adit_mux *
@@ -654,21 +850,29 @@ chain_bind(struct chain *c, struct adit_worker *w, const struct adit_target *add
 	static const struct policy_target nowhere;
 	const struct adit_dial how = { .worker = w, .lane = address->lane };
 	struct adit_connector *via;
+	struct race_trip *trip;
 	struct adit_conn *conn;
 	struct route route;
+	struct node *n;
 
 	if (!c->n) {
 		adit_err_set(e, -ENOTSUP, "a chain without a node cannot bind");
 		return NULL;
 	}
 	chain_route(c, &nowhere, NULL, &route);
-	conn = route_reach(&route, &how, NULL, e);
-	if (!conn)
+	n = route.stops[route.n - 1].node;
+	via = n->connector.base;
+	if (!via->ops->bind) {
+		adit_err_set(e, -ENOTSUP, "connector %s cannot bind", via->ops->base.name);
 		return NULL;
-	via = route.stops[route.n - 1].node->connector.base;
-	if (via->ops->bind)
-		return via->ops->bind(via, conn, address, e);
-	adit_conn_close(conn, -ENOTSUP);
-	adit_err_set(e, -ENOTSUP, "connector %s cannot bind", via->ops->base.name);
-	return NULL;
+	}
+	if (n->race) {
+		trip = trip_new(&route, route.n - 1, &how, address, NULL);
+		if (trip)
+			return race_bind(n->race, trip, e);
+		adit_err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	conn = route_reach(&route, route.n - 1, &n->dialer, &how, NULL, e);
+	return conn ? via->ops->bind(via, conn, address, e) : NULL;
 }

@@ -186,6 +186,13 @@ later_set(struct adit_mux *m, struct adit_mux *lower)
 }
 
 void
+later_on_close(struct adit_mux *m, void (*closed)(void *arg), void *arg)
+{
+	later_of(m)->cancel = closed;
+	later_of(m)->arg = arg;
+}
+
+void
 later_fail(struct adit_mux *m, const struct adit_reason *why)
 {
 	later_of(m)->cancel = NULL;

@@ -14,6 +14,9 @@ struct adit_mux *later_new(struct adit_worker *w, void (*cancel)(void *arg), voi
 /* Gives m its session, of the same worker, open or opening, owned from now on. */
 void later_set(struct adit_mux *m, struct adit_mux *lower);
 
+/* Of one that was set: closed(arg) is called once when the owner closes it. NULL: nothing is. */
+void later_on_close(struct adit_mux *m, void (*closed)(void *arg), void *arg);
+
 /* Fails it instead. */
 void later_fail(struct adit_mux *m, const struct adit_reason *why);
 

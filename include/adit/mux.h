@@ -125,6 +125,12 @@ bool adit_mux_draining(const struct adit_mux *m);	/* adit_mux_drain was called *
 bool adit_mux_peer_drains(const struct adit_mux *m);
 
 /*
+ * Whether there is a better way to the peer: who needs a session makes another one, drains this one
+ * once that is open, and closes it when it is empty. Becomes true with an ADIT_READ.
+ */
+bool adit_mux_is_superseded(const struct adit_mux *m);
+
+/*
  * Whether m, which drains, can be closed without a loss: nothing is open, and what the peer may
  * have opened before it heard of the drain has come (at the latest after 3 s). To be asked again
  * from time to time: it is no event.
@@ -176,6 +182,7 @@ void adit_mux_unready(struct adit_mux *m, unsigned events);	/* nothing to accept
 void adit_mux_fail(struct adit_mux *m, const struct adit_reason *why);
 
 void adit_mux_say_peer_drains(struct adit_mux *m);	/* adit_mux_peer_drains; wakes the owner */
+void adit_mux_supersede(struct adit_mux *m);		/* adit_mux_is_superseded; the same */
 void adit_mux_hear(struct adit_mux *m, uint64_t now);	/* the peer is alive: adit_mux_heard */
 void adit_mux_count(struct adit_mux *m, int change);	/* of adit_mux_streams */
 void adit_mux_moved(struct adit_mux *m, uint64_t in, uint64_t out);	/* of adit_mux_traffic */

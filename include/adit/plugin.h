@@ -444,6 +444,8 @@ struct adit_dialer_ops {
 	 * more. Conns that are streams of such a session end with it.
 	 */
 	void	(*stop)(struct adit_dialer *d, struct adit_worker *w);
+	/* "udp": what other hops opened is no way for it, if that are bytes; NULL: "tcp". */
+	const char *network;
 };
 
 struct adit_dialer {				/* first member of every instance */

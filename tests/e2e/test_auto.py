@@ -3,14 +3,22 @@ what gets through."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import ssl
+import threading
 import time
+from typing import Union
 
 import pytest
 
-from harness import visitor, websocket
+from harness import certs, visitor, websocket
+from harness.daemon import Address, Daemon
+from harness.load import Load
+from harness.proxies import TcpProxy, UdpProxy
+from harness.servers import Server
+from harness.waiting import until
 from harness.world import REGISTERED, Tunnel, World, at, tunnel_id
 
 # What may come to the one port.
@@ -130,6 +138,153 @@ def test_server_reload_keeps_what_is_there(world: World):
         assert server.get(f"{name}.local").text == f"{name}\n"
     for v in visitors.values():
         v.close()
+
+
+# ---- the client ------------------------------------------------------------------------------------------
+
+
+def with_udp(world: World, tcp: Union[TcpProxy, Server], target: Address) -> UdpProxy:
+    """What carries UDP at the port of something that has its TCP. Blocked, so that nothing is answered."""
+    udp = world.keep(UdpProxy(target, listen=tcp.address))
+    udp.block()
+    return udp
+
+
+def on_one_port(world: World, target: Address) -> tuple[TcpProxy, UdpProxy]:
+    for _ in range(20):
+        tcp = world.tcp_proxy(target)
+        with contextlib.suppress(OSError):      # somebody else's
+            return tcp, with_udp(world, tcp, target)
+    raise AssertionError("no port is free for both")
+
+
+def tried(client: Daemon, since: int = 0) -> list[str]:
+    return [e.msg.split()[1] for e in client.log.events[since:] if e.msg.startswith("tries ")]
+
+
+def auto_client(world: World, server: Address, tunnel: str, target: Address, **options: str) -> Daemon:
+    return world.client("auto", server, tunnel, target, flags=("-D",), **options)
+
+
+def test_quic_is_chosen(world: World):
+    tunnel = tunnel_id()
+    server = world.server("auto", {"app.local": tunnel})
+    client = auto_client(world, server.clients, tunnel, world.site("alpha").address)
+    client.log.wait("^goes by quic")
+    assert server.get("app.local").text == "alpha\n"
+
+
+def test_without_udp_it_is_tls(world: World):
+    """It is found while QUIC still waits for an answer; and comes first the next time."""
+    tunnel = tunnel_id()
+    server = world.server("auto", {"app.local": tunnel})
+    tcp, _ = on_one_port(world, server.clients)
+    client = auto_client(world, tcp.address, tunnel, world.site("alpha").address, connections="1",
+                         **{"auto_retry": "1h"})
+    client.log.wait("^goes by tls")
+    assert tried(client)[:2] == ["quic", "tls"]
+    assert client.log.count("^does not go by") == 0, "nobody waited for QUIC to fail"
+    assert server.get("app.local").text == "alpha\n"
+    mark = client.log.mark()
+    tcp.cut()
+    client.log.wait(REGISTERED, since=mark)
+    assert tried(client, mark)[0] == "tls"
+    until(lambda: server.get("app.local").text == "alpha\n", "the site is back")
+
+
+def copy(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while block := source.recv(1 << 16):
+            sink.sendall(block)
+    for sock in (source, sink):
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+
+def test_where_only_http_passes_it_is_wss(world: World):
+    """A front that has the TLS itself, as a content network's, and takes nothing but HTTP in it: the handshake
+    of TLS tells nothing, the tunnel's answer does."""
+    tunnel = tunnel_id()
+    server = world.server("auto", {"app.local": tunnel})
+    made = certs.make(world.folder, "front.example")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(made.cert, made.key)
+
+    def front(conn: socket.socket) -> None:
+        with tls.wrap_socket(conn, server_side=True) as near:
+            first = near.recv(1 << 16)
+            if not first.startswith(b"GET /ws "):
+                near.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                return
+            with socket.create_connection(server.clients) as far:
+                far.sendall(first)
+                back = threading.Thread(target=copy, args=(far, near), daemon=True)
+                back.start()
+                copy(near, far)
+                back.join()
+
+    client = auto_client(world, world.serve(front).address, tunnel, world.site("alpha").address, connections="1")
+    client.log.wait("^goes by wss")
+    assert server.get("app.local").text == "alpha\n"
+
+
+def test_it_climbs_back(world: World):
+    """UDP passes again: visitors come by QUIC from then on, and none of them notices."""
+    tunnel = tunnel_id()
+    server = world.server("auto", {"app.local": tunnel})
+    tcp, udp = on_one_port(world, server.clients)
+    client = auto_client(world, tcp.address, tunnel, world.site("alpha").address, **{"auto_retry": "300ms"})
+    client.log.wait("^goes by tls")
+    until(lambda: tried(client).count("quic") > 3, "it is tried again", limit=60)
+    load = Load(server.entry, "app.local")
+    until(lambda: load.count("alpha\n") > 20, "visitors are served")
+    bound = client.log.count("^session ended")
+    udp.unblock()
+    client.log.wait("^goes again by quic", limit=60)
+    until(lambda: client.log.count("^session ended") == bound + 2, "both sessions over TLS have ended", limit=60)
+    served = load.count("alpha\n")
+    until(lambda: load.count("alpha\n") > served + 20, "visitors are served by the others")
+    assert set(load.stop()) == {"alpha\n"}
+    assert udp.carried > 40
+
+
+@pytest.mark.parametrize("proxy", ("http", "socks5"))
+def test_through_another_hop(world: World, proxy):
+    """What a hop opens are bytes: there is nothing to wait for."""
+    tunnel = tunnel_id()
+    server = world.server("auto", {"app.local": tunnel})
+    hop = world.start("-L", f"{proxy}://127.0.0.1:0")
+    client = world.start("-D", "-L", f"rtcp://:0/{at(world.site('alpha').address)}",
+                         "-F", f"{proxy}://{at(hop.listening())}",
+                         "-F", f"tunnel+auto://{at(server.clients)}?tunnel.id={tunnel}")
+    client.log.wait(REGISTERED)
+    client.log.wait("^goes by tls")
+    assert "quic" not in tried(client)
+    assert server.get("app.local").text == "alpha\n"
+
+
+@pytest.mark.parametrize("passes", (True, False), ids=("udp", "no-udp"))
+def test_visitors_and_proxies(world: World, passes):
+    """Other connectors, which dial for each visitor: a tunnel's visitor and a relay's."""
+    tunnel, site = tunnel_id(), world.site("alpha")
+    server = world.server("auto", {"app.local": tunnel})
+    world.client("tls", server.clients, tunnel, site.address)
+    relay = world.start("-L", "relay+auto://127.0.0.1:0")
+    for connector, place in ((f"tunnel+auto://%s?tunnel.id={tunnel}", server.clients),
+                             ("relay+auto://%s", relay.listening())):
+        tcp, udp = on_one_port(world, place)
+        if passes:
+            udp.unblock()
+        target = "app.local" if "tunnel" in connector else at(site.address)
+        door = world.start("-L", f"tcp://127.0.0.1:0/{target}", "-F", connector % at(tcp.address))
+        for _ in range(3):
+            assert visitor.get(door.listening(), "app.local").text == "alpha\n"
+        door.log.wait("^goes by quic" if passes else "^goes by tls")
+
+
+def test_what_contradicts_is_refused(world: World):
+    refused = world.run("check", "-L", "tcp://:0/a:1", "-F", "relay+auto://127.0.0.1:1?proxyProtocol=1")
+    assert refused.status != 0 and "not every way of dialer auto has room for it" in refused.log.text()
 
 
 # ---- the words -------------------------------------------------------------------------------------------

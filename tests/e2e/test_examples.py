@@ -166,6 +166,15 @@ def test_websocket_pair_works(world: World, folder: Path):
     assert visitor.get(server.entrypoint("clients"), "app.local").text == "alpha\n"
 
 
+def test_auto_pair_works(world: World, folder: Path):
+    server = world.start(config=placed(folder, "auto-server.yaml", {'":8443"': HERE, '":8080"': HERE}))
+    client = world.start(config=placed(folder, "auto-client.yaml", {
+        f"{SERVER_NAME}:8443": at(server.listening("tunnel")),
+        "127.0.0.1:3000": at(world.site("alpha").address)}))
+    client.log.wait("^goes by quic")
+    assert visitor.get(server.entrypoint("tunnel"), "app.local").text == "alpha\n"
+
+
 def test_rules_file_works(world: World, folder: Path):
     server = world.start(config=placed(folder, "rules-file-server.yaml", {
         '":8443"': HERE, '":8080"': HERE, "reload: 10s": "reload: 1s"}))

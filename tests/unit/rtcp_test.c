@@ -26,6 +26,7 @@ static atomic_uint wanted;			/* siblings, as sessions say */
 static atomic_uint bound[WORKERS];		/* sessions that were ever made there */
 static atomic_uint living;
 static atomic_uint strangers;			/* sessions of another client than the first */
+static atomic_uint left_alone;			/* superseded, and the last one at their end */
 static _Atomic(struct adit_mux *) last[WORKERS];
 static struct adit_client client;		/* written by the first bind */
 static atomic_bool have_client;
@@ -77,7 +78,10 @@ session_close(struct adit_mux *m, const struct adit_reason *why)
 	struct adit_mux *me = m;
 
 	(void)why;
-	atomic_compare_exchange_strong(&last[adit_worker_index(adit_mux_worker(m))], &me, NULL);
+	if (atomic_compare_exchange_strong(&last[adit_worker_index(adit_mux_worker(m))], &me,
+					   NULL) &&
+	    adit_mux_is_superseded(m))
+		atomic_fetch_add(&left_alone, 1);
 	atomic_fetch_sub(&living, 1);
 }
 
@@ -274,6 +278,13 @@ say_drains(struct adit_worker *w, void *arg)
 }
 
 static void
+supersede(struct adit_worker *w, void *arg)
+{
+	(void)arg;
+	adit_mux_supersede(atomic_load(&last[adit_worker_index(w)]));
+}
+
+static void
 end_left(struct adit_worker *w, void *arg)
 {
 	(void)arg;
@@ -438,6 +449,25 @@ of_those_that_drain_the_last_is_kept(void **state)
 	}
 }
 
+/* Each that there is a better way for has another beside it, and is ended when it is empty. */
+static void
+one_that_is_superseded_ends(void **state)
+{
+	struct service_stage *t = *state;
+
+	start(t, WORKERS);
+	await_bound(WORKERS);
+	settle(t);
+	workers_call(t->workers, supersede, NULL);
+	await_bound(2 * WORKERS);
+	settle(t);
+	for (int i = 0; i < WORKERS; i++)
+		assert_int_equal(atomic_load(&bound[i]), 2);
+	assert_int_equal(atomic_load(&living), WORKERS);
+	assert_int_equal(atomic_load(&left_alone), 0);
+	assert_int_equal(atomic_load(&strangers), 0);
+}
+
 static void
 stopping_ends_them_all(void **state)
 {
@@ -465,6 +495,7 @@ main(void)
 		STAGE_TEST(who_is_not_wanted_any_more_goes),
 		STAGE_TEST(a_server_that_drains_is_left),
 		STAGE_TEST(of_those_that_drain_the_last_is_kept),
+		STAGE_TEST(one_that_is_superseded_ends),
 		STAGE_TEST(stopping_ends_them_all),
 	};
 

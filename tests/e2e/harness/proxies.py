@@ -105,7 +105,8 @@ class UdpProxy:
     which get through; block() lets none through. rate: bytes per second each way, behind a queue that
     drops what would have to wait for too long; 0: as fast as it can."""
 
-    def __init__(self, target: Address, passes: Optional[Filter] = None, rate: int = 0) -> None:
+    def __init__(self, target: Address, passes: Optional[Filter] = None, rate: int = 0,
+                 listen: Address = ("127.0.0.1", 0)) -> None:
         self.target = target
         self.rate = rate
         self._queues: dict[bool, collections.deque[tuple[float, Callable[[], object]]]] = {
@@ -116,7 +117,11 @@ class UdpProxy:
         self._rebinding = False
         self._forgotten: list[socket.socket] = []
         self._near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._near.bind(("127.0.0.1", 0))
+        try:
+            self._near.bind(listen)
+        except OSError:
+            self._near.close()
+            raise
         self.address: Address = self._near.getsockname()
         self._far: dict[Address, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
