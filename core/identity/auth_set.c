@@ -24,7 +24,8 @@ struct user {
 	uint8_t		 key[AUTH_PROOF];	/* by which he is found */
 	uint8_t		 proof[AUTH_PROOF];
 	size_t		 order;			/* in which they were added */
-	unsigned	 line;			/* of the text; 0: of none */
+	unsigned	 line;			/* of a text; 0: of none */
+	unsigned	 text;			/* which */
 	char		*name;
 	char		*hash;			/* NULL: proof is of the password itself */
 };
@@ -33,7 +34,9 @@ struct auth_set {
 	struct user		*users;		/* sorted by key once sealed */
 	size_t			 n, room;
 	const uint8_t		**proofs;	/* of all, sorted; owned, once sealed */
+	unsigned		 texts;		/* that were added */
 	unsigned		 hidden, by;	/* lines; 0: none */
+	unsigned		 text;		/* that they are of */
 	const char		*decoy;		/* somebody's hash, or NULL: there is none */
 	struct auth_cache	*cache;		/* if there are hashes; owned */
 };
@@ -247,9 +250,12 @@ auth_set_add_text(struct auth_set *s, char *text, struct adit_err *e)
 
 		number++;
 		err = set_add_line(s, line, e);
-		if (s->n > before)
+		if (s->n > before) {
 			s->users[before].line = number;
+			s->users[before].text = s->texts;
+		}
 	}
+	s->texts++;
 	if (err)
 		adit_err_context(e, "line %u", number);
 	return err;
@@ -311,7 +317,8 @@ auth_set_seal(struct auth_set *s)
 			s->users[n++] = s->users[i];
 			continue;
 		}
-		if (s->users[i].line) {
+		if (s->users[i].line && s->users[i].text == s->users[i + 1].text) {
+			s->text = s->users[i].text;
 			s->hidden = s->users[i].line;
 			s->by = s->users[i + 1].line;
 		}
@@ -332,8 +339,9 @@ auth_set_count(const struct auth_set *s)
 }
 
 unsigned
-auth_set_hidden(const struct auth_set *s, unsigned *by)
+auth_set_hidden(const struct auth_set *s, unsigned *by, unsigned *text)
 {
+	*text = s->text;
 	*by = s->by;
 	return s->hidden;
 }

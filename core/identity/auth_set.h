@@ -64,10 +64,10 @@ int auth_set_seal(struct auth_set *s);
 size_t auth_set_count(const struct auth_set *s);
 
 /*
- * Once sealed: a line of the text whose user has a later one, by which he is checked. Its number,
- * *by is the other's; 0: there is none.
+ * Once sealed: a line whose user has a later one in the same text, by which he is checked. Its
+ * number; *by is the other's, *text which of the texts that were added, from 0. 0: there is none.
  */
-unsigned auth_set_hidden(const struct auth_set *s, unsigned *by);
+unsigned auth_set_hidden(const struct auth_set *s, unsigned *by, unsigned *text);
 
 /*
  * Whether c may pass: 0, ADIT_EUNAUTH, or -EINPROGRESS: auth_found_verify has to say so. found is

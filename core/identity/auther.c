@@ -3,18 +3,19 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/identity/permit.h"
 #include "core/runtime/turned.h"
-#include "core/runtime/watched_file.h"
+#include "core/source/sources.h"
 
 struct auther {
-	_Atomic(struct auth_set *)	 users;		/* NULL: the file cannot be read */
+	_Atomic(struct auth_set *)	 users;		/* NULL: they are not known */
 	struct config			*config;	/* referenced; conf is of it */
 	const struct auther_conf	*conf;
 	struct adit_log			*log;
 	struct adit_worker		*home;
-	struct watched_file		*file;		/* NULL: there is none */
+	struct sources			*sources;
 };
 
 /* ---- users ------------------------------------------------------------------------------- */
@@ -34,29 +35,41 @@ auther_add_inline(const struct auther *a, struct auth_set *s)
 }
 
 static void
-auther_warn(const struct auther *a, const struct auth_set *s)
+auther_warn(const struct auther *a, const struct auth_set *s, const struct source_text *texts)
 {
-	unsigned by, hidden = auth_set_hidden(s, &by);
+	unsigned by, text, hidden = auth_set_hidden(s, &by, &text);
 
 	if (hidden)
 		adit_log(a->log, ADIT_LOG_WARN, ADIT_FIELDS(ADIT_STR("auther", a->conf->name)),
 			 "%s: line %u has the user of line %u, whose password does not count",
-			 a->conf->loader.file->path, by, hidden);
+			 texts[text].from, by, hidden);
 }
 
-/* The users of the configuration with those of text over them. */
+/* Over those of the configuration; a text is changed by reading it. */
+static int
+auther_add_text(struct auth_set *s, const struct source_text *from, struct adit_err *e)
+{
+	char *text = strdup(from->text);
+	int err = text ? auth_set_add_text(s, text, e) : -ENOMEM;
+
+	if (text)
+		explicit_bzero(text, from->len);
+	free(text);
+	return err;
+}
+
 static void *
-auther_parse(void *arg, char *text, struct adit_err *e)
+auther_make(void *arg, const struct source_text *texts, size_t n, struct adit_err *e)
 {
 	struct auth_set *s = auth_set_begin();
 	int err = s ? auther_add_inline(arg, s) : -ENOMEM;
 
-	if (!err)
-		err = auth_set_add_text(s, text, e);
+	for (size_t i = 0; !err && i < n; i++)
+		err = auther_add_text(s, &texts[i], e);
 	if (!err)
 		err = auth_set_seal(s);
 	if (!err) {
-		auther_warn(arg, s);
+		auther_warn(arg, s, texts);
 		return s;
 	}
 	if (err == -ENOMEM)
@@ -86,33 +99,31 @@ auther_passed(struct adit_worker *w, void *old)
 	permits_check(w);
 }
 
-static void
-auther_take(void *arg, void *fresh)
+static bool
+auther_take(void *arg, void *fresh, const char *from, bool complete)
 {
 	struct auther *a = arg;
-	struct turned *turned = turned_new(a->home);
+	struct turned *turned = complete ? turned_new(a->home) : NULL;
 
 	if (!turned) {
-		watched_file_again(a->file);
 		auth_set_free(fresh);
-		return;
+		return !complete;
 	}
 	adit_log(a->log, ADIT_LOG_INFO, ADIT_FIELDS(ADIT_STR("auther", a->conf->name)),
-		 "%zu users, with those of %s", auth_set_count(fresh), a->conf->loader.file->path);
+		 "%zu users, with those of %s", auth_set_count(fresh), from);
 	turned_start(turned, auther_passed, auther_drop,
 		     atomic_exchange_explicit(&a->users, fresh, memory_order_acq_rel));
+	return true;
 }
 
 /* Nobody's right is withdrawn by that: who is in stays, and nobody else is let in. */
 static void
-auther_failed(void *arg, const struct adit_err *e)
+auther_lost(void *arg)
 {
 	struct auther *a = arg;
 	struct auth_set *old = atomic_exchange_explicit(&a->users, NULL, memory_order_acq_rel);
 	struct turned *turned = old ? turned_new(a->home) : NULL;
 
-	adit_log(a->log, ADIT_LOG_ERROR, ADIT_FIELDS(ADIT_STR("auther", a->conf->name)),
-		 "%s: nobody is let in until it can be read", e->text);
 	if (turned)
 		turned_start(turned, NULL, auther_drop, old);
 	/* Else it is lost: workers may be reading it, and there is no memory to ask them. */
@@ -130,48 +141,39 @@ auther_gone(void *arg)
 	free(a);
 }
 
-static struct watched_file *
-auther_watch(struct auther *a)
+static int
+auther_load(struct auther *a, struct auther *before, struct adit_err *e)
 {
-	const struct loader_conf *loader = &a->conf->loader;
-	const struct watched_file_conf conf = {
-		.path = loader->file->path,
-		.reload = loader->reload > 0 ? (uint64_t)loader->reload : 0,
-		.max = AUTH_FILE_MAX,
-		.parse = auther_parse, .take = auther_take, .failed = auther_failed,
+	const struct sources_conf conf = {
+		.loader = &a->conf->loader, .kind = "auther", .name = a->conf->name,
+		.stays = "the users stay as they are",
+		.without = "nobody is let in until it can be read",
+		.log = a->log, .max = AUTH_FILE_MAX, .redis_type = "hash",
+		.make = auther_make, .take = auther_take, .lost = auther_lost,
 		.drop = auther_drop, .gone = auther_gone, .arg = a,
 	};
-
-	return watched_file_new(a->home, &conf);
-}
-
-static int
-auther_load(struct auther *a, struct adit_err *e)
-{
-	char nothing[1] = "";
 	struct auth_set *users;
 
-	if (a->conf->loader.file) {
-		a->file = auther_watch(a);
-		if (!a->file)
-			return adit_err_set(e, -ENOMEM, "out of memory");
-		users = watched_file_read(a->file, e);
-	} else {
-		users = auther_parse(a, nothing, e);
-	}
+	a->sources = sources_new(a->home, &conf, e);
+	if (!a->sources)
+		return e->code;
+	sources_inherit(a->sources, before ? before->sources : NULL);
+	users = sources_read(a->sources, e);
 	if (!users)
 		return e->code;
-	atomic_store(&a->users, users);
-	if (a->file)
-		watched_file_start(a->file);
+	if (sources_are_known(a->sources))
+		atomic_store(&a->users, users);
+	else
+		auth_set_free(users);
+	sources_start(a->sources);
 	return 0;
 }
 
 struct auther *
 auther_new(struct adit_worker *home, struct config *config, const struct auther_conf *conf,
-	   struct adit_log *log, const struct place *at)
+	   struct auther *before, struct adit_log *log, const struct place *at)
 {
-	static const char *const elsewhere[] = { "plugin", "redis", "http", NULL };
+	static const char *const elsewhere[] = { "plugin", NULL };
 	struct adit_err e = ADIT_ERR_INIT;
 	struct auther *a;
 
@@ -186,7 +188,7 @@ auther_new(struct adit_worker *home, struct config *config, const struct auther_
 	a->config = config_get(config);
 	a->conf = conf;
 	a->log = log;
-	if (auther_load(a, &e) == 0)
+	if (auther_load(a, before, &e) == 0)
 		return a;
 	place_refuse(at, &e);
 	auther_free(a);
@@ -196,8 +198,8 @@ auther_new(struct adit_worker *home, struct config *config, const struct auther_
 void
 auther_free(struct auther *a)
 {
-	if (a && a->file)
-		watched_file_free(a->file);
+	if (a && a->sources)
+		sources_free(a->sources);
 	else if (a)
 		auther_gone(a);
 }

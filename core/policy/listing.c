@@ -73,12 +73,13 @@ listing_make(void *arg, const struct source_text *texts, size_t n, struct adit_e
 }
 
 static bool
-listing_take(void *arg, void *fresh, const char *from)
+listing_take(void *arg, void *fresh, const char *from, bool complete)
 {
 	struct listing *l = arg;
 	struct turned *turned = turned_new(l->conf.home);
 	size_t n = l->conf.kind->count(fresh);
 
+	(void)complete;
 	if (!turned) {
 		l->conf.kind->free(fresh);
 		return false;

@@ -302,7 +302,8 @@ generation_make_authers(struct generation *g, const struct generation *old,
 
 		place_step_item(&step, &top, config_list_name(CONFIG_AUTHERS), i, conf->node);
 		if (auther_is_used(g->config, conf->name))
-			made = auther_new(world->home, g->config, conf, world->log, &step.at);
+			made = auther_new(world->home, g->config, conf,
+					  before ? held_now(before) : NULL, world->log, &step.at);
 		all_put(&g->authers, i, before, made, drop_auther);
 	}
 }

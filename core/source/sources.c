@@ -227,15 +227,40 @@ part_rest(struct part *p)
 	}
 }
 
+/* Whether all have been read, p among them. */
+static bool
+sources_with(const struct sources *s, const struct part *p)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < s->n; i++)
+		all &= s->parts[i].known || &s->parts[i] == p;
+	return all;
+}
+
+static void
+part_forget(struct part *p)
+{
+	struct sources *s = p->of;
+
+	p->known = false;
+	atomic_store_explicit(&s->all_known, false, memory_order_release);
+	part_set_text(p, NULL);
+	s->conf.lost(s->conf.arg);
+}
+
 static void
 part_failed(struct part *p, const struct adit_err *e)
 {
 	const struct sources_conf *conf = &p->of->conf;
 
+	if (p->kind == PART_FILE && conf->lost && p->known)
+		part_forget(p);
 	if (!p->failing)
-		adit_log(conf->log, ADIT_LOG_WARN, ADIT_FIELDS(ADIT_STR(conf->kind, p->of->name)),
-			 "%s: %s", e->text,
-			 p->known ? conf->stays : "nothing was read from there yet");
+		adit_log(conf->log, !p->known && conf->without ? ADIT_LOG_ERROR : ADIT_LOG_WARN,
+			 ADIT_FIELDS(ADIT_STR(conf->kind, p->of->name)), "%s: %s", e->text,
+			 p->known ? conf->stays : conf->without ? conf->without :
+			 "nothing was read from there yet");
 	p->failing = true;
 }
 
@@ -243,16 +268,13 @@ static void
 part_is_well(struct part *p)
 {
 	const struct sources_conf *conf = &p->of->conf;
-	bool all = true;
 
 	if (p->failing)
 		adit_log(conf->log, ADIT_LOG_INFO, ADIT_FIELDS(ADIT_STR(conf->kind, p->of->name)),
 			 "%s: is read again", p->from);
 	p->failing = false;
 	p->known = true;
-	for (size_t i = 0; i < p->of->n; i++)
-		all &= p->of->parts[i].known;
-	atomic_store_explicit(&p->of->all_known, all, memory_order_release);
+	atomic_store_explicit(&p->of->all_known, sources_with(p->of, p), memory_order_release);
 }
 
 static void sources_build(struct sources *s);	/* one list after the other */
@@ -271,7 +293,7 @@ sources_built(struct adit_job *j, struct adit_worker *w, bool cancelled)
 		return;
 	}
 	s->made = NULL;
-	if (made && s->conf.take(s->conf.arg, made, p->from)) {
+	if (made && s->conf.take(s->conf.arg, made, p->from, sources_with(s, p))) {
 		part_set_text(p, p->fresh);
 		p->fresh = NULL;
 		part_is_well(p);
@@ -586,7 +608,6 @@ sources_read(struct sources *s, struct adit_err *e)
 {
 	struct part *first = s->n ? &s->parts[0] : NULL;
 	struct adit_err why = ADIT_ERR_INIT;
-	bool all = true;
 	void *made;
 
 	if (first && first->file) {
@@ -600,11 +621,9 @@ sources_read(struct sources *s, struct adit_err *e)
 		why = (struct adit_err)ADIT_ERR_INIT;
 		made = sources_make_without(s, &why);
 	}
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n; i++)
 		s->parts[i].known = s->parts[i].text;
-		all &= s->parts[i].known;
-	}
-	atomic_store(&s->all_known, all);
+	atomic_store(&s->all_known, sources_with(s, NULL));
 	if (made)
 		return made;
 	if (first && first->file)

@@ -35,6 +35,8 @@ struct sources_conf {
 	const char		*name;		/* its own; copied */
 	const char		*stays;		/* for the log, where one is broken: "the rules
 						 * stay as they are"; static */
+	const char		*without;	/* the same where it was not read yet; NULL: a line
+						 * that says that */
 	struct adit_log		*log;
 	size_t			 max;		/* bytes of each text */
 	const char		*redis_type;	/* of a key where none is written: "hash"; static */
@@ -47,10 +49,16 @@ struct sources_conf {
 	void			*(*make)(void *arg, const struct source_text *texts, size_t n,
 					 struct adit_err *e);
 	/*
-	 * On home: what make made when something had changed, the callee's. from: what was read.
-	 * False: it could not be taken and was dropped; it comes again.
+	 * On home: what make made when something had changed, the callee's. from: what was read;
+	 * complete: all of them have been. False: it could not be taken and was dropped; it comes
+	 * again.
 	 */
-	bool			 (*take)(void *arg, void *made, const char *from);
+	bool			 (*take)(void *arg, void *made, const char *from, bool complete);
+	/*
+	 * On home: the file cannot be read any more or is wrong, and what it said is forgotten, for
+	 * a list that must not outlive its file. NULL: it stays, as with the others.
+	 */
+	void			 (*lost)(void *arg);
 	/* Of what make made and nobody took. */
 	void			 (*drop)(void *made);
 	/* The last call, within or some time after sources_free. */

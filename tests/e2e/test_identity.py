@@ -13,6 +13,7 @@ import pytest
 
 from harness import certs
 from harness.daemon import Address, Daemon
+from harness.lists import ListServer, Redis
 from harness.waiting import PATIENCE, until
 from harness.world import REGISTERED, Tunnel, World, at, reachable, tunnel_id
 
@@ -142,6 +143,42 @@ def test_file_that_changes_and_breaks(world: World):
     assert stays.log.count(REGISTERED) == 1
 
 
+def test_users_in_a_redis_and_behind_a_url(world: World):
+    """Nobody is let in before both were read; then a break changes nothing, and a change does."""
+    redis, lists = world.keep(Redis("s3cret")), world.keep(ListServer("web from-url\n"))
+    redis.values[0, "users"] = {"web": "from-redis", "hash": HASHED}
+    lists.status = 500
+    authers = AUTHERS + f"""\
+  redis: {{addr: "{at(redis.address)}", password: s3cret, key: users}}
+  http: {{url: "http://{at(lists.address)}/users"}}
+  reload: 1s
+"""
+    rules = {"web.local": tunnel_id(), "hash.local": tunnel_id()}
+    server = start(world, server_config("tcp", rules, authers))
+    error = server.daemon.log.wait("status 500: nobody is let in until it can be read$")
+    assert error.level == "error" and error.fields["auther"] == "people"
+    for user in ("web:secret", "web:from-redis", "api:other-secret"):
+        refused(world, "tcp", server, rules["web.local"], "unauthorized", user=user)
+    lists.status = 200
+    server.daemon.log.wait("^[0-9]+ users, with those of http")
+    site = world.site("alpha")
+    world.client("tcp", server.clients, rules["web.local"], site.address, user="web:from-url")
+    world.client("tcp", server.clients, rules["hash.local"], site.address, user="hash:a%20secret")
+    refused(world, "tcp", server, rules["web.local"], "unauthorized", user="web:from-redis")
+
+    lists.text, redis.raw = "web $1$salt$hidden\n", b"-LOADING\r\n"
+    server.daemon.log.wait("line 1: the hash is of a kind .*: the users stay as they are$")
+    server.daemon.log.wait("LOADING: the users stay as they are$")
+    mark = reload(world, server, server_config("tcp", rules, authers + "  # changed\n"))
+    world.client("tcp", server.clients, rules["web.local"], site.address, user="web:from-url")
+
+    lists.text, redis.raw, redis.values[0, "users"] = "web from-url\n", None, {"other": "one"}
+    server.daemon.log.wait("^connector .*permission withdrawn: user hash is not known", since=mark)
+    assert server.get("web.local").text == "alpha\n"
+    logged = server.daemon.log.text()
+    assert not any(s in logged for s in ("from-url", "from-redis", "s3cret", "hidden")), logged
+
+
 def test_broken_file_starts_nothing_and_reloads_nothing(world: World):
     users = world.write("users.txt", "web $sha1$hidden\n")
     authers = f"authers:\n- name: people\n  file: {{path: {users}}}\n"
@@ -159,13 +196,11 @@ def test_broken_file_starts_nothing_and_reloads_nothing(world: World):
     world.client("tcp", server.clients, tunnel_id(), ("127.0.0.1", 9), user="web:one")
 
 
-def test_authers_from_elsewhere_are_refused_by_name(world: World):
-    for source in ("redis: {addr: '127.0.0.1:1'}", "http: {url: 'http://127.0.0.1:1'}", "plugin: {addr: '127.0.0.1:1'}"):
-        world.write("bad.yaml", server_config("tcp", {}, f"authers:\n- name: people\n  {source}\n").replace(
-            "      tunnel: \n", ""))
-        check = world.run("check", "-C", str(world.folder / "bad.yaml"))
-        word = source.partition(":")[0]
-        assert f"authers[0].{word}: {word} is not available in this build" in check.log.text()
+def test_authers_of_a_plugin_are_refused_by_name(world: World):
+    world.write("bad.yaml", server_config("tcp", {}, "authers:\n- name: people\n  plugin: {addr: '127.0.0.1:1'}\n")
+                .replace("      tunnel: \n", ""))
+    check = world.run("check", "-C", str(world.folder / "bad.yaml"))
+    assert "authers[0].plugin: plugin is not available in this build" in check.log.text()
 
 
 # ---- what they may do ----------------------------------------------------------------

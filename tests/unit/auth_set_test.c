@@ -193,11 +193,12 @@ static void
 the_later_of_two_counts(void **state)
 {
 	struct auth_set *s = set_of_text("alice one\nbob x\nalice two\n\nalice three\n");
-	unsigned by;
+	unsigned by, text;
 
 	(void)state;
-	assert_int_equal(auth_set_hidden(s, &by), 3);
+	assert_int_equal(auth_set_hidden(s, &by, &text), 3);
 	assert_int_equal(by, 5);
+	assert_int_equal(text, 0);
 	assert_int_equal(auth_set_count(s), 2);
 	assert_int_equal(check(s, "alice", "one"), ADIT_EUNAUTH);
 	assert_int_equal(check(s, "alice", "two"), ADIT_EUNAUTH);
@@ -205,12 +206,15 @@ the_later_of_two_counts(void **state)
 	assert_int_equal(check(s, "bob", "x"), 0);
 	auth_set_free(s);
 
-	/* One of the configuration that is in the file too is meant so. */
+	/* One of the configuration, or of one text, that is in the next too is meant so. */
 	s = auth_set_begin();
 	assert_int_equal(auth_set_add(s, "alice", "one"), 0);
 	assert_int_equal(auth_set_add_text(s, (char[]){ "alice two\nbob x\n" }, NULL), 0);
+	assert_int_equal(auth_set_add_text(s, (char[]){ "bob y\ncarol 1\ncarol 2\n" }, NULL), 0);
 	assert_int_equal(auth_set_seal(s), 0);
-	assert_int_equal(auth_set_hidden(s, &by), 0);
+	assert_int_equal(auth_set_hidden(s, &by, &text), 2);
+	assert_int_equal(by, 3);
+	assert_int_equal(text, 1);
 	auth_set_free(s);
 }
 

@@ -102,7 +102,7 @@ open_gate(struct stage *t)
 	snprintf(text, sizeof(text), "authers: [{name: a, reload: 1s, file: {path: %s}, auths: "
 		 "[{username: inline, password: x}, {username: ci, token: tok}]}]", t->path);
 	config = config_of_text(NULL, text);
-	auther = auther_new(t->loop->worker, config, &config->authers.v[0], NULL, &at);
+	auther = auther_new(t->loop->worker, config, &config->authers.v[0], NULL, NULL, &at);
 	assert_non_null(auther);
 	config_put(config);
 	config_errors_free(at.errs);
