@@ -126,11 +126,45 @@ tunnel_lookup(struct tunnel_handler *t, struct adit_ingress *ingress, struct adi
 }
 
 static int
+tunnel_wait(struct adit_ingress *ingress, struct adit_worker *w, const char *host,
+	    struct adit_lookup *q)
+{
+	if (!ingress || !ingress->ops->wait)
+		return ADIT_ENORULES;
+	return ingress->ops->wait(ingress, w, host, q);
+}
+
+static int
 tunnel_entry_lookup(void *arg, struct adit_worker *w, const char *host, struct adit_rule *out)
 {
 	struct tunnel_entrypoint *n = arg;
 
 	return tunnel_lookup(n->handler, n->ingress, w, host, out);
+}
+
+static int
+tunnel_entry_wait(void *arg, struct adit_worker *w, const char *host, struct adit_lookup *q)
+{
+	struct tunnel_entrypoint *n = arg;
+
+	return tunnel_wait(n->ingress, w, host, q);
+}
+
+static int
+tunnel_request_wait(void *arg, struct adit_worker *w, const char *host, struct adit_lookup *q)
+{
+	struct tunnel_handler *t = arg;
+
+	return tunnel_wait(t->ingress, w, host, q);
+}
+
+static void
+tunnel_request_offer(void *arg, struct adit_worker *w, const struct adit_offer *offer)
+{
+	struct tunnel_handler *t = arg;
+
+	if (t->ingress && t->ingress->ops->offer)
+		t->ingress->ops->offer(t->ingress, w, offer);
 }
 
 static int
@@ -269,6 +303,8 @@ tunnel_init(struct adit_handler *h, struct adit_err *e)
 	t->requests.component = h->component;
 	t->requests.gate = &h->component->gate;
 	t->requests.lookup = tunnel_request_lookup;
+	t->requests.wait = tunnel_request_wait;
+	t->requests.offer = tunnel_request_offer;
 	t->requests.arg = t;
 	t->requests.names = t->ingress != NULL;
 	/* Whatever else is wrong: what they claim is to be known. */
@@ -289,7 +325,8 @@ tunnel_open_entry(struct tunnel_handler *t, struct tunnel_entrypoint *n, struct 
 	const struct entry_conf conf = {
 		.component = t->base.component, .sockets = t->base.component->sockets,
 		.addr = n->addr, .owner = owner, .node = t->node,
-		.lookup = tunnel_entry_lookup, .arg = n, .read_timeout = t->entry_timeout,
+		.lookup = tunnel_entry_lookup, .wait = tunnel_entry_wait, .arg = n,
+		.read_timeout = t->entry_timeout,
 		.keepalive = t->keepalive, .proxy_protocol = t->proxy_protocol > 0,
 		.trusted = t->trusted,
 	};

@@ -1,4 +1,4 @@
-/* ingress rules: host names to tunnels, from the configuration and from a file that may change. */
+/* ingress rules: host names to tunnels, from the configuration and from where it says. */
 #include "core/tunnel/ingress_table.h"
 
 static struct rules_ingress *
@@ -11,11 +11,30 @@ static int
 rules_ingress_lookup(struct adit_ingress *i, struct adit_worker *w, const char *host,
 		     struct adit_rule *out)
 {
-	const struct ingress_table *table =
+	struct ingress_table *table =
 		atomic_load_explicit(&rules_ingress_of(i)->table, memory_order_acquire);
 
-	(void)w;
-	return table ? ingress_table_find(table, host, out) : ADIT_ENORULES;
+	return table ? ingress_table_find(table, w, host, out) : ADIT_ENORULES;
+}
+
+static int
+rules_ingress_wait(struct adit_ingress *i, struct adit_worker *w, const char *host,
+		   struct adit_lookup *q)
+{
+	struct ingress_table *table =
+		atomic_load_explicit(&rules_ingress_of(i)->table, memory_order_acquire);
+
+	return table ? ingress_table_wait(table, w, host, q) : ADIT_ENORULES;
+}
+
+static void
+rules_ingress_offer(struct adit_ingress *i, struct adit_worker *w, const struct adit_offer *offer)
+{
+	struct ingress_table *table =
+		atomic_load_explicit(&rules_ingress_of(i)->table, memory_order_acquire);
+
+	if (table)
+		ingress_table_offer(table, w, offer);
 }
 
 static void
@@ -30,9 +49,11 @@ const struct adit_ingress_ops ingress_rules = {
 		.size = sizeof(ingress_rules),
 		.kind = ADIT_INGRESS,
 		.name = "rules",
-		.help = "rules of the configuration and of a file",
+		.help = "rules of the configuration, of a file, a Redis or a URL, or of a plugin",
 		.instance = sizeof(struct rules_ingress),
 	},
 	.lookup = rules_ingress_lookup,
+	.wait = rules_ingress_wait,
+	.offer = rules_ingress_offer,
 	.fini = rules_ingress_fini,
 };

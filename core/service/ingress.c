@@ -28,7 +28,7 @@ struct ingress_table *
 ingress_read(const struct config *config, size_t index, const struct service_world *world,
 	     struct adit_ingress *before, struct config_errors *errs)
 {
-	static const char *const unavailable[] = { "type", "plugin", NULL };
+	static const char *const unavailable[] = { "type", NULL };
 	struct rules_ingress *rules = before ? adit_container_of(before, struct rules_ingress,
 								 base) : NULL;
 	const struct ingress_table *old = rules ? atomic_load(&rules->table) : NULL;
@@ -78,6 +78,17 @@ ingress_new(struct config *config, size_t index, const struct service_world *wor
 	atomic_store(&h->rules.table, ingress_read(config, index, world, NULL, errs));
 	held_init(h, world, &at);
 	return &h->rules.base;
+}
+
+void
+adit_lookup_end(struct adit_lookup *q)
+{
+	if (!q->prev)
+		return;
+	*q->prev = q->next;
+	if (q->next)
+		q->next->prev = q->prev;
+	q->prev = NULL;
 }
 
 struct adit_ingress *

@@ -400,7 +400,7 @@ fetch_wait(struct fetch *f)
 	}
 	if (fetch_follow(f, head))
 		return 1;
-	adit_err_set(&e, ADIT_EREFUSED, "status %d", status);
+	adit_err_set(&e, status == 404 ? -ENOENT : ADIT_EREFUSED, "status %d", status);
 	fetch_end(f, &e);
 	return 1;
 }

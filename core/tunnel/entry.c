@@ -37,6 +37,7 @@ struct newcomer {
 	struct adit_conn	*conn;
 	struct adit_timer	*limit;	/* no deadline of conn, which could not be answered then */
 	struct peek		 seen;
+	struct adit_lookup	 lookup;	/* the rule for host is waited for */
 	bool			 proxy_done, counted;
 	char			 host[HOSTNAME_MAX + 1];
 };
@@ -78,12 +79,23 @@ entry_route(const struct entry_shared *s, struct adit_worker *w, const char *hos
 	return 0;
 }
 
+int
+entry_wait(const struct entry_shared *s, struct adit_worker *w, const char *host,
+	   struct adit_lookup *q)
+{
+	if (!s->conf.wait)
+		return ADIT_ENORULES;
+	q->service = adit_component_name(s->conf.component);
+	return s->conf.wait(s->conf.arg, w, host, q);
+}
+
 /* ---- newcomers ---------------------------------------------------------------------- */
 
 static void
 newcomer_free(struct newcomer *n)
 {
 	adit_timer_free(n->limit);
+	adit_lookup_end(&n->lookup);
 	adit_activity_end(&n->activity);
 	entry_shared_put(n->shared);
 	peek_fini(&n->seen);
@@ -286,6 +298,40 @@ newcomer_leave(struct newcomer *n, visit_begin *begin)
 
 /* ---- looking ------------------------------------------------------------------------- */
 
+static void
+newcomer_go_tls(struct newcomer *n, int err)
+{
+	if (!err && adit_component_delay(n->shared->conf.component, adit_conn_remote(n->conn)))
+		err = ADIT_ELIMIT;
+	if (!err)
+		newcomer_leave(n, visit_tls);
+	else if (err == ADIT_ENOROUTE)
+		newcomer_refuse_tls(n, err, TLS_ALERT_UNRECOGNIZED_NAME);
+	else
+		newcomer_refuse_tls(n, err == -EAGAIN ? ADIT_ENORULES : err,
+				    TLS_ALERT_INTERNAL_ERROR);
+}
+
+static void
+newcomer_known(struct adit_lookup *q)
+{
+	struct newcomer *n = adit_container_of(q, struct newcomer, lookup);
+	char tunnel[37];
+
+	newcomer_go_tls(n, entry_route(n->shared, adit_conn_worker(n->conn), n->host, tunnel));
+}
+
+/* The bytes that tell where he goes are here: their limit is no more. */
+static bool
+newcomer_awaits(struct newcomer *n)
+{
+	if (entry_wait(n->shared, adit_conn_worker(n->conn), n->host, &n->lookup) < 0)
+		return false;
+	adit_timer_stop(n->limit);
+	adit_conn_want(n->conn, 0);
+	return true;
+}
+
 /* Each returns whether n is settled: nothing of it may be touched then. */
 
 /* As soon as it is known whom it is of, and in which words to tell him. */
@@ -327,13 +373,8 @@ newcomer_look_tls(struct newcomer *n)
 	}
 	strcpy(n->host, hello.name);
 	err = entry_route(n->shared, adit_conn_worker(n->conn), n->host, tunnel);
-	if (!err && adit_component_delay(n->shared->conf.component, adit_conn_remote(n->conn)))
-		err = ADIT_ELIMIT;
-	if (err < 0)
-		newcomer_refuse_tls(n, err, err == ADIT_ENOROUTE ? TLS_ALERT_UNRECOGNIZED_NAME :
-								   TLS_ALERT_INTERNAL_ERROR);
-	else
-		newcomer_leave(n, visit_tls);
+	if (err != -EAGAIN || !newcomer_awaits(n))
+		newcomer_go_tls(n, err);
 	return true;
 }
 
@@ -477,6 +518,7 @@ entry_accepted(void *arg, int fd)
 	n->shared = entry_shared_get(port->shared);
 	n->conn = c;
 	n->activity.stop = newcomer_stop;
+	n->lookup.known = newcomer_known;
 	adit_activity_begin(&n->activity, port->shared->conf.component, port->worker);
 	adit_conn_set_component(c, port->shared->conf.component);
 	adit_conn_own(c, newcomer_event, n);

@@ -18,9 +18,12 @@ struct entry_conf {
 	const char		*owner;		/* a name for the sockets: see listen_get_for */
 	const char		*node;		/* this server's id, for the loop check; borrowed */
 
-	/* The rule for a normalised host name: 0, ADIT_ENOROUTE or ADIT_ENORULES. */
+	/* The rule for a normalised host name, as that of an ingress. */
 	int			(*lookup)(void *arg, struct adit_worker *w, const char *host,
 					  struct adit_rule *out);
+	/* After lookup's -EAGAIN: as that of an ingress; NULL: it has none. */
+	int			(*wait)(void *arg, struct adit_worker *w, const char *host,
+					struct adit_lookup *q);
 	void			*arg;
 
 	uint64_t		 read_timeout;	/* ns, for the first bytes of an answer */

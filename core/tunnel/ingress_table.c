@@ -6,6 +6,7 @@
 #include "core/config/model.h"
 #include "core/runtime/turned.h"
 #include "core/source/sources.h"
+#include "core/tunnel/ingress_plugin.h"
 #include "core/tunnel/ingress_table.h"
 #include "core/tunnel/rules.h"
 
@@ -16,6 +17,7 @@ struct ingress_table {
 	struct adit_log		*log;
 	struct adit_worker	*home;
 	struct sources		*sources;
+	struct ingress_plugin	*plugin;	/* instead of all else, or NULL */
 };
 
 /* ---- making rules of what was read ---------------------------------------------------- */
@@ -86,6 +88,7 @@ table_destroy(void *arg)
 {
 	struct ingress_table *t = arg;
 
+	ingress_plugin_free(t->plugin);
 	rules_free(t->rules);
 	rules_free(t->inlined);
 	free(t->name);
@@ -136,6 +139,27 @@ table_set_sources(struct ingress_table *t, const struct ingress_conf *conf, stru
 	return t->sources ? 0 : e->code;
 }
 
+/* As in a gost, which does not say so. */
+static void
+warn_beside_plugin(const struct ingress_table *t, const struct ingress_conf *conf)
+{
+	const struct loader_conf *l = &conf->loader;
+
+	if (conf->rules.n || l->file || l->redis || l->http)
+		adit_log(t->log, ADIT_LOG_WARN, ADIT_FIELDS(ADIT_STR("ingress", t->name)),
+			 "rules, file, redis and http do not count beside a plugin");
+}
+
+static int
+table_set_plugin(struct ingress_table *t, const struct ingress_conf *conf, struct adit_err *e)
+{
+	t->plugin = ingress_plugin_new(t->home, conf, t->log, e);
+	if (!t->plugin)
+		return e->code;
+	warn_beside_plugin(t, conf);
+	return 0;
+}
+
 struct ingress_table *
 ingress_table_new(struct adit_worker *home, const struct ingress_conf *conf, struct adit_log *log,
 		  const struct ingress_table *before, struct adit_err *e)
@@ -148,7 +172,9 @@ ingress_table_new(struct adit_worker *home, const struct ingress_conf *conf, str
 		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (table_add_inline(t, &conf->rules, &why) == 0 &&
+	if (conf->plugin && table_set_plugin(t, conf, &why) == 0)
+		return t;
+	if (!conf->plugin && table_add_inline(t, &conf->rules, &why) == 0 &&
 	    table_set_sources(t, conf, &why) == 0) {
 		sources_inherit(t->sources, before ? before->sources : NULL);
 		first = sources_read(t->sources, &why);
@@ -164,11 +190,29 @@ ingress_table_new(struct adit_worker *home, const struct ingress_conf *conf, str
 }
 
 int
-ingress_table_find(const struct ingress_table *t, const char *host, struct adit_rule *out)
+ingress_table_find(struct ingress_table *t, struct adit_worker *w, const char *host,
+		   struct adit_rule *out)
 {
-	int err = rules_find(atomic_load_explicit(&t->rules, memory_order_acquire), host, out);
+	int err;
 
+	if (t->plugin)
+		return ingress_plugin_find(t->plugin, w, host, out);
+	err = rules_find(atomic_load_explicit(&t->rules, memory_order_acquire), host, out);
 	return err == ADIT_ENOROUTE && !sources_are_known(t->sources) ? ADIT_ENORULES : err;
+}
+
+int
+ingress_table_wait(struct ingress_table *t, struct adit_worker *w, const char *host,
+		   struct adit_lookup *q)
+{
+	return t->plugin ? ingress_plugin_wait(t->plugin, w, host, q) : ADIT_ENORULES;
+}
+
+void
+ingress_table_offer(struct ingress_table *t, struct adit_worker *w, const struct adit_offer *offer)
+{
+	if (t->plugin)
+		ingress_plugin_offer(t->plugin, w, offer);
 }
 
 size_t

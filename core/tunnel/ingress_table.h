@@ -1,7 +1,7 @@
 /*
  * Ingress rules that change while they are used: what the configuration says, and over it what its
  * sources say (a file, a Redis, a URL), which are read again. Lookups take no lock: they follow one
- * pointer to rules that never change.
+ * pointer to rules that never change. Or a program is asked, instead of all that.
  */
 #ifndef ADIT_CORE_INGRESS_TABLE_H
 #define ADIT_CORE_INGRESS_TABLE_H
@@ -29,9 +29,20 @@ struct ingress_table *ingress_table_new(struct adit_worker *home, const struct i
 
 /*
  * The rule for a normalised host name: 0; ADIT_ENOROUTE; ADIT_ENORULES: there is none so far, and a
- * source has not been read yet. Any worker of home's group.
+ * source has not been read yet, or a plugin does not answer; -EAGAIN: to be waited for. On w, any
+ * worker of home's group.
  */
-int ingress_table_find(const struct ingress_table *t, const char *host, struct adit_rule *out);
+int ingress_table_find(struct ingress_table *t, struct adit_worker *w, const char *host,
+		       struct adit_rule *out);
+
+/*
+ * Of a table that is a plugin (core/tunnel/ingress_plugin.h): as the operations of an ingress. Of
+ * another one nothing needs to be waited for, and nothing is offered.
+ */
+int ingress_table_wait(struct ingress_table *t, struct adit_worker *w, const char *host,
+		       struct adit_lookup *q);
+void ingress_table_offer(struct ingress_table *t, struct adit_worker *w,
+			 const struct adit_offer *offer);
 
 size_t ingress_table_count(const struct ingress_table *t);	/* rules; any worker */
 

@@ -134,6 +134,7 @@ native_ask_bind(struct native_ask *r)
 	native_ask_answer(r, &conf.bound, &answer);
 	conf.answer = &answer;
 	request_log_bind(&r->base, &conf.bound);
+	request_offer(&r->base, &m->tunnel, m->host);
 	err = native_session_start(r->base.conn, &conf);
 	if (err < 0)
 		request_log_unbound(&conf.bound, err);
@@ -192,6 +193,21 @@ native_ask_open(struct native_ask *r)
 /* ---- the request -------------------------------------------------------------------- */
 
 static void
+native_ask_go(struct native_ask *r)
+{
+	if (r->message.type == NATIVE_BIND)
+		native_ask_bind(r);
+	else
+		native_ask_open(r);
+}
+
+static void
+native_ask_known(struct adit_lookup *q)
+{
+	native_ask_go(adit_container_of(q, struct native_ask, base.lookup));
+}
+
+static void
 native_ask_logged_in(struct login *l, int err)
 {
 	struct native_ask *r = adit_container_of(l, struct native_ask, base.login);
@@ -201,10 +217,8 @@ native_ask_logged_in(struct login *l, int err)
 		return;
 	}
 	adit_conn_deadline(r->base.conn, 0);
-	if (r->message.type == NATIVE_BIND)
-		native_ask_bind(r);
-	else
-		native_ask_open(r);
+	if (!*r->message.host || !request_awaits_rule(&r->base, r->message.host))
+		native_ask_go(r);
 }
 
 static void
@@ -267,5 +281,6 @@ native_request(struct adit_conn *c, const struct request_conf *conf)
 	}
 	r->base.activity.stop = native_ask_stop;
 	r->base.login.done = native_ask_logged_in;
+	r->base.lookup.known = native_ask_known;
 	request_begin(&r->base, c, conf, native_ask_event);
 }

@@ -88,12 +88,23 @@ relay_ask_answer(struct relay_ask *r, const struct bound_conf *bound, struct rel
 		answer->tunnel.sessions = (uint8_t)request_useful(&r->base, bound->permit);
 }
 
-/* What a request claims: the host is its second address, unless that is any. */
+/* Which host it is about: its second address, unless that is any; "": none. */
+static void
+relay_ask_host(const struct relay_ask *r, char host[WIRE_ADDR_TEXT])
+{
+	const struct relay_msg *m = &r->message;
+
+	*host = '\0';
+	if (m->n_addr > 1 && !wire_addr_is_any(&m->addr[1]))
+		wire_addr_host(&m->addr[1], host);
+}
+
+/* What a request claims. */
 static int
 relay_ask_claim(struct relay_ask *r, enum grant_role role, struct permit **permit)
 {
 	const struct relay_msg *m = &r->message;
-	char host[WIRE_ADDR_TEXT] = "";
+	char host[WIRE_ADDR_TEXT];
 	const struct grant_claim claim = {
 		.role = role, .tunnel = m->tunnel.id, .host = host, .weight = m->tunnel.weight,
 	};
@@ -101,8 +112,7 @@ relay_ask_claim(struct relay_ask *r, enum grant_role role, struct permit **permi
 	char reason[ENDING_REASON];
 	int err;
 
-	if (m->n_addr > 1 && !wire_addr_is_any(&m->addr[1]))
-		wire_addr_host(&m->addr[1], host);
+	relay_ask_host(r, host);
 	err = request_claim(&r->base, &claim, permit, &e);
 	if (err)
 		relay_ask_refuse(r, relay_error_status(err),
@@ -141,7 +151,7 @@ relay_ask_bind(struct relay_ask *r)
 		},
 		.smux = r->base.conf->smux,
 	};
-	char url[TEMPORARY_URL_SIZE];
+	char url[TEMPORARY_URL_SIZE], host[WIRE_ADDR_TEXT];
 	struct relay_msg answer;
 	int err;
 
@@ -158,6 +168,8 @@ relay_ask_bind(struct relay_ask *r)
 	relay_ask_tell_url(r, url, &answer);
 	conf.answer = &answer;
 	request_log_bind(&r->base, &conf.bound);
+	relay_ask_host(r, host);
+	request_offer(&r->base, &asked->id, host);
 	adit_conn_want(r->base.conn, 0);
 	adit_conn_own(r->base.conn, NULL, NULL);
 	err = relay_session_start(r->base.conn, &conf);
@@ -237,16 +249,8 @@ relay_ask_connect(struct relay_ask *r)
 /* ---- the request -------------------------------------------------------------------- */
 
 static void
-relay_ask_logged_in(struct login *l, int err)
+relay_ask_go(struct relay_ask *r)
 {
-	struct relay_ask *r = adit_container_of(l, struct relay_ask, base.login);
-
-	if (err < 0) {
-		relay_ask_refuse(r, relay_error_status(err), "request",
-				 err == ADIT_EUNAUTH ? NULL : adit_strerror(err));
-		return;
-	}
-	adit_conn_deadline(r->base.conn, 0);
 	switch (r->message.code & RELAY_CMD_MASK) {
 	case RELAY_BIND:
 		relay_ask_bind(r);
@@ -257,6 +261,29 @@ relay_ask_logged_in(struct login *l, int err)
 	default:
 		relay_ask_refuse(r, RELAY_BAD_REQUEST, "request", NULL);
 	}
+}
+
+static void
+relay_ask_known(struct adit_lookup *q)
+{
+	relay_ask_go(adit_container_of(q, struct relay_ask, base.lookup));
+}
+
+static void
+relay_ask_logged_in(struct login *l, int err)
+{
+	struct relay_ask *r = adit_container_of(l, struct relay_ask, base.login);
+	char host[WIRE_ADDR_TEXT];
+
+	if (err < 0) {
+		relay_ask_refuse(r, relay_error_status(err), "request",
+				 err == ADIT_EUNAUTH ? NULL : adit_strerror(err));
+		return;
+	}
+	adit_conn_deadline(r->base.conn, 0);
+	relay_ask_host(r, host);
+	if (!*host || !request_awaits_rule(&r->base, host))
+		relay_ask_go(r);
 }
 
 /* Checks in gost's order: the tunnel's id, the credentials, the command. */
@@ -311,5 +338,6 @@ relay_request(struct adit_conn *c, const struct request_conf *conf)
 	}
 	r->base.activity.stop = relay_ask_stop;
 	r->base.login.done = relay_ask_logged_in;
+	r->base.lookup.known = relay_ask_known;
 	request_begin(&r->base, c, conf, relay_ask_event);
 }

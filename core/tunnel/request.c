@@ -7,6 +7,7 @@
 
 #include "core/conn/ending.h"
 #include "core/conn/tally.h"
+#include "core/tunnel/endpoint.h"
 #include "core/wire/hostname.h"
 
 void
@@ -25,6 +26,7 @@ void
 request_end(struct request *r)
 {
 	login_end(&r->login);
+	adit_lookup_end(&r->lookup);
 	adit_activity_end(&r->activity);
 }
 
@@ -124,6 +126,57 @@ request_allows(const struct request_conf *conf, enum adit_network network, const
 	});
 }
 
+static int
+request_lookup(const struct request_conf *conf, struct adit_worker *w, const char *host,
+	       struct adit_rule *rule)
+{
+	int err = conf->lookup(conf->arg, w, host, rule);
+
+	return err == -EAGAIN ? ADIT_ENORULES : err;	/* it was waited for, if it could be */
+}
+
+bool
+request_awaits_rule(struct request *r, const char *host)
+{
+	const struct request_conf *conf = r->conf;
+	struct adit_worker *w = adit_conn_worker(r->conn);
+	char name[HOSTNAME_MAX + 1];
+	struct adit_rule rule;
+
+	if (!conf->wait || hostname_normalise(host, strlen(host), name) <= 0 ||
+	    conf->lookup(conf->arg, w, name, &rule) != -EAGAIN)
+		return false;
+	r->lookup.service = adit_component_name(conf->component);
+	return conf->wait(conf->arg, w, name, &r->lookup) == 0;
+}
+
+void
+request_offer(const struct request *r, const struct adit_uuid *tunnel, const char *host)
+{
+	const struct request_conf *conf = r->conf;
+	struct adit_worker *w = adit_conn_worker(r->conn);
+	char endpoint[TUNNEL_ENDPOINT_LEN], name[HOSTNAME_MAX + 1];
+	struct adit_offer offer = {
+		.host = endpoint, .tunnel = *tunnel,
+		.service = adit_component_name(conf->component),
+	};
+	struct adit_rule rule;
+	int err;
+
+	if (!conf->offer)
+		return;
+	if (tunnel_endpoint_name(tunnel, endpoint) == 0)
+		conf->offer(conf->arg, w, &offer);
+	if (hostname_normalise(host, strlen(host), name) <= 0)
+		return;
+	err = request_lookup(conf, w, name, &rule);
+	if (err != ADIT_ENOROUTE &&
+	    (err || memcmp(&rule.tunnel, tunnel, sizeof(*tunnel)) != 0))
+		return;
+	offer.host = name;
+	conf->offer(conf->arg, w, &offer);
+}
+
 int
 request_route(const struct request_conf *conf, struct adit_worker *w, const struct adit_uuid *named,
 	      const char *host, struct adit_uuid *out)
@@ -138,7 +191,7 @@ request_route(const struct request_conf *conf, struct adit_worker *w, const stru
 	if (conf->direct && !public_entry)
 		return 0;
 	if (hostname_normalise(host, strlen(host), name) > 0)
-		err = conf->lookup(conf->arg, w, name, &rule);
+		err = request_lookup(conf, w, name, &rule);
 	if (err)
 		return public_entry && err == ADIT_ENOROUTE ? ADIT_ETARGET : err;
 	if (!public_entry)

@@ -15,9 +15,15 @@ struct request_conf {
 	struct adit_component	*component;	/* the handler's */
 	struct gate		*gate;		/* the same; NULL: anybody may do anything */
 
-	/* The rule for a normalised host name: 0, ADIT_ENOROUTE or _ENORULES. Any worker. */
+	/* The rule for a normalised host name, as that of an ingress. Any worker. */
 	int			(*lookup)(void *arg, struct adit_worker *w, const char *host,
 					  struct adit_rule *out);
+	/* After lookup's -EAGAIN: as that of an ingress; NULL: it has none. */
+	int			(*wait)(void *arg, struct adit_worker *w, const char *host,
+					struct adit_lookup *q);
+	/* A tunnel was bound: as that of an ingress; NULL: nobody wants to know. */
+	void			(*offer)(void *arg, struct adit_worker *w,
+					 const struct adit_offer *offer);
 	void			*arg;
 
 	bool			 has_public_id;
@@ -35,6 +41,7 @@ struct request {
 	const struct request_conf	*conf;		/* lives as long as activity's component */
 	struct adit_conn		*conn;		/* owned, until it is given away */
 	struct login			 login;		/* done is the wire's */
+	struct adit_lookup		 lookup;	/* known is the wire's */
 };
 
 /*
@@ -87,6 +94,18 @@ void request_log_unbound(const struct bound_conf *bound, int err);
 /* Whether the service's bypasses leave that host to its tunnels. */
 bool request_allows(const struct request_conf *conf, enum adit_network network, const char *host,
 		    uint16_t port);
+
+/*
+ * Whether the rule for host has to be waited for: then r->lookup.known is called by the loop,
+ * unless r ends before. Else request_route says it.
+ */
+bool request_awaits_rule(struct request *r, const char *host);
+
+/*
+ * Tells who makes rules, if there is one, that tunnel may be reached by its endpoint's name, and by
+ * host, unless that is "" or another tunnel's.
+ */
+void request_offer(const struct request *r, const struct adit_uuid *tunnel, const char *host);
 
 /*
  * Which tunnel a visitor gets who names one and a host ("" if none): through a public entry point

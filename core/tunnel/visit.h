@@ -47,13 +47,20 @@ struct ending visit_ending(const struct visit_id *id, const struct entry_shared 
 
 /*
  * The tunnel for a host name (normalised): its name in out. 0; ADIT_ENOROUTE: no rule, or a private
- * one; ADIT_ENORULES: that cannot be said now.
+ * one; ADIT_ENORULES: that cannot be said now; -EAGAIN: entry_wait for it.
  */
 int entry_route(const struct entry_shared *s, struct adit_worker *w, const char *host,
 		char tunnel[37]);
 
 /* Whether the service's bypasses leave that host to its tunnels. */
 bool entry_allows(const struct entry_shared *s, const char *host, uint16_t port);
+
+/*
+ * After entry_route's -EAGAIN: q->known comes unless adit_lookup_end, and entry_route is asked
+ * again: then -EAGAIN is as ADIT_ENORULES. 0, or a failure, and it does not.
+ */
+int entry_wait(const struct entry_shared *s, struct adit_worker *w, const char *host,
+	       struct adit_lookup *q);
 
 /* What is known of a visitor from his first bytes. */
 struct visit_start {

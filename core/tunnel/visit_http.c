@@ -45,7 +45,9 @@ struct http_visit {
 struct http_request {
 	struct http_visit	*visit;
 	struct adit_exchange	*near;		/* toward the visitor; owned; NULL: front has it */
+	const struct adit_fields *asked;	/* near's head */
 	struct adit_fields	*head;		/* what is sent on; owned */
+	struct adit_lookup	 lookup;	/* the rule for host is waited for */
 	struct adit_mux		*back;		/* the stream to the client, as a session; owned */
 	struct front		*front;		/* while the two sides are joined */
 	struct hostname		 host;
@@ -117,6 +119,7 @@ request_end(struct http_request *r, int why)
 			     ADIT_STR("tunnel", r->tunnel), ADIT_INT("status", r->status),
 			     ADIT_STR("err", why ? adit_strerror(why) : NULL)),
 		 "request");
+	adit_lookup_end(&r->lookup);
 	v->request = NULL;
 	v->base.status = r->status;
 	tally_status(v->worker, v->shared->tally, r->status);
@@ -348,15 +351,14 @@ request_make_head(struct http_request *r, const struct adit_fields *head)
 	return err;
 }
 
-/* 0, the status to refuse with, or a failure to find the tunnel. */
+/* 0, or the status to refuse with, or a failure to find the tunnel. */
 static int
-request_route(struct http_request *r, const struct adit_fields *head)
+request_route(struct http_request *r)
 {
+	const struct adit_fields *head = r->asked;
 	struct http_visit *v = r->visit;
 	struct adit_text authority = adit_fields_control(head, ADIT_AUTHORITY);
 	struct adit_text method = adit_fields_control(head, ADIT_METHOD);
-	int err;
-	uint64_t wait;
 
 	if (strcmp(method.s, "CONNECT") == 0)
 		return 405;
@@ -366,7 +368,17 @@ request_route(struct http_request *r, const struct adit_fields *head)
 		return 508;
 	if (!entry_allows(v->shared, r->host.text, r->host.has_port ? r->host.port : 80))
 		return 403;
-	err = entry_route(v->shared, v->worker, r->host.text, r->tunnel);
+	return 0;
+}
+
+/* The rest of it, which may have been waited for. The same. */
+static int
+request_find(struct http_request *r)
+{
+	struct http_visit *v = r->visit;
+	int err = entry_route(v->shared, v->worker, r->host.text, r->tunnel);
+	uint64_t wait;
+
 	if (err < 0)
 		return err;
 	if (memory_is_short(worker_memory(v->worker)))
@@ -375,7 +387,7 @@ request_route(struct http_request *r, const struct adit_fields *head)
 	r->retry = (unsigned)(wait / ADIT_SECONDS(1) + 1);
 	if (wait)
 		return 429;
-	return request_make_head(r, head) < 0 ? 500 : 0;
+	return request_make_head(r, r->asked) < 0 ? 500 : 0;
 }
 
 /* For the log. */
@@ -396,6 +408,27 @@ request_route_error(int status)
 }
 
 static void
+request_go(struct http_request *r, int status)
+{
+	if (status == -EAGAIN)		/* it was waited for, if it could be */
+		status = ADIT_ENORULES;
+	if (status < 0)
+		request_refuse(r, request_failure_status(status), status);
+	else if (status)
+		request_refuse(r, status, request_route_error(status));
+	else
+		request_try(r);
+}
+
+static void
+request_known(struct adit_lookup *q)
+{
+	struct http_request *r = adit_container_of(q, struct http_request, lookup);
+
+	request_go(r, request_find(r));
+}
+
+static void
 visit_request(struct http_visitor *base, struct adit_exchange *near)
 {
 	struct http_request *r = calloc(1, sizeof(*r));
@@ -413,17 +446,15 @@ visit_request(struct http_visitor *base, struct adit_exchange *near)
 	r->near = near;
 	v->request = r;
 	http_visitor_asked(base, head);
-	status = request_route(r, head);
+	r->asked = head;
+	r->lookup.known = request_known;
+	status = request_route(r);
 	snprintf(v->base.host, sizeof(v->base.host), "%s", r->host.text);
-	if (status < 0) {
-		request_refuse(r, request_failure_status(status), status);
-		return;
-	}
-	if (status) {
-		request_refuse(r, status, request_route_error(status));
-		return;
-	}
-	request_try(r);
+	if (!status)
+		status = request_find(r);
+	if (status != -EAGAIN ||
+	    entry_wait(v->shared, v->worker, r->host.text, &r->lookup) < 0)
+		request_go(r, status);
 }
 
 /* ---- the visitor's connection ------------------------------------------------------------ */

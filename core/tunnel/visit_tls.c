@@ -198,8 +198,14 @@ visit_tls(struct entry_shared *s, struct adit_conn *c, const struct visit_start 
 	v->activity.stop = tls_visit_stop;
 	adit_activity_begin(&v->activity, s->conf.component, w);
 	adit_conn_own(c, tls_visitor_event, v);
-	e.code = entry_allows(s, start->host, 443) ? entry_route(s, w, start->host, v->tunnel) :
-						     ADIT_EFORBIDDEN;
+	if (!entry_allows(s, start->host, 443))
+		e.code = ADIT_EFORBIDDEN;
+	else if (*start->tunnel)	/* found just now, where he came from */
+		strcpy(v->tunnel, start->tunnel);
+	else
+		e.code = entry_route(s, w, start->host, v->tunnel);
+	if (e.code == -EAGAIN)
+		e.code = ADIT_ENORULES;
 	if (!e.code) {
 		req.tunnel = v->tunnel;
 		v->far = adit_tunnel_open(w, &req, NULL, &e);

@@ -518,12 +518,29 @@ struct adit_rule {
 	bool			private_;	/* not for public entry points */
 };
 
+/* Somebody who waits for what an ingress does not know yet: embedded, zeroed. All on one worker. */
+struct adit_lookup {
+	void			(*known)(struct adit_lookup *q);	/* set by who waits */
+	const char		*service;	/* for whom: its name; borrowed; may be NULL */
+	struct adit_lookup	*next, **prev;	/* the ingress's */
+};
+
+/* Waits no more; also of one that does not wait. */
+void adit_lookup_end(struct adit_lookup *q);
+
+/* A tunnel that is there, and a name that it may be reached by. Borrowed for the call. */
+struct adit_offer {
+	const char		*host, *service;
+	struct adit_uuid	 tunnel;
+};
+
 struct adit_ingress_ops {
 	struct adit_plugin base;
 
 	/*
 	 * The rule for host (normalised: lower case, no port, no trailing dot). 0; ADIT_ENOROUTE;
-	 * ADIT_ENORULES: it cannot be said now. On any worker, at the same time.
+	 * ADIT_ENORULES: it cannot be said now; -EAGAIN, where there is wait: that has to be waited
+	 * for. On any worker, at the same time.
 	 */
 	int	(*lookup)(struct adit_ingress *i, struct adit_worker *w, const char *host,
 			  struct adit_rule *out);
@@ -531,6 +548,17 @@ struct adit_ingress_ops {
 	/* optional, as for listeners */
 	int	(*init)(struct adit_ingress *i, struct adit_err *e);
 	void	(*fini)(struct adit_ingress *i);
+
+	/*
+	 * After lookup's -EAGAIN: 0, and q->known is called by the loop, once, when lookup knows
+	 * more, unless adit_lookup_end(q) before; or a failure, and it is not. On w.
+	 */
+	int	(*wait)(struct adit_ingress *i, struct adit_worker *w, const char *host,
+			struct adit_lookup *q);
+
+	/* A tunnel was bound that may get a rule, where rules can be made. On w. */
+	void	(*offer)(struct adit_ingress *i, struct adit_worker *w,
+			 const struct adit_offer *offer);
 };
 
 struct adit_ingress {				/* first member of every instance */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import pytest
 
 from harness import certs, pages, visitor
 from harness.datagrams import UdpServer, ask
+from harness.lists import ListServer, Redis
 from harness.pages import EXAMPLES, ROOT, Block, Command
 from harness.waiting import until
 from harness.world import REGISTERED, World, at
@@ -184,6 +186,30 @@ def test_rules_file_works(world: World, folder: Path):
     assert visitor.get(entry, "app.local").text == "alpha\n"
     assert visitor.get(entry, "www.example.com").status == 503, "a rule, and no client"
     assert visitor.get(entry, "ssh.internal").status == 404, "private"
+
+
+def test_rules_elsewhere_work(world: World, folder: Path):
+    tunnel, redis = "ac74d9dd-3125-442a-a7c1-f9e49e05faca", world.keep(Redis("change-me"))
+    redis.values[0, "adit:rules"] = {"app.local": tunnel, "ssh.internal": tunnel}
+    lists = world.keep(ListServer(f"ssh.internal ${tunnel}\n"))
+    server = world.start(config=placed(folder, "rules-elsewhere-server.yaml", {
+        '":8443"': HERE, '":8080"': HERE, "127.0.0.1:6379": at(redis.address), "127.0.0.1:8000": at(lists.address)}))
+    world.client("tcp", server.listening("clients"), tunnel, world.site("alpha").address)
+    until(lambda: server.log.count("rules, with those of") == 2, "both are read")
+    assert visitor.get(server.entrypoint("clients"), "app.local").text == "alpha\n"
+    assert visitor.get(server.entrypoint("clients"), "ssh.internal").status == 404, "private"
+    assert lists.requests[0][1] == "/rules.txt"
+
+
+def test_rules_plugin_works(world: World, folder: Path):
+    tunnel = "ac74d9dd-3125-442a-a7c1-f9e49e05faca"
+    plugin = world.keep(ListServer(json.dumps({"endpoint": tunnel})))
+    server = world.start(config=placed(folder, "rules-plugin-server.yaml", {
+        '":8443"': HERE, '":8080"': HERE, "127.0.0.1:8000": at(plugin.address)}))
+    world.client("tcp", server.listening("clients"), tunnel, world.site("alpha").address)
+    assert visitor.get(server.entrypoint("clients"), "app.local").text == "alpha\n"
+    asked = ("GET", "/ingress?host=app.local&service=clients")
+    assert any(r[:2] == asked and r[2]["authorization"] == "Bearer change-me" for r in plugin.requests)
 
 
 @pytest.mark.short

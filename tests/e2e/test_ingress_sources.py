@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import http.server
 import json
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
+import urllib.parse
 from typing import Any, Optional
 
 import pytest
@@ -18,14 +22,15 @@ from harness import certs, visitor
 from harness.daemon import Address, Daemon, address
 from harness.lists import ListServer, Redis
 from harness.waiting import until
-from harness.world import World, at, tunnel_id
+from harness.world import REGISTERED, World, at, tunnel_id
 
 STAYS = "the rules stay as they are"
 
 
-def serve(world: World, name: str = "server", rules: Optional[dict[str, str]] = None, **source: Any) -> Daemon:
+def serve(world: World, name: str = "server", rules: Optional[dict[str, str]] = None, workers: str = "2",
+          **source: Any) -> Daemon:
     """A tunnel server whose rules come from source, over those given here."""
-    return world.start(config=config_of(rules, **source), name=name)
+    return world.start("--workers", workers, config=config_of(rules, **source), name=name)
 
 
 def config_of(rules: Optional[dict[str, str]] = None, **source: Any) -> str:
@@ -295,12 +300,151 @@ def test_real_redis(world: World):
         redis.wait()
 
 
+# ---- a plugin -----------------------------------------------------------------------------------
+
+
+class Plugin:
+    """gost's ingress plugin: answers by `rules`; what clients offer is in `offers`."""
+
+    def __init__(self, world: World, rules: dict[str, str]) -> None:
+        self.rules, self.asked, self.offers = rules, [], []   # type: ignore[var-annotated]
+        self.gate, self.broken = threading.Event(), False
+        self.gate.set()
+        self.server = world.keep(ListServer())
+        self.server.answer = self._answer
+        self.url = f"http://{at(self.server.address)}/ingress"
+
+    def _answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        query = {k: v[0] for k, v in urllib.parse.parse_qs(urllib.parse.urlsplit(handler.path).query).items()}
+        if handler.command == "PUT":
+            self.offers.append(json.loads(handler.rfile.read(int(handler.headers["Content-Length"]))))
+            body = b'{"ok":true}'
+        else:
+            self.asked.append(query)
+            self.gate.wait(30)
+            body = json.dumps({"endpoint": self.rules.get(query["host"], "")}).encode()
+        handler.send_response(500 if self.broken else 200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    def times(self, host: str) -> int:
+        return sum(q["host"] == host for q in self.asked)
+
+
+def ask(world: World, plugin: Plugin, reload: str = "1s", workers: str = "2", **more: Any) -> Daemon:
+    return serve(world, workers=workers, reload=reload, plugin={"type": "http", "addr": plugin.url, "token": "t0ken", **more})
+
+
+def test_plugin_is_asked(world: World):
+    """Once for all who come at the same time; HTTP and TLS and visitors wait for what it says."""
+    certificate = certs.make(world.folder, "tls.local")
+    tunnel, secure = tunnel_id(), tunnel_id()
+    plugin = Plugin(world, {"app.local": tunnel, "tls.local": secure, "private.local": f"${tunnel}", "bad.local": "x"})
+    server = ask(world, plugin, "1h", workers="1")
+    for one, site in ((tunnel, world.site()), (secure, world.site("secure", certificate))):
+        world.client("tcp", server.listening("clients"), one, site.address)
+    assert plugin.server.requests[0][2]["authorization"] == "Bearer t0ken"
+    assert plugin.server.requests[0][2]["content-type"] == "application/json"
+    entry = server.entrypoint("clients")
+    plugin.gate.clear()
+    with contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(visitor.Visitor(entry)) for _ in range(5)]
+        for one in waiting:
+            one.sock.sendall(b"GET / HTTP/1.1\r\nHost: APP.local:81\r\n\r\n")
+        until(lambda: plugin.times("app.local") == 1, "it is asked")
+        plugin.gate.set()
+        for one in waiting:
+            assert one.sock.recv(100).startswith(b"HTTP/1.1 200")
+    with visitor.Visitor(entry, "tls.local", certificate.cert) as v:
+        assert v.get("tls.local").text == "secure\n"
+    assert [status(server, f"{name}.local") for name in ("app", "private", "bad", "none")] == [200, 404, 404, 404]
+    assert plugin.times("app.local") == plugin.times("tls.local") == plugin.times("private.local") == 1
+    assert {"host": "app.local", "service": "clients"} in plugin.asked
+    there = visitor_of(world, server, tunnel, "private.local")
+    assert visitor.get(there.listening("visit"), "private.local").text == "site\n"
+    assert "t0ken" not in server.log.text()
+
+
+def visitor_of(world: World, server: Daemon, tunnel: str, host: str) -> Daemon:
+    return world.start(name="visitor", config=json.dumps({
+        "services": [{"name": "visit", "addr": "127.0.0.1:0", "handler": {"type": "tcp", "chain": "c"},
+                      "listener": {"type": "tcp"}, "forwarder": {"nodes": [{"name": "n", "addr": f"{host}:80"}]}}],
+        "chains": [{"name": "c", "hops": [{"name": "h", "nodes": [{
+            "name": "n", "addr": at(server.listening("clients")), "dialer": {"type": "tcp"},
+            "connector": {"type": "tunnel", "metadata": {"tunnel.id": tunnel}}}]}]}]}))
+
+
+def test_plugin_that_fails(world: World):
+    """Hosts it gave stay, others get no answer; when it is well again, all is new."""
+    tunnel = tunnel_id()
+    plugin = Plugin(world, {"app.local": tunnel})
+    server = ask(world, plugin, timeout="1s")
+    world.client("tcp", server.listening("clients"), tunnel, world.site().address)
+    assert status(server, "app.local") == 200
+    plugin.broken = True
+    answer = visitor.get(server.entrypoint("clients"), "other.local")
+    assert answer.status == 503 and answer.headers["Retry-After"] == "1"
+    line = server.log.wait(f"^{plugin.url}: status 500: rules that are known stay, other hosts are not served$")
+    assert line.level == "warn" and line.fields["ingress"] == "hosts"
+    asked = plugin.times("app.local")
+    until(lambda: status(server, "app.local") == 200 and plugin.times("app.local") > asked + 1, "it was asked again")
+    plugin.broken = False
+    plugin.gate.clear()
+    with pytest.raises(ssl.SSLError, match="INTERNAL_ERROR"):
+        visitor.connect(server.entrypoint("clients"), "silent.local")
+    plugin.rules = {"silent.local": tunnel}
+    plugin.gate.set()
+    becomes(server, "silent.local", 200)
+    becomes(server, "app.local", 404)
+    server.log.wait(f"^{plugin.url}: answers again$")
+    assert server.log.count("are not served$") in (1, 2)
+
+
+def test_plugin_hears_of_tunnels(world: World):
+    """By their endpoints' names, and by the name that a client asks for, unless that is another's."""
+    mine, other = tunnel_id(), tunnel_id()
+    plugin = Plugin(world, {"taken.local": other})
+    server = ask(world, plugin)
+
+    def bind(host: str) -> Daemon:
+        return world.start("-L", f"rtcp://{host}:0/{at(world.site().address)}",
+                           "-F", f"tunnel+tcp://{at(server.listening('clients'))}?tunnel.id={mine}")
+
+    first, second = bind("mine.local"), bind("taken.local")
+    for client in (first, second):
+        client.log.wait(REGISTERED)
+    endpoint = hashlib.md5(mine.encode()).hexdigest()[:16]
+    until(lambda: len(plugin.offers) >= 3, "offers")
+    offered = sorted(plugin.offers, key=lambda o: o["host"])
+    assert all(o["service"] == "clients" and o["endpoint"] == mine for o in offered)
+    assert {o["host"] for o in offered} == {endpoint, "mine.local"}
+
+
+def test_plugin_goes_with_a_reload(world: World):
+    """Who waits for it gets his answer from what comes after it."""
+    tunnel = tunnel_id()
+    plugin = Plugin(world, {})
+    server = ask(world, plugin, workers="1")
+    world.client("tcp", server.listening("clients"), tunnel, world.site().address)
+    plugin.gate.clear()
+    with visitor.Visitor(server.entrypoint("clients")) as v:
+        v.sock.sendall(b"GET / HTTP/1.1\r\nHost: app.local\r\n\r\n")
+        until(lambda: plugin.times("app.local") == 1, "it is asked")
+        world.write("server.yaml", config_of({"app.local": tunnel}))
+        server.send(signal.SIGHUP)
+        assert v.sock.recv(100).startswith(b"HTTP/1.1 200")
+    plugin.gate.set()
+
+
 # ---- the configuration --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source, place", [
     ({"http": {"url": "ftp://rules.example/"}}, "http: url: not a URL of http or https"),
     ({"http": {"url": "http:///rules"}}, "http: url: a URL without a proper host"),
+    ({"plugin": {"addr": "127.0.0.1:8000"}}, "plugin: type: grpc is not available"),
+    ({"plugin": {"type": "http", "addr": "http://"}}, "plugin: addr: a URL without a proper host"),
     ({"redis": {"addr": "127.0.0.1:x"}}, "redis: addr: not an address"),
     ({"redis": {"addr": "127.0.0.1:1", "type": "zset"}}, 'redis: type: "zset" is none of'),
 ])

@@ -18,12 +18,12 @@ TOOLS = "awk basename bash cat cut dirname env grep head mkdir mktemp mv rm sed 
 MODULES = {
     "gnutls": "3.7.9", "libevent_core": "2.1.12", "yaml-0.1": "0.2.5", "uuid": "2.38", "libnghttp2": "1.52.0",
     "libxcrypt": "4.4.33",
-    "libpcre2-8": "10.42", "libngtcp2": "1.11.0", "libngtcp2_crypto_gnutls": "1.11.0", "libnghttp3": "1.8.0", "cmocka": "1.1.7",
+    "libpcre2-8": "10.42", "jansson": "2.14", "libngtcp2": "1.11.0", "libngtcp2_crypto_gnutls": "1.11.0", "libnghttp3": "1.8.0", "cmocka": "1.1.7",
     "libllhttp": "9.2.1",
 }
 PACKAGES = {
     "libgnutls28-dev": "3.7.9-2", "libevent-dev": "2.1.12-stable-8", "libyaml-dev": "0.2.5-1", "uuid-dev": "2.38.1-5",
-    "libnghttp2-dev": "1.52.0-1+deb12u3", "libpcre2-dev": "10.42-1", "libcrypt-dev": "1:4.4.33-2",
+    "libnghttp2-dev": "1.52.0-1+deb12u3", "libpcre2-dev": "10.42-1", "libjansson-dev": "2.14-2", "libcrypt-dev": "1:4.4.33-2",
     "libngtcp2-dev": "1.11.0-1", "libngtcp2-crypto-gnutls-dev": "1.11.0-1", "libnghttp3-dev": "1.8.0-1",
     "libcmocka-dev": "1.1.7-1", "libllhttp-dev": "9.2.1-1", "gcc": "4:12.2.0-3", "clang": "1:14.0-55", "curl": "7.88.1-10",
 }

@@ -98,12 +98,12 @@ make(struct world *t, bool file, uint64_t reload)
 }
 
 static const char *
-find_in(const struct ingress_table *table, const char *host)
+find_in(struct ingress_table *table, const char *host)
 {
 	static char text[38];
 	struct adit_rule rule;
 
-	if (ingress_table_find(table, host, &rule) < 0)
+	if (ingress_table_find(table, NULL, host, &rule) < 0)
 		return "";
 	adit_uuid_format(&rule.tunnel, text + rule.private_);
 	if (rule.private_)
@@ -299,9 +299,8 @@ read_a_lot(struct adit_worker *w, void *arg)
 	struct readers *r = arg;
 	struct adit_rule rule;
 
-	(void)w;
 	for (int i = 0; i < 20000; i++)
-		assert_int_equal(ingress_table_find(r->table, "both.example", &rule), 0);
+		assert_int_equal(ingress_table_find(r->table, w, "both.example", &rule), 0);
 	atomic_fetch_add(&r->changed, rule.private_);
 }
 
