@@ -274,6 +274,17 @@ def test_broken_redis_changes_nothing(world: World):
     until(lambda: server.log.count("is read again$") == len(entries), "all are well")
 
 
+def test_redis_over_tls_is_checked(world: World):
+    certificate = certs.make(world.folder, "redis.example")
+    redis = world.keep(Redis("pw", certificate=certificate))
+    redis.values[0, "gost"] = {"app.local": tunnel_id()}
+    there = {"addr": at(redis.address), "password": "pw"}
+    read(serve(world, redis={**there, "tls": {"caFile": str(certificate.cert), "serverName": "redis.example"}}))
+    deceived = serve(world, "deceived", redis={**there, "tls": {}})
+    deceived.log.wait("certificate.*nothing was read from there yet$")
+    assert redis.commands == [["AUTH", "pw"], ["HGETALL", "gost"]]
+
+
 def test_password_is_not_told_by_a_redis(world: World):
     redis = world.keep(Redis("right"))
     server = serve(world, redis={"addr": at(redis.address), "password": "wr0ng"})
@@ -336,6 +347,13 @@ def ask(world: World, plugin: Plugin, reload: str = "1s", workers: str = "2", **
     return serve(world, workers=workers, reload=reload, plugin={"type": "http", "addr": plugin.url, "token": "t0ken", **more})
 
 
+def client_hello(host: str) -> bytes:
+    sent = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname=host).do_handshake()
+    return sent.read()
+
+
 def test_plugin_is_asked(world: World):
     """Once for all who come at the same time; HTTP and TLS and visitors wait for what it says."""
     certificate = certs.make(world.folder, "tls.local")
@@ -352,7 +370,10 @@ def test_plugin_is_asked(world: World):
         waiting = [stack.enter_context(visitor.Visitor(entry)) for _ in range(5)]
         for one in waiting:
             one.sock.sendall(b"GET / HTTP/1.1\r\nHost: APP.local:81\r\n\r\n")
-        until(lambda: plugin.times("app.local") == 1, "it is asked")
+        with visitor.connect(entry) as leaves, visitor.connect(entry) as tls:
+            leaves.sendall(b"GET / HTTP/1.1\r\nHost: app.local\r\n\r\n")
+            tls.sendall(client_hello("app.local"))
+            until(lambda: plugin.times("app.local") == 1, "it is asked")
         plugin.gate.set()
         for one in waiting:
             assert one.sock.recv(100).startswith(b"HTTP/1.1 200")
@@ -434,6 +455,22 @@ def test_plugin_goes_with_a_reload(world: World):
         world.write("server.yaml", config_of({"app.local": tunnel}))
         server.send(signal.SIGHUP)
         assert v.sock.recv(100).startswith(b"HTTP/1.1 200")
+    plugin.gate.set()
+
+
+def test_server_ends_while_it_asks(world: World):
+    """A list and a plugin that are silent hold nobody up."""
+    plugin, lists = Plugin(world, {}), world.keep(ListServer())
+    plugin.gate.clear()
+    lists.answer = lambda handler: plugin.gate.wait(30) and None
+    server = ask(world, plugin, timeout="60s")
+    other = serve(world, "other", http={"url": f"http://{at(lists.address)}/", "timeout": "60s"})
+    with visitor.connect(server.entrypoint("clients")) as sock:
+        sock.sendall(client_hello("app.local"))
+        until(lambda: plugin.times("app.local") == 1 and lists.requests, "both are asked")
+        for daemon in (server, other):
+            daemon.send(signal.SIGTERM)
+            assert daemon.wait() == 0
     plugin.gate.set()
 
 

@@ -71,15 +71,21 @@ class Redis(Server):
     """What a reader needs of one: AUTH, SELECT, HGETALL, SMEMBERS, LRANGE, GET. raw: sent instead of the
     answer to a reading."""
 
-    def __init__(self, password: str = "", username: str = "default") -> None:
+    def __init__(self, password: str = "", username: str = "default",
+                 certificate: Optional[Certificate] = None) -> None:
         self.values: dict[tuple[int, str], Value] = {}
         self.raw: Optional[bytes] = None
         self.commands: list[list[str]] = []
         self._login = (username, password)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+        if self._tls and certificate:
+            self._tls.load_cert_chain(certificate.cert, certificate.key)
         super().__init__(self._serve_client)
 
     def _serve_client(self, conn: socket.socket) -> None:
         db, known = 0, not self._login[1]
+        if self._tls:
+            conn = self._tls.wrap_socket(conn, server_side=True)
         stream = conn.makefile("rwb")
         while True:
             line = stream.readline()
