@@ -29,8 +29,8 @@ struct fetch_conf {
 
 /*
  * text: the answer's body, terminated, which may be changed and is wiped after the call; NULL: e
- * says why there is none: -ENOENT for status 404. Only 200 counts. A GET that is sent elsewhere goes
- * there, by the same scheme alone, and without credentials where that is another server.
+ * says why there is none: -ENOENT for status 404. Only 200 counts. A GET that is sent elsewhere
+ * goes there, by the same scheme alone, and without credentials where that is another server.
  */
 typedef void fetch_done(void *arg, char *text, size_t len, const struct adit_err *e);
 

@@ -325,6 +325,7 @@ newcomer_known(struct adit_lookup *q)
 static bool
 newcomer_awaits(struct newcomer *n)
 {
+	n->lookup.port = 443;
 	if (entry_wait(n->shared, adit_conn_worker(n->conn), n->host, &n->lookup) < 0)
 		return false;
 	adit_timer_stop(n->limit);

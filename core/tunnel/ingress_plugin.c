@@ -30,6 +30,7 @@ struct told {
 	struct fetch		*fetch;		/* the question, or NULL */
 	struct adit_lookup	*waiting;
 	char			*service;	/* who asked first; NULL: nobody has */
+	uint16_t		 port;		/* and by which; 0: none */
 	int			 result;	/* -EAGAIN: nothing is known; else as find's */
 	struct adit_rule	 rule;
 	uint64_t		 until;
@@ -371,8 +372,9 @@ append_encoded(FILE *to, const char *text)
 	}
 }
 
+/* Rules do not depend on ports, but plugins are used to them. */
 static char *
-question_url(const struct ingress_plugin *p, const char *host, const char *service)
+question_url(const struct ingress_plugin *p, const struct told *t)
 {
 	char *url = NULL;
 	size_t size;
@@ -381,9 +383,11 @@ question_url(const struct ingress_plugin *p, const char *host, const char *servi
 	if (!to)
 		return NULL;
 	fprintf(to, "%s%chost=", p->url, strchr(p->url, '?') ? '&' : '?');
-	append_encoded(to, host);
+	append_encoded(to, t->host);
+	if (t->port)
+		fprintf(to, "%%3A%u", t->port);
 	fputs("&service=", to);
-	append_encoded(to, service ? service : "");
+	append_encoded(to, t->service ? t->service : "");
 	if (fclose(to) == 0)
 		return url;
 	free(url);
@@ -417,7 +421,7 @@ told_ask(struct told *t)
 
 	if (p->questions >= INGRESS_QUESTIONS_MAX)
 		return ADIT_ENORULES;
-	url = question_url(p->of, t->host, t->service);
+	url = question_url(p->of, t);
 	conf.url = url;
 	if (url)
 		t->fetch = part_fetch(p, &conf, told_answered, t, &e);
@@ -464,8 +468,10 @@ ingress_plugin_wait(struct ingress_plugin *of, struct adit_worker *w, const char
 		t = part_add(p, host);
 	if (!t)
 		return ADIT_ENORULES;
-	if (!t->service && q->service)
+	if (!t->service && q->service) {
 		t->service = strdup(q->service);
+		t->port = q->port;
+	}
 	if (!t->fetch)
 		err = told_ask(t);
 	if (!err)

@@ -60,7 +60,7 @@ bool entry_allows(const struct entry_shared *s, const char *host, uint16_t port)
  * again: then -EAGAIN is as ADIT_ENORULES. 0, or a failure, and it does not.
  */
 int entry_wait(const struct entry_shared *s, struct adit_worker *w, const char *host,
-	       struct adit_lookup *q);
+	       struct adit_lookup *q);	/* q's port is set */
 
 /* What is known of a visitor from his first bytes. */
 struct visit_start {

@@ -452,6 +452,7 @@ visit_request(struct http_visitor *base, struct adit_exchange *near)
 	snprintf(v->base.host, sizeof(v->base.host), "%s", r->host.text);
 	if (!status)
 		status = request_find(r);
+	r->lookup.port = r->host.has_port ? r->host.port : 80;
 	if (status != -EAGAIN ||
 	    entry_wait(v->shared, v->worker, r->host.text, &r->lookup) < 0)
 		request_go(r, status);

@@ -522,6 +522,7 @@ struct adit_rule {
 struct adit_lookup {
 	void			(*known)(struct adit_lookup *q);	/* set by who waits */
 	const char		*service;	/* for whom: its name; borrowed; may be NULL */
+	uint16_t		 port;		/* that came with the host, or is meant; 0: none */
 	struct adit_lookup	*next, **prev;	/* the ingress's */
 };
 

@@ -208,7 +208,7 @@ def test_rules_plugin_works(world: World, folder: Path):
         '":8443"': HERE, '":8080"': HERE, "127.0.0.1:8000": at(plugin.address)}))
     world.client("tcp", server.listening("clients"), tunnel, world.site("alpha").address)
     assert visitor.get(server.entrypoint("clients"), "app.local").text == "alpha\n"
-    asked = ("GET", "/ingress?host=app.local&service=clients")
+    asked = ("GET", "/ingress?host=app.local%3A80&service=clients")
     assert any(r[:2] == asked and r[2]["authorization"] == "Bearer change-me" for r in plugin.requests)
 
 

@@ -333,14 +333,14 @@ class Plugin:
         else:
             self.asked.append(query)
             self.gate.wait(30)
-            body = json.dumps({"endpoint": self.rules.get(query["host"], "")}).encode()
+            body = json.dumps({"endpoint": self.rules.get(query["host"].partition(":")[0], "")}).encode()
         handler.send_response(500 if self.broken else 200)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
 
     def times(self, host: str) -> int:
-        return sum(q["host"] == host for q in self.asked)
+        return sum(q["host"].partition(":")[0] == host for q in self.asked)
 
 
 def ask(world: World, plugin: Plugin, reload: str = "1s", workers: str = "2", **more: Any) -> Daemon:
@@ -371,9 +371,9 @@ def test_plugin_is_asked(world: World):
         for one in waiting:
             one.sock.sendall(b"GET / HTTP/1.1\r\nHost: APP.local:81\r\n\r\n")
         with visitor.connect(entry) as leaves, visitor.connect(entry) as tls:
-            leaves.sendall(b"GET / HTTP/1.1\r\nHost: app.local\r\n\r\n")
-            tls.sendall(client_hello("app.local"))
+            leaves.sendall(b"GET / HTTP/1.1\r\nHost: app.local:81\r\n\r\n")
             until(lambda: plugin.times("app.local") == 1, "it is asked")
+            tls.sendall(client_hello("app.local"))
         plugin.gate.set()
         for one in waiting:
             assert one.sock.recv(100).startswith(b"HTTP/1.1 200")
@@ -381,14 +381,19 @@ def test_plugin_is_asked(world: World):
         assert v.get("tls.local").text == "secure\n"
     assert [status(server, f"{name}.local") for name in ("app", "private", "bad", "none")] == [200, 404, 404, 404]
     assert plugin.times("app.local") == plugin.times("tls.local") == plugin.times("private.local") == 1
-    assert {"host": "app.local", "service": "clients"} in plugin.asked
+    hosts = [query["host"] for query in plugin.asked if query["service"] == "clients"]
+    assert {"app.local:81", "tls.local:443", "private.local:80"} <= set(hosts)
     there = visitor_of(world, server, tunnel, "private.local")
     assert visitor.get(there.listening("visit"), "private.local").text == "site\n"
+    far = visitor_of(world, server, secure, "visited.local")
+    with visitor.connect(far.listening("visit")) as sock, contextlib.suppress(ConnectionResetError):
+        assert visitor.read_to_end(sock) == b""
+    assert plugin.asked[-1] == {"host": "visited.local", "service": "clients"}
     assert "t0ken" not in server.log.text()
 
 
 def visitor_of(world: World, server: Daemon, tunnel: str, host: str) -> Daemon:
-    return world.start(name="visitor", config=json.dumps({
+    return world.start(name=f"visit-{host}", config=json.dumps({
         "services": [{"name": "visit", "addr": "127.0.0.1:0", "handler": {"type": "tcp", "chain": "c"},
                       "listener": {"type": "tcp"}, "forwarder": {"nodes": [{"name": "n", "addr": f"{host}:80"}]}}],
         "chains": [{"name": "c", "hops": [{"name": "h", "nodes": [{
