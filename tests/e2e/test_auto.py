@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from typing import Union
+from typing import Optional, Union
 
 import pytest
 
@@ -65,17 +65,25 @@ def beginning(server: Tunnel, said: bytes, tls: bool = False) -> socket.socket:
     return sock
 
 
+def begun_if_in_time(server: Tunnel, said: bytes, tls: bool) -> Optional[socket.socket]:
+    """None: this machine took longer than the limit, and the end is there already."""
+    try:
+        return beginning(server, said, tls)
+    except (ConnectionError, ssl.SSLError):
+        return None
+
+
 def test_server_ends_what_is_nothing(world: World):
     """Silence, a beginning without an end, and garbage end within the limits; clients are served meanwhile."""
     rules = {"app.local": tunnel_id()}
     server = world.server("auto", rules, handshakeTimeout="500ms", readTimeout="500ms")
     begin = time.monotonic()
-    begun = [beginning(server, said, tls) for tls in (False, True)
+    begun = [begun_if_in_time(server, said, tls) for tls in (False, True)
              for said in (b"", b"G", b"GET /", b"GET /ws HTTP/1.1\r\nHost: a\r\n", b"\x01", b"\x01\x02\x00\xff",
                           b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x00" * 64, b"\xff" * 300, b"SSH-2.0-x\r\n",
                           b"GEX", b"POST / HTTP/1.1\r\n\r\n", b"GET http://a/ HTTP/1.1\r\n\r\n")]
     world.client("tls", server.clients, rules["app.local"], world.site("alpha").address)
-    for sock in begun:
+    for sock in filter(None, begun):
         ended(sock)
         sock.close()
     assert time.monotonic() - begin < DEFAULT
