@@ -7,14 +7,13 @@ import re
 import signal
 import socket
 import ssl
-import threading
 from typing import Callable
 
 import pytest
 
 from harness import certs, datagrams, pages, servers, visitor
 from harness.daemon import Address, Daemon
-from harness.dns import DnsServer
+from harness.dns import CutDnsServer, DnsServer
 from harness.waiting import until
 from harness.world import World, at, tunnel_id
 from test_proxies import Association, connected, wire
@@ -444,13 +443,12 @@ def over_http(names: DnsServer) -> Callable[[socket.socket], None]:
 def test_resolver_asks_its_name_servers(world: World, transport: str):
     """By each transport (cut: the answer is too large for UDP); what they say is kept for its time."""
     site = world.site("inside")
-    names = world.keep(DnsServer({"app.example": "127.0.0.1"}))
-    names.cut = transport == "cut"
+    kind = CutDnsServer if transport == "cut" else DnsServer
+    names = world.keep(kind({"app.example": "127.0.0.1"}))
     if transport == "udp":
         where = at(names.address)
     elif transport == "cut":
-        listener = world.keep(StreamOn(names))
-        where = f"udp://{at(listener.address)}"
+        where = f"udp://{at(names.address)}"
     elif transport == "tcp":
         where = f"tcp://{at(world.serve(names.serve_stream).address)}"
     elif transport == "tls":
@@ -464,26 +462,6 @@ def test_resolver_asks_its_name_servers(world: World, transport: str):
     assert proxied(proxy, site.address, "App.Example") == 200
     assert names.asked == asked, "it is known still"
     assert proxied(proxy, site.address, "no.example") == 502
-
-
-class StreamOn:
-    """The TCP side of a name server, on the port that it has for UDP."""
-
-    def __init__(self, names: DnsServer) -> None:
-        self.address, self._names = names.address, names
-        self._listener = socket.create_server(names.address)
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                conn, _ = self._listener.accept()
-                with conn:
-                    self._names.serve_stream(conn)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 def resolving(*nameservers: str, more: str = "") -> str:

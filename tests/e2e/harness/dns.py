@@ -18,13 +18,13 @@ class DnsServer:
     """Answers for names with IPv4 addresses (RFC 1035, 4.1). silent: it does not answer at all; not knows:
     it has never heard of any name; cut: by UDP it says that its answer is too large. queries: all that it got."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], at: Address = ("127.0.0.1", 0)) -> None:
         self.silent, self.knows, self.cut = False, True, False
         self.queries: list[bytes] = []
         self.asked = self.refused = 0
         self._names = {name.lower(): ipaddress.IPv4Address(ip).packed for name, ip in names.items()}
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(at)
         self.address: Address = self._socket.getsockname()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -81,3 +81,28 @@ class DnsServer:
         # An empty datagram wakes the thread: a close would not.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
             waker.sendto(b"", self.address)
+
+
+class CutDnsServer(DnsServer):
+    """One that says by UDP that its answers are too large, and gives them by TCP, at the same port."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        # Ports of UDP are free more often than those of TCP, which connections use as well.
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        super().__init__(names, self._listener.getsockname())
+        self.cut = True
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                conn, _ = self._listener.accept()
+            except OSError:
+                return
+            with conn:
+                self.serve_stream(conn)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        super().close()
