@@ -43,19 +43,17 @@ way_follow(struct instance *way, const struct adit_listener *first)
 {
 	const struct adit_addr *local = first->ops->local ? first->ops->local(first) : NULL;
 	struct adit_listener *l = listener_of(way);
-	bool literal;
-	char host[256];
+	char host[256], *addr;
 	uint16_t port;
+	bool literal;
 
 	if (!local || adit_hostport_split(first->addr, host, sizeof(host), &port) < 0 || port)
 		return 0;
 	literal = strchr(host, ':');
-	free(way->addr);
-	if (asprintf(&way->addr, literal ? "[%s]:%u" : "%s:%u", host, local->port) < 0) {
-		way->addr = NULL;
+	if (asprintf(&addr, literal ? "[%s]:%u" : "%s:%u", host, local->port) < 0)
 		return -ENOMEM;
-	}
-	l->addr = way->addr;
+	free(way->addr);
+	l->addr = way->addr = addr;
 	return 1;
 }
 
