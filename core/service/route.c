@@ -610,6 +610,7 @@ trip_new(const struct route *r, size_t at, const struct adit_dial *how,
 		t->visitor = *visitor;
 	t->to = *to;
 	t->to.host = memcpy(t->host, to->host, len);
+	t->to.name = NULL;		/* it was asked for when the way was chosen */
 	t->to.addrs = NULL;		/* the name says it, too */
 	t->to.n_addrs = 0;
 	return &t->base;
@@ -768,12 +769,18 @@ route_reach(const struct route *r, size_t at, struct instance *dialer,
 	return NULL;
 }
 
+/* A bind's trip may be long: where the nodes are mapped to may have changed since it began. */
 static struct adit_conn *
 trip_dial(struct race_trip *base, unsigned way, struct adit_err *e)
 {
 	struct trip *t = trip_of(base);
 	const struct adit_dial how = { .worker = base->worker, .lane = t->lane };
 
+	for (size_t i = 0; i < t->route.n; i++) {
+		struct stop *s = &t->route.stops[i];
+
+		s->n = names_known(&s->node->names, s->node->host, s->addrs);
+	}
 	return route_reach(&t->route, t->at, &trip_node(t)->dialer.ways[way], &how,
 			   trip_visitor(t), e);
 }

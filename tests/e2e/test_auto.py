@@ -256,6 +256,48 @@ def test_it_climbs_back(world: World):
     assert udp.carried > 40
 
 
+def bound_client(server: str, host: str, tunnel: str, target: Address) -> str:
+    return f"""
+services:
+- name: bound
+  addr: :0
+  handler: {{type: rtcp}}
+  listener: {{type: rtcp, chain: c}}
+  forwarder: {{nodes: [{{name: site, addr: "{at(target)}"}}]}}
+chains:
+- name: c
+  hops:
+  - hosts: names
+    nodes:
+    - name: server
+      addr: {server}
+      connector: {{type: tunnel, metadata: {{tunnel.id: {tunnel}}}}}
+      dialer: {{type: auto, metadata: {{auto.retry: 300ms}}}}
+hosts:
+- name: names
+  mappings: [{{hostname: server.test, ip: {host}}}]
+log: {{level: debug}}
+"""
+
+
+def test_it_climbs_to_where_the_server_is_now(world: World):
+    """The name has another address by the time that QUIC is tried again."""
+    tunnel = tunnel_id()
+    server = world.server("auto", {"app.local": tunnel})
+    tcp, _ = on_one_port(world, server.clients)
+    udp = world.keep(UdpProxy(server.clients, listen=("127.0.0.2", tcp.address[1])))
+    site, node = world.site("alpha").address, f"server.test:{tcp.address[1]}"
+    client = world.start(config=bound_client(node, "127.0.0.1", tunnel, site), name="client")
+    client.log.wait("^goes by tls")
+    mark = client.log.mark()
+    world.write("client.yaml", bound_client(node, "127.0.0.2", tunnel, site))
+    client.send(signal.SIGHUP)
+    client.log.wait("^config reloaded", since=mark)
+    client.log.wait("^goes again by quic", limit=60)
+    until(lambda: server.get("app.local").text == "alpha\n", "the site is there")
+    assert udp.carried > 0
+
+
 @pytest.mark.parametrize("proxy", ("http", "socks5"))
 def test_through_another_hop(world: World, proxy):
     """What a hop opens are bytes: there is nothing to wait for."""
