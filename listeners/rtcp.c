@@ -96,7 +96,7 @@ rtcp_ending(const struct rtcp_bind *b, int err)
 	end.kind = "listener";
 	end.by = err ? ending_by(err, "server") : NULL;
 	end.how = err ? ending_how(err) : "stopped";
-	if (strcmp(end.how, "refused") == 0)
+	if (strcmp(end.how, "refused") == 0 || (err && b->mux && adit_mux_peer_drains(b->mux)))
 		end.by = "server";
 	return end;
 }

@@ -192,7 +192,7 @@ def test_session_whose_server_stops(world: World, transport):
     line = ending(server.daemon, kind="handler")
     assert (line["endedBy"], line["how"]) == ("nobody", "stopped")
     line = first_ending(client, kind="listener")
-    assert (line["endedBy"], line["how"]) == ("server", "reset" if transport == "quic" else "end")
+    assert (line["endedBy"], line["how"]) == ("server", "stopped" if transport == "quic" else "end")
 
 
 def test_forwarded_connection(world: World):
