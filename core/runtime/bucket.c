@@ -4,6 +4,12 @@
 
 #define PERIOD UINT64_C(1000000000000)	/* 1000 s in ns: the unit of rates */
 
+/*
+ * How long before the clock's 0 the buckets' own begins, and the most that may gather: a machine
+ * that has just been started owes nobody the pause that was before.
+ */
+#define BEFORE (UINT64_C(1) << 62)
+
 static uint64_t
 relaxed(const _Atomic uint64_t *v)
 {
@@ -14,10 +20,13 @@ void
 bucket_set(struct bucket *b, uint64_t rate, uint64_t burst)
 {
 	double ns = rate ? (double)burst * (double)PERIOD / (double)rate : 0;
+	uint64_t whole = ns < (double)BEFORE ? (uint64_t)ns : BEFORE;
 
 	assert(rate <= BUCKET_RATE_MAX);
-	atomic_store_explicit(&b->burst, ns < (double)INT64_MAX ? (uint64_t)ns : INT64_MAX,
-			      memory_order_relaxed);
+	/* Rounded up as costs are, or one whose burst is 1 would never give that one. */
+	if (whole < BEFORE && (double)whole < ns)
+		whole++;
+	atomic_store_explicit(&b->burst, whole, memory_order_relaxed);
 	atomic_store_explicit(&b->rate, rate, memory_order_relaxed);
 }
 
@@ -29,11 +38,11 @@ bucket_cost(uint64_t n, uint64_t rate)
 	return (n * PERIOD + rate - 1) / rate;
 }
 
-/* Until when it is paid for n more, if they are taken now; and what paid was. */
+/* Until when it is paid for n more, if they are taken now; and what paid was. By b's clock. */
 static uint64_t
 bucket_next(const struct bucket *b, uint64_t cost, uint64_t now, uint64_t *paid)
 {
-	uint64_t burst = relaxed(&b->burst), from = now > burst ? now - burst : 0;
+	uint64_t from = now - relaxed(&b->burst);
 
 	*paid = relaxed(&b->paid);
 	return (*paid > from ? *paid : from) + cost;
@@ -46,6 +55,7 @@ bucket_take(struct bucket *b, uint64_t n, uint64_t now)
 
 	if (!rate)
 		return 0;
+	now += BEFORE;
 	do {
 		next = bucket_next(b, bucket_cost(n, rate), now, &paid);
 	} while (!atomic_compare_exchange_weak_explicit(&b->paid, &paid, next,
@@ -61,6 +71,7 @@ bucket_try(struct bucket *b, uint64_t n, uint64_t now)
 
 	if (!rate)
 		return true;
+	now += BEFORE;
 	do {
 		next = bucket_next(b, bucket_cost(n, rate), now, &paid);
 		if (next > now)
@@ -78,6 +89,7 @@ bucket_wait(const struct bucket *b, uint64_t n, uint64_t now)
 
 	if (!rate)
 		return 0;
+	now += BEFORE;
 	next = bucket_next(b, bucket_cost(n, rate), now, &paid);
 	return next > now ? next - now : 0;
 }
@@ -85,7 +97,5 @@ bucket_wait(const struct bucket *b, uint64_t n, uint64_t now)
 bool
 bucket_is_full(const struct bucket *b, uint64_t now)
 {
-	uint64_t burst = relaxed(&b->burst);
-
-	return !relaxed(&b->rate) || relaxed(&b->paid) + burst <= now;
+	return !relaxed(&b->rate) || relaxed(&b->paid) <= now + BEFORE - relaxed(&b->burst);
 }

@@ -14,7 +14,7 @@
 #define BUCKET_RATE_MAX (UINT64_C(1) << 60)
 
 struct bucket {
-	_Atomic uint64_t	paid;		/* ns of adit_now: free again from then on */
+	_Atomic uint64_t	paid;		/* ns of its own clock: free again from then on */
 	_Atomic uint64_t	rate;		/* units in 1000 s; 0: there is no limit */
 	_Atomic uint64_t	burst;		/* ns; as much may be taken at once after a pause */
 };

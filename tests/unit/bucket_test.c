@@ -91,6 +91,35 @@ test_rates_have_fractions(void **state)
 	assert_int_equal(given, 250);
 }
 
+/* Less than one a second, also where that is no whole number of ns: the first one is let in. */
+static void
+test_rates_below_one(void **state)
+{
+	(void)state;
+	for (uint64_t rate = 1; rate <= 1000; rate++) {
+		uint64_t each = ADIT_SECONDS(1000) / rate;
+		struct bucket b = bucket_of(rate, 1);
+
+		if (!bucket_try(&b, 1, START) || bucket_try(&b, 1, START + each - 1) ||
+		    !bucket_try(&b, 1, START + each + 1))
+			fail_msg("%u in 1000 s", (unsigned)rate);
+	}
+}
+
+/* What the clock says is how long the machine runs. */
+static void
+test_machine_that_was_just_started(void **state)
+{
+	struct bucket b = bucket_of(10, 1);
+
+	(void)state;
+	assert_true(bucket_is_full(&b, ADIT_SECONDS(5)));
+	assert_true(bucket_try(&b, 1, ADIT_SECONDS(5)));
+	assert_false(bucket_is_full(&b, ADIT_SECONDS(5)));
+	assert_false(bucket_try(&b, 1, ADIT_SECONDS(104)));
+	assert_true(bucket_try(&b, 1, ADIT_SECONDS(105)));
+}
+
 /* A hundred thousand small pieces are no faster than one of their size. */
 static void
 test_pieces_do_not_exceed_the_rate(void **state)
@@ -170,6 +199,8 @@ main(void)
 		cmocka_unit_test(test_takers_stand_in_line),
 		cmocka_unit_test(test_trying_takes_nothing_in_vain),
 		cmocka_unit_test(test_rates_have_fractions),
+		cmocka_unit_test(test_rates_below_one),
+		cmocka_unit_test(test_machine_that_was_just_started),
 		cmocka_unit_test(test_pieces_do_not_exceed_the_rate),
 		cmocka_unit_test(test_no_limit),
 		cmocka_unit_test(test_other_rates),
