@@ -163,12 +163,30 @@ throttle_leave(struct throttle *t)
 	side_leave(&t->out);
 }
 
+/* What was taken in advance goes back, or short conns would cost far more than they move. */
+static void
+side_settle(const struct side *s)
+{
+	uint64_t n = s->left < 0 ? (uint64_t)-s->left : (uint64_t)s->left, now = adit_now();
+
+	if (n > BUCKET_TAKE_MAX)
+		n = BUCKET_TAKE_MAX;
+	for (size_t i = 0; i < THROTTLE_BUCKETS && s->buckets[i]; i++) {
+		if (s->left < 0)
+			bucket_take(s->buckets[i], n, now);
+		else
+			bucket_give(s->buckets[i], n);
+	}
+}
+
 void
 throttle_free(struct throttle *t)
 {
 	if (!t)
 		return;
 	throttle_leave(t);
+	side_settle(&t->in);
+	side_settle(&t->out);
 	t->gone(t->arg);
 	free(t);
 }

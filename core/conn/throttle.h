@@ -6,7 +6,8 @@
  * worker. Not reading is backpressure to whoever sends.
  *
  * A share is taken in one piece of some milliseconds' worth, in advance: so many conns are served
- * in turns, each is woken once for each piece and not for each byte, and none holds a lock.
+ * in turns, each is woken once for each piece and not for each byte, and none holds a lock. What is
+ * left of it when the conn is freed goes back.
  */
 #ifndef ADIT_CORE_THROTTLE_H
 #define ADIT_CORE_THROTTLE_H

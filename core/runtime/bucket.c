@@ -64,6 +64,22 @@ bucket_take(struct bucket *b, uint64_t n, uint64_t now)
 	return next > now ? next - now : 0;
 }
 
+void
+bucket_give(struct bucket *b, uint64_t n)
+{
+	uint64_t rate = relaxed(&b->rate), paid = relaxed(&b->paid), cost;
+
+	if (!rate)
+		return;
+	assert(n <= BUCKET_TAKE_MAX);
+	cost = n * PERIOD / rate;
+	while (!atomic_compare_exchange_weak_explicit(&b->paid, &paid,
+						      paid > cost ? paid - cost : 0,
+						      memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
 bool
 bucket_try(struct bucket *b, uint64_t n, uint64_t now)
 {

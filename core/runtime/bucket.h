@@ -1,7 +1,7 @@
 /*
  * A token bucket of many users, on any number of threads, without a lock: all it keeps is until
  * when what was taken is paid for, as of one counter clerk whose queue everybody joins at its end.
- * Nothing is ever given back, nor waited for in here: time is an argument.
+ * Nothing is waited for in here: time is an argument.
  */
 #ifndef ADIT_CORE_BUCKET_H
 #define ADIT_CORE_BUCKET_H
@@ -30,6 +30,12 @@ void bucket_set(struct bucket *b, uint64_t rate, uint64_t burst);
  * now they are, the caller's to wait for. Who came before is served before. Any thread.
  */
 uint64_t bucket_take(struct bucket *b, uint64_t n, uint64_t now);
+
+/*
+ * Gives back n that were taken and are not used: who waits goes on waiting, and who comes waits
+ * that much less. Any thread.
+ */
+void bucket_give(struct bucket *b, uint64_t n);
 
 /* Takes n if they are there; else takes none and returns false. Any thread. */
 bool bucket_try(struct bucket *b, uint64_t n, uint64_t now);

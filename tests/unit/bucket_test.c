@@ -133,6 +133,28 @@ test_pieces_do_not_exceed_the_rate(void **state)
 	assert_true(wait >= 1000000 * UINT64_C(1000000000) / (UINT64_C(3) << 30));
 }
 
+/* What was not used is there for the next one, and no more than that. */
+static void
+test_what_is_given_back(void **state)
+{
+	struct bucket b = bucket_of(PER_SECOND(1000), 1000), none = bucket_of(0, 0);
+
+	(void)state;
+	bucket_take(&b, 1000, START);
+	bucket_take(&b, 500, START);
+	bucket_give(&b, 400);
+	assert_int_equal(bucket_wait(&b, 1, START), ADIT_MS(101));
+	bucket_give(&b, 600);
+	assert_true(bucket_try(&b, 500, START));
+	assert_false(bucket_try(&b, 1, START));
+	/* Meanwhile it was full again: it is not fuller than that. */
+	bucket_give(&b, 1000);
+	assert_true(bucket_try(&b, 1000, START + ADIT_SECONDS(10)));
+	assert_false(bucket_try(&b, 1, START + ADIT_SECONDS(10)));
+	bucket_give(&none, 1);
+	assert_true(bucket_is_full(&none, START));
+}
+
 static void
 test_no_limit(void **state)
 {
@@ -202,6 +224,7 @@ main(void)
 		cmocka_unit_test(test_rates_below_one),
 		cmocka_unit_test(test_machine_that_was_just_started),
 		cmocka_unit_test(test_pieces_do_not_exceed_the_rate),
+		cmocka_unit_test(test_what_is_given_back),
 		cmocka_unit_test(test_no_limit),
 		cmocka_unit_test(test_other_rates),
 		cmocka_unit_test(test_nothing_is_lost_between_threads),

@@ -331,6 +331,28 @@ test_bytes_are_shared(void **state)
 	free(t);
 }
 
+/* A second's worth of bytes is that many, also of conns that move one each. */
+static void
+test_short_conns_cost_what_they_move(void **state)
+{
+	struct limits *limits = limits_of(LIMIT_TRAFFIC, "$ 64000 64000");
+	struct shares *s = shares_new();
+	struct adit_conn *a, *b;
+	struct loop *l = *state;
+	char byte;
+
+	for (int i = 0; i < 500; i++) {
+		pair_of(l, "192.0.2.1", &a, &b);
+		assert_int_equal(shares_slow(s, limits, a, 3), 0);
+		assert_int_equal(adit_conn_write(a, "x", 1), 1);
+		assert_int_equal(adit_conn_write(b, "y", 1), 1);
+		assert_int_equal(adit_conn_read(a, &byte, 1), 1);
+		close_pair(l, a, b);
+	}
+	shares_put(s);
+	limits_free(limits);
+}
+
 /* A conn that is closed while it waits gives everything back. */
 static void
 test_closed_while_waiting(void **state)
@@ -364,6 +386,7 @@ main(void)
 		cmocka_unit_test(test_table_is_bounded),
 		IN_LOOP(test_bytes),
 		IN_LOOP(test_bytes_are_shared),
+		IN_LOOP(test_short_conns_cost_what_they_move),
 		IN_LOOP(test_closed_while_waiting),
 	};
 
