@@ -110,7 +110,7 @@ forwarding_alert(struct forwarding *f, int why)
 		return false;
 	clienthello_alert(why == ADIT_ENOROUTE ? TLS_ALERT_UNRECOGNIZED_NAME :
 			  TLS_ALERT_INTERNAL_ERROR, alert);
-	return adit_conn_write(f->conn, alert, sizeof(alert)) == sizeof(alert);
+	return conn_write_now(f->conn, alert, sizeof(alert)) == sizeof(alert);
 }
 
 /*

@@ -281,7 +281,7 @@ adit_conn_read(struct adit_conn *c, void *buf, size_t len)
 		return conn_take_unread(core, buf, len);
 	if (!(core->io.ready & ADIT_OPEN) && !core->err)
 		return -EAGAIN;
-	if (core->throttle && len) {
+	if (core->throttle && len && !core->err) {	/* of a failure is heard at once */
 		len = conn_may_read(core, len);
 		if (!len)
 			return -EAGAIN;
@@ -303,21 +303,13 @@ adit_conn_read(struct adit_conn *c, void *buf, size_t len)
 	return n;
 }
 
-ssize_t
-adit_conn_writev(struct adit_conn *c, const struct iovec *iov, int n)
+/* A write that nothing forbids and nothing holds up. */
+static ssize_t
+conn_put(struct adit_conn *c, const struct iovec *iov, int n)
 {
 	unsigned before = c->core->io.ready;
-	ssize_t took = conn_refuse(c);
-	struct iovec part[CUT_PIECES];
+	ssize_t took = c->ops->writev(c, iov, n);
 
-	if (took < 0)
-		return took;
-	if (c->core->throttle) {
-		n = conn_may_write(c->core, &iov, n, part);
-		if (!n)
-			return -EAGAIN;
-	}
-	took = c->ops->writev(c, iov, n);
 	if (c->core->throttle && took > 0)
 		throttle_used(c->core->throttle, ADIT_WRITE, (size_t)took);
 	if (took == -EAGAIN) {
@@ -332,6 +324,31 @@ adit_conn_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		conn_tell_rest(c, before, ADIT_WRITE);
 	}
 	return took;
+}
+
+ssize_t
+adit_conn_writev(struct adit_conn *c, const struct iovec *iov, int n)
+{
+	ssize_t err = conn_refuse(c);
+	struct iovec part[CUT_PIECES];
+
+	if (err < 0)
+		return err;
+	if (c->core->throttle) {
+		n = conn_may_write(c->core, &iov, n, part);
+		if (!n)
+			return -EAGAIN;
+	}
+	return conn_put(c, iov, n);
+}
+
+ssize_t
+conn_write_now(struct adit_conn *c, const void *buf, size_t len)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
+	ssize_t err = conn_refuse(c);
+
+	return err < 0 ? err : conn_put(c, &iov, 1);
 }
 
 ssize_t

@@ -104,6 +104,12 @@ size_t conn_pour(struct adit_conn *c, struct adit_conn *to, size_t len);
 size_t conn_pour_queue(struct queue *q, struct adit_conn *to, size_t len);
 
 /*
+ * adit_conn_write for what a protocol has to say at once: an answer of a few bytes. What slows c
+ * down does not hold it up, as nobody would write it again; it is paid for by what comes after.
+ */
+ssize_t conn_write_now(struct adit_conn *c, const void *buf, size_t len);
+
+/*
  * What a write to c answers whose queue took nothing: -EAGAIN, and if the queue has yielded c is
  * writable again once there is memory; or -ENOMEM.
  */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/conn/conn.h"
 #include "core/proxy/errand.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/socks.h"
@@ -90,7 +91,7 @@ tls_send_alert(struct adit_conn *c, enum tls_alert alert)
 	uint8_t record[CLIENTHELLO_ALERT_LEN];
 
 	clienthello_alert(alert, record);
-	adit_conn_write(c, record, sizeof(record));
+	conn_write_now(c, record, sizeof(record));
 }
 
 static void

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/conn/conn.h"
 #include "core/wire/hostname.h"
 
 int
@@ -41,7 +42,7 @@ inbox_give_back(struct inbox *in, struct adit_conn *c)
 int
 inbox_answer(struct adit_conn *c, const void *message, size_t len)
 {
-	ssize_t n = adit_conn_write(c, message, len);
+	ssize_t n = conn_write_now(c, message, len);
 
 	if (n < 0)
 		return (int)n;

@@ -6,6 +6,7 @@
 
 #include <adit/log.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/conn/listen.h"
 #include "core/conn/peek.h"
@@ -133,7 +134,7 @@ newcomer_alert(struct newcomer *n, enum tls_alert alert)
 	uint8_t record[CLIENTHELLO_ALERT_LEN];
 
 	clienthello_alert(alert, record);
-	adit_conn_write(n->conn, record, sizeof(record));
+	conn_write_now(n->conn, record, sizeof(record));
 }
 
 static void
@@ -165,7 +166,7 @@ newcomer_refuse_http(struct newcomer *n, int why, int status, const char *text)
 {
 	char answer[HTTP_LAST_WORDS];
 
-	adit_conn_write(n->conn, answer, http_last_words(status, text, answer));
+	conn_write_now(n->conn, answer, http_last_words(status, text, answer));
 	newcomer_tally(n, why, status);
 	newcomer_log_end(n, why, NULL, why == -ETIMEDOUT ? ending_how(why) : "refused", status);
 	adit_conn_close(n->conn, 0);

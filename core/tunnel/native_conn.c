@@ -50,7 +50,7 @@ native_send(struct adit_conn *c, const struct native_msg *m)
 
 	if (size < 0)
 		return (int)size;
-	n = adit_conn_write(c, buf, (size_t)size);
+	n = conn_write_now(c, buf, (size_t)size);
 	explicit_bzero(buf, (size_t)size);
 	if (n < 0)
 		return n == -EAGAIN ? -ENOBUFS : (int)n;

@@ -39,7 +39,7 @@ relay_send(struct adit_conn *c, const struct relay_msg *m)
 			return -ENOMEM;
 	}
 	size = relay_encode(m, buf, (size_t)size);
-	n = size < 0 ? size : adit_conn_write(c, buf, (size_t)size);
+	n = size < 0 ? size : conn_write_now(c, buf, (size_t)size);
 	if (buf != small)
 		free(buf);
 	if (n < 0)

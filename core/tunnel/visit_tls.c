@@ -87,7 +87,7 @@ tls_visit_refuse(struct tls_visit *v, int why)
 	uint8_t alert[CLIENTHELLO_ALERT_LEN];
 
 	clienthello_alert(TLS_ALERT_INTERNAL_ERROR, alert);
-	adit_conn_write(v->visitor, alert, sizeof(alert));
+	conn_write_now(v->visitor, alert, sizeof(alert));
 	tally_refusal(adit_conn_worker(v->visitor), v->shared->tally, why);
 	tls_visit_log_refusal(v, why);
 	adit_conn_close(v->visitor, 0);

@@ -16,6 +16,7 @@
 #include <adit/conn.h>
 #include <adit/pump.h>
 
+#include "core/conn/conn.h"
 #include "core/policy/shares.h"
 #include "tests/unit/loop.h"
 
@@ -353,6 +354,38 @@ test_short_conns_cost_what_they_move(void **state)
 	limits_free(limits);
 }
 
+static bool
+takes_a_byte(void *arg)
+{
+	return adit_conn_write(arg, "x", 1) == 1;
+}
+
+/* Answers do not wait, but what comes after them does, for them too; nor do failures. */
+static void
+test_answers_and_failures_do_not_wait(void **state)
+{
+	struct limits *limits = limits_of(LIMIT_TRAFFIC, "$ 6400 6400 1");
+	struct shares *s = shares_new();
+	uint64_t begun = adit_now();
+	struct adit_conn *a, *b;
+	struct loop *l = *state;
+	char buf[2000] = "";
+
+	pair_of(l, "192.0.2.1", &a, &b);
+	assert_int_equal(shares_slow(s, limits, a, 3), 0);
+	assert_int_equal(adit_conn_write(a, buf, 10), -EAGAIN);
+	assert_int_equal(conn_write_now(a, buf, 1900), 1900);
+	assert_int_equal(adit_conn_write(a, buf, 10), -EAGAIN);
+	assert_true(loop_until(l, takes_a_byte, a, LIMIT_MS));
+	assert_true(adit_now() - begun >= ADIT_MS(280));
+	assert_int_equal(adit_conn_read(a, buf, sizeof(buf)), -EAGAIN);
+	adit_conn_fail(a, -ETIMEDOUT);
+	assert_int_equal(adit_conn_read(a, buf, sizeof(buf)), -ETIMEDOUT);
+	close_pair(l, a, b);
+	shares_put(s);
+	limits_free(limits);
+}
+
 /* A conn that is closed while it waits gives everything back. */
 static void
 test_closed_while_waiting(void **state)
@@ -387,6 +420,7 @@ main(void)
 		IN_LOOP(test_bytes),
 		IN_LOOP(test_bytes_are_shared),
 		IN_LOOP(test_short_conns_cost_what_they_move),
+		IN_LOOP(test_answers_and_failures_do_not_wait),
 		IN_LOOP(test_closed_while_waiting),
 	};
 
