@@ -9,6 +9,7 @@
  * or at the message's end.
  */
 #define CORK_MAX    (16 * 1024)
+#define SMALL_REST  1024	/* is queued: an answer of a few words is written once */
 #define CHUNK_MAX   65536
 #define OUT_PIECES  16
 #define BODY_PIECES 32
@@ -260,7 +261,8 @@ piece_queue(struct h1 *h, const struct piece *p, size_t from)
 
 /*
  * Sends what is queued and p behind it. Of a chunk that lower takes in part the rest is queued, as
- * its size was said; else the rest stays the caller's. Returns how many body bytes were taken.
+ * its size was said, and so is a small rest; else it stays the caller's. Returns how many body
+ * bytes were taken.
  */
 static ssize_t
 piece_send(struct h1 *h, const struct piece *p, bool chunked)
@@ -283,7 +285,7 @@ piece_send(struct h1 *h, const struct piece *p, bool chunked)
 	queue_drop(&h->out, (size_t)took < queued ? (size_t)took : queued);
 	sent = (size_t)took > queued ? (size_t)took - queued : 0;
 	h->blocked = sent < p->len;
-	if (!chunked)
+	if (!chunked && p->len - sent > SMALL_REST)
 		return sent ? (ssize_t)sent : -EAGAIN;
 	if (!piece_queue(h, p, sent)) {
 		h1_abort(h, -ENOMEM, adit_strerror(-ENOMEM));

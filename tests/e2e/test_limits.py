@@ -154,6 +154,36 @@ def test_entry_point_and_tunnel_are_slow(world: World, transport: str):
     assert time.monotonic() - begun > 1
 
 
+def socks(address: Address, target: Address) -> socket.socket:
+    sock = visitor.connect(address)
+    sock.sendall(b"\5\1\0")
+    assert sock.recv(2) == b"\5\0"
+    sock.sendall(b"\5\1\0\1" + socket.inet_aton(target[0]) + target[1].to_bytes(2, "big"))
+    assert sock.recv(10)[:2] == b"\5\0"
+    return sock
+
+
+def test_who_comes_is_answered_while_others_take_all(world: World):
+    """The words of a protocol are not held up: bytes wait, and nobody is turned away for them."""
+    target = world.serve(endless)
+    address = world.start("-L", f"socks5://{HERE}?limiter.out=50KB").listening()
+    with contextlib.closing(socks(address, target.address)) as first:
+        received(first, 1)
+        for _ in range(5):
+            socks(address, target.address).close()
+
+
+def test_proxy_asks_for_a_password_while_others_take_all(world: World):
+    target = world.serve(endless)
+    address = world.start("-L", f"http://me:secret@{HERE}?limiter.out=50KB").listening()
+    with open_conn(address) as first:
+        first.sendall(f"CONNECT {at(target.address)} HTTP/1.1\r\nHost: {at(target.address)}\r\n"
+                      "Proxy-Authorization: Basic bWU6c2VjcmV0\r\n\r\n".encode())
+        assert received(first, 1) > 10 * KB
+        for _ in range(5):
+            assert visitor.get(address, "x", f"http://{at(target.address)}/").status == 407
+
+
 def test_udp_over_the_rate_is_dropped(world: World):
     server = world.keep(datagrams.UdpServer(lambda asked: [asked[:4] + bytes(996)] * 30))
     daemon = world.start("-L", f"udp://{HERE}/{at(server.address)}?limiter.out=10KB&keepalive=true&ttl=30s")
