@@ -261,7 +261,7 @@ page_request(struct http_visitor *v, struct adit_exchange *near)
 	if (p->site->guarded(p))
 		page_login(p);
 	else
-		page_read(p);
+		p->site->serve(p);	/* anybody's: nothing is kept for him */
 }
 
 /* Asked again and again while it drains: what was asked for is answered. */

@@ -20,7 +20,10 @@ struct page_site {
 	size_t			 body_max;	/* of a request; longer ones are refused */
 	bool			 access_log;	/* a line for each request */
 
-	/* Whether who sent p's request has to say who he is, where the component asks for that. */
+	/*
+	 * Whether who sent p's request has to say who he is, where the component asks for that.
+	 * Where not, the body is not read.
+	 */
 	bool			(*guarded)(const struct page *p);
 	/* He has not: to be answered. */
 	void			(*denied)(struct page *p);

@@ -305,6 +305,16 @@ def test_api_is_guarded(world: World):
     assert (line.fields["kind"], line.fields["uri"], line.fields["client"]) == ("api", "/adm/config", "127.0.0.1")
 
 
+@pytest.mark.parametrize("path", ["/health", "/nothing"])
+def test_nothing_is_kept_for_strangers(world: World, path: str):
+    """What anybody may ask for is answered before a body has come."""
+    daemon = start(world, f"admin:secret@{HERE}")
+    with visitor.connect(daemon.listening("@api")) as sock:
+        sock.settimeout(5)
+        sock.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n".encode())
+        assert sock.recv(4096).startswith(b"HTTP/1.1 404 ")
+
+
 def test_pages_of_others_cannot_use_an_open_api(world: World):
     """A browser on this machine would ask for any page that it shows."""
     daemon = start(world)
