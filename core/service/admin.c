@@ -129,6 +129,24 @@ errors_join(const struct config_errors *errs, const char *source, char *text, si
 
 /* ---- secrets ------------------------------------------------------------------------- */
 
+/* A text, with asterisks for the password of a URL; for all of it where there is no memory. */
+static const struct adit_tree *
+hide_text(struct job *j, const struct adit_tree *node)
+{
+	const char *text = tree_text(node);
+	const struct adit_tree *hidden = node;
+	char *masked;
+
+	if (!strstr(text, "://"))
+		return node;
+	masked = config_mask_url(text, strlen(text));
+	if (!masked || strcmp(masked, text) != 0)
+		hidden = tree_scalar(j->arena, tree_pos(node), masked ? masked : ADMIN_SECRET,
+				     true);
+	free(masked);
+	return hidden;
+}
+
 /* node with what stands for each secret; key: under which it stands, or NULL. */
 static const struct adit_tree *
 hide(struct job *j, const struct adit_tree *node, const char *key)
@@ -137,8 +155,10 @@ hide(struct job *j, const struct adit_tree *node, const char *key)
 
 	switch (tree_type(node)) {
 	case TREE_SCALAR:
-		if (!key || !config_key_is_secret(key) || tree_is_null(node) || !*tree_text(node))
+		if (tree_is_null(node) || !*tree_text(node))
 			return node;
+		if (!key || !config_key_is_secret(key))
+			return hide_text(j, node);
 		return tree_scalar(j->arena, tree_pos(node), ADMIN_SECRET, true);
 	case TREE_LIST:
 		copy = tree_list(j->arena, tree_pos(node));
@@ -173,6 +193,15 @@ partner(const struct adit_tree *old, const struct adit_tree *item, size_t place)
 	return place < tree_len(old) ? tree_item(old, place) : NULL;
 }
 
+/* A text, or old's, of which it is what is shown. */
+static const struct adit_tree *
+reveal_text(struct job *j, const struct adit_tree *node, const struct adit_tree *old)
+{
+	if (tree_type(old) != TREE_SCALAR || !strstr(tree_text(node), "://"))
+		return node;
+	return strcmp(tree_text(hide_text(j, old)), tree_text(node)) == 0 ? old : node;
+}
+
 /* node, where what stands for a secret is again the one that old has there. */
 static const struct adit_tree *
 reveal(struct job *j, const struct adit_tree *node, const struct adit_tree *old, const char *key)
@@ -181,8 +210,9 @@ reveal(struct job *j, const struct adit_tree *node, const struct adit_tree *old,
 
 	switch (tree_type(node)) {
 	case TREE_SCALAR:
-		if (!key || !config_key_is_secret(key) ||
-		    strcmp(tree_text(node), ADMIN_SECRET) != 0)
+		if (!key || !config_key_is_secret(key))
+			return reveal_text(j, node, old);
+		if (strcmp(tree_text(node), ADMIN_SECRET) != 0)
 			return node;
 		j->lost |= tree_type(old) != TREE_SCALAR || !*tree_text(old);
 		return old ? old : node;

@@ -286,6 +286,29 @@ def test_secrets_are_hidden_and_kept(world: World):
     assert b"secret" not in daemon.log.text().encode()
 
 
+def test_passwords_in_urls_are_hidden_and_kept(world: World):
+    asked: list[bytes] = []
+
+    def serve(conn: socket.socket) -> None:
+        asked.append(conn.recv(65536))
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    web = world.serve(serve)
+    daemon = start(world)
+    api = Api(daemon)
+    bypass = {"name": "b", "http": {"url": f"http://me:hushhush@{at(web.address)}/list"}}
+    api.do("POST", "/config/bypasses", bypass)
+    shown = api.get("/config/bypasses/b")
+    assert shown["http"]["url"] == f"http://me:********@{at(web.address)}/list"
+    assert b"hushhush" not in api.ask("GET", "/config").body + api.ask("GET", "/config?format=yaml").body
+    until(lambda: asked, "its list is asked for")
+    asked.clear()
+    api.do("PUT", "/config/bypasses/b", {**shown, "whitelist": True})
+    until(lambda: asked, "and again")
+    expected = basic("me:hushhush")["Authorization"].encode()
+    assert all(expected in request for request in asked), asked
+
+
 def test_api_is_guarded(world: World):
     daemon = start(world, f"admin:secret@{HERE}?pathPrefix=/adm&accesslog=true")
     api, stranger = Api(daemon, "admin:secret", "/adm"), Api(daemon, "admin:wrong", "/adm")
