@@ -174,12 +174,13 @@ policy_target(const struct adit_target *to)
 static bool
 policy_bypasses(const struct policy *p, const struct policy_target *to)
 {
-	const struct matchers *m = listing_now(p->list);
+	const struct matchers *m;
 
 	if (!(to->network == ADIT_UDP ? p->udp : p->tcp))
 		return false;
 	if (!listing_is_known(p->list))
 		return true;
+	m = listing_now(p->list);	/* after that: the one before may be of no source */
 	return (matchers_match(m, to->host, to->port) ||
 		(to->address && matchers_match(m, to->address, to->port))) != p->whitelist;
 }

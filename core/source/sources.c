@@ -43,6 +43,7 @@ struct part {
 	struct text		*text;		/* what counts; changed under the lock of sources */
 	struct text		*fresh;		/* read, and being made or waiting for that */
 	bool			 known, failing;
+	bool			 seen;		/* by itself: what is known may be inherited */
 	unsigned		 retries;
 };
 
@@ -62,7 +63,9 @@ struct sources {
 	struct adit_job		 job;
 	bool			 running;
 	struct part		*candidate;
+	struct text		*judged;	/* candidate's, one of held */
 	struct source_text	 texts[SOURCES_MAX];
+	struct text		*held[SOURCES_MAX];	/* referenced: they are texts' */
 	size_t			 n_texts;
 	void			*made;
 	struct adit_err		 err;
@@ -122,6 +125,13 @@ free_secret(const char *text)
 }
 
 static void
+part_drop_fresh(struct part *p)
+{
+	text_put(p->fresh);
+	p->fresh = NULL;
+}
+
+static void
 part_fini(struct part *p)
 {
 	fetch_cancel(p->fetch);
@@ -129,7 +139,7 @@ part_fini(struct part *p)
 	adit_timer_free(p->timer);
 	tls_source_free(p->tls);
 	text_put(p->text);
-	text_put(p->fresh);
+	part_drop_fresh(p);
 	free(p->from);
 	free_secret(p->url);
 	free_secret(p->redis.addr);
@@ -140,8 +150,17 @@ part_fini(struct part *p)
 }
 
 static void
+sources_release(struct sources *s)
+{
+	for (size_t i = 0; i < s->n_texts; i++)
+		text_put(s->held[i]);
+	s->n_texts = 0;
+}
+
+static void
 sources_destroy(struct sources *s)
 {
+	sources_release(s);
 	for (size_t i = 0; i < s->n; i++)
 		part_fini(&s->parts[i]);
 	if (s->made)
@@ -174,19 +193,24 @@ sources_end(struct sources *s)
 
 /* ---- making a list ------------------------------------------------------------------------- */
 
-/* What the parts say, with candidate's fresh text if there is one. */
+/*
+ * What the parts say, with candidate's fresh text if there is one. They are held: a file may change
+ * or go while a list is made of them.
+ */
 static void
 sources_gather(struct sources *s, const struct part *candidate)
 {
-	s->n_texts = 0;
+	sources_release(s);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct part *p = &s->parts[i];
-		const struct text *t = p == candidate ? p->fresh : p->text;
+		struct text *t = p == candidate ? p->fresh : p->text;
 
-		if (t)
-			s->texts[s->n_texts++] = (struct source_text){
-				.from = p->from, .text = t->p, .len = t->len,
-			};
+		if (!t)
+			continue;
+		s->held[s->n_texts] = text_get(t);
+		s->texts[s->n_texts++] = (struct source_text){
+			.from = p->from, .text = t->p, .len = t->len,
+		};
 	}
 }
 
@@ -218,7 +242,7 @@ part_rest(struct part *p)
 
 	if (!p->timer || (p->kind == PART_FILE && !p->fresh))
 		return;
-	if (!p->known && (!s->reload || retry < s->reload)) {
+	if (!p->seen && (!s->reload || retry < s->reload)) {
 		p->retries++;
 		adit_timer_set(p->timer, retry < ADIT_MS(RETRY_MAX_MS) ? retry :
 							ADIT_MS(RETRY_MAX_MS));
@@ -273,8 +297,36 @@ part_is_well(struct part *p)
 		adit_log(conf->log, ADIT_LOG_INFO, ADIT_FIELDS(ADIT_STR(conf->kind, p->of->name)),
 			 "%s: is read again", p->from);
 	p->failing = false;
-	p->known = true;
+	p->known = p->seen = true;
 	atomic_store_explicit(&p->of->all_known, sources_with(p->of, p), memory_order_release);
+}
+
+/*
+ * What was made of the candidate's text, if it is not outdated: the file has gone meanwhile, or is
+ * as it was before, or has another text that will be judged.
+ */
+static void
+sources_judge(struct sources *s, void *made)
+{
+	struct part *p = s->candidate;
+	struct text *text = s->judged;
+
+	if (!p->fresh || (p->fresh != text && !made)) {
+		if (made)
+			s->conf.drop(made);
+		return;
+	}
+	if (made && !s->conf.take(s->conf.arg, made, p->from, sources_with(s, p)))
+		return;
+	if (made) {
+		part_set_text(p, text_get(text));
+		part_is_well(p);
+	} else {
+		adit_err_context(&s->err, "%s", p->from);
+		part_failed(p, &s->err);
+	}
+	if (p->fresh == text)
+		part_drop_fresh(p);
 }
 
 static void sources_build(struct sources *s);	/* one list after the other */
@@ -285,6 +337,7 @@ sources_built(struct adit_job *j, struct adit_worker *w, bool cancelled)
 	struct sources *s = adit_container_of(j, struct sources, job);
 	struct part *p = s->candidate;
 	void *made = s->made;
+	bool again;
 
 	(void)w;
 	s->running = false;
@@ -293,20 +346,13 @@ sources_built(struct adit_job *j, struct adit_worker *w, bool cancelled)
 		return;
 	}
 	s->made = NULL;
-	if (made && s->conf.take(s->conf.arg, made, p->from, sources_with(s, p))) {
-		part_set_text(p, p->fresh);
-		p->fresh = NULL;
-		part_is_well(p);
-	} else if (!made && !cancelled) {
-		adit_err_context(&s->err, "%s", p->from);
-		part_failed(p, &s->err);
-		text_put(p->fresh);
-		p->fresh = NULL;
-	}
 	if (cancelled)
 		return;
+	sources_judge(s, made);
+	again = p->fresh == s->judged;		/* it was not taken: later */
+	sources_release(s);
 	part_rest(p);
-	if (!p->fresh)
+	if (!again)
 		sources_build(s);
 }
 
@@ -320,12 +366,15 @@ sources_build(struct sources *s)
 	if (p == end || s->running || s->stopping)
 		return;
 	s->candidate = p;
+	s->judged = p->fresh;
 	s->err = (struct adit_err)ADIT_ERR_INIT;
 	sources_gather(s, p);
 	s->job = (struct adit_job){ .work = sources_work, .done = sources_built };
 	s->running = adit_job_run(s->home, &s->job) == 0;
-	if (!s->running)
-		part_rest(p);
+	if (s->running)
+		return;
+	sources_release(s);
+	part_rest(p);
 }
 
 /* ---- reading ------------------------------------------------------------------------ */
@@ -381,7 +430,7 @@ part_look(void *arg)
 	struct part *p = arg;
 	struct adit_err e = ADIT_ERR_INIT;
 
-	if (p->fresh) {
+	if (p->fresh || p->kind == PART_FILE) {		/* which is looked at elsewhere */
 		sources_build(p->of);
 		return;
 	}
@@ -411,12 +460,12 @@ part_file_take(void *arg, void *made)
 {
 	struct part *p = arg;
 
+	part_drop_fresh(p);
 	if (text_equal(made, p->text)) {
 		text_put(made);
 		part_is_well(p);
 		return;
 	}
-	text_put(p->fresh);
 	p->fresh = made;
 	sources_build(p->of);
 }
@@ -424,7 +473,11 @@ part_file_take(void *arg, void *made)
 static void
 part_file_failed(void *arg, const struct adit_err *e)
 {
-	part_failed(arg, e);
+	struct part *p = arg;
+
+	if (p->of->conf.lost)
+		part_drop_fresh(p);
+	part_failed(p, e);
 }
 
 static int
@@ -623,6 +676,7 @@ sources_read(struct sources *s, struct adit_err *e)
 	}
 	for (size_t i = 0; i < s->n; i++)
 		s->parts[i].known = s->parts[i].text;
+	sources_release(s);
 	atomic_store(&s->all_known, sources_with(s, NULL));
 	if (made)
 		return made;

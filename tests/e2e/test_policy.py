@@ -184,6 +184,27 @@ bypasses: [{{name: targets, reload: 1s, http: {{url: "http://{at(world.serve(sai
     assert proxied(proxy, site.address) == 403
 
 
+def test_list_that_is_inherited_is_read_all_the_same(world: World):
+    """Without `reload` too: once, however often that takes; what was read before counts until then."""
+    site = world.site("inside")
+    targets = ["blocked.example\n"]
+    config = f"""
+services:
+- {{name: service-0, addr: "{HERE}", bypass: targets, handler: {{type: http}}, listener: {{type: tcp}}}}
+bypasses: [{{name: targets, matchers: MATCHERS, http: {{url: "http://{at(world.serve(said_by(targets)).address)}/"}}}}]
+"""
+    daemon = world.start(config=config.replace("MATCHERS", "[]"), name="door")
+    proxy = daemon.listening()
+    until(lambda: proxied(proxy, site.address) == 200, "it was read")
+    targets[0] = ""
+    world.write("door.yaml", config.replace("MATCHERS", "[other.example]"))
+    daemon.send(signal.SIGHUP)
+    daemon.log.wait(lambda e: e.level == "warn" and "the list stays as it was" in e.msg and "500" in e.msg)
+    assert proxied(proxy, site.address) == 200
+    targets[0] = "127.0.0.1\n"
+    until(lambda: proxied(proxy, site.address) == 403, "it is read again")
+
+
 def test_example_of_policies(world: World):
     """examples/policies.yaml does what its head says."""
     site = world.site("inside")
