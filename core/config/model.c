@@ -331,6 +331,17 @@ is_held(enum config_list list)
 	}
 }
 
+/*
+ * A resolver that is asked through a chain cannot be a hop's: what has one is made anew, which says
+ * so.
+ */
+static bool
+is_misplaced(const struct config *config, enum config_list by, enum config_list list, size_t i)
+{
+	return list == CONFIG_RESOLVERS && by != CONFIG_SERVICES &&
+	       config->index->lists[list].refs[i].n;
+}
+
 static bool
 same_refs(struct comparison *c, enum config_list list, size_t i)
 {
@@ -342,7 +353,7 @@ same_refs(struct comparison *c, enum config_list list, size_t i)
 		const char *name = tree_text(tree_get(l->nodes[refs->v[k].index], "name"));
 		ptrdiff_t j = config_index_find(c->b, to, name);
 
-		if (is_held(to) && j >= 0)
+		if (is_held(to) && j >= 0 && !is_misplaced(c->b, list, to, (size_t)j))
 			continue;
 		if (j < 0 || !same_object(c, to, refs->v[k].index, (size_t)j))
 			return false;

@@ -1118,12 +1118,16 @@ equality_follows_names(void **state)
 					"hops: [{name: h, resolver: r, nodes: [{addr: 'a:2'}]}]\n"
 					"resolvers: [{name: r, nameservers: [{addr: 1.1.1.1, "
 					"chain: c}]}]\n"));
-	/* What a resolver says changes in place. */
+	/* What a resolver says changes in place, unless a hop's is to be asked through a chain. */
 	assert_true(same_service(base, "services: [{name: s, addr: ':1', handler: {chain: c}}]\n"
 				       "chains: [{name: c, hops: [{name: h}]}]\n"
 				       "hops: [{name: h, resolver: r, nodes: [{addr: 'a:1'}]}]\n"
-				       "resolvers: [{name: r, nameservers: [{addr: 1.1.1.2, "
-				       "chain: c}]}]\n"));
+				       "resolvers: [{name: r, nameservers: [{addr: 1.1.1.2}]}]\n"));
+	assert_false(same_service(base, "services: [{name: s, addr: ':1', handler: {chain: c}}]\n"
+					"chains: [{name: c, hops: [{name: h}]}]\n"
+					"hops: [{name: h, resolver: r, nodes: [{addr: 'a:1'}]}]\n"
+					"resolvers: [{name: r, nameservers: [{addr: 1.1.1.2, "
+					"chain: c}]}]\n"));
 }
 
 static void
