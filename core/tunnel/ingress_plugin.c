@@ -449,7 +449,8 @@ ingress_plugin_find(struct ingress_plugin *of, struct adit_worker *w, const char
 	*out = t->rule;
 	if (t->result != -EAGAIN && adit_now() < t->until)
 		return t->result;
-	if (t->result || !atomic_load_explicit(&of->failing, memory_order_relaxed))
+	if (t->result || (!atomic_load_explicit(&of->failing, memory_order_relaxed) &&
+			  (t->fetch || p->questions < INGRESS_QUESTIONS_MAX)))
 		return -EAGAIN;
 	if (!t->fetch)		/* meanwhile the last good rule stays, and nobody waits */
 		told_ask(t);

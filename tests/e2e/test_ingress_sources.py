@@ -427,6 +427,26 @@ def test_plugin_that_fails(world: World):
     assert server.log.count("are not served$") in (1, 2)
 
 
+def test_plugin_that_is_asked_too_much(world: World):
+    """Who makes names up keeps it busy: hosts that it gave stay, and nobody waits for them."""
+    tunnel = tunnel_id()
+    plugin = Plugin(world, {"app.local": tunnel})
+    server = ask(world, plugin, workers="1", timeout="60s")
+    world.client("tcp", server.listening("clients"), tunnel, world.site().address)
+    assert status(server, "app.local") == 200
+    known = time.monotonic()
+    plugin.gate.clear()
+    with contextlib.ExitStack() as stack:
+        for i in range(64):
+            one = stack.enter_context(visitor.Visitor(server.entrypoint("clients")))
+            one.sock.sendall(f"GET / HTTP/1.1\r\nHost: h{i}.local\r\n\r\n".encode())
+        until(lambda: len({q["host"] for q in plugin.asked}) >= 65, "all of them are asked for")
+        until(lambda: time.monotonic() > known + 1.5, "the rule is old")
+        assert status(server, "app.local") == 200
+        assert status(server, "other.local") == 503
+        plugin.gate.set()
+
+
 def test_plugin_hears_of_tunnels(world: World):
     """By their endpoints' names, and by the name that a client asks for, unless that is another's."""
     mine, other = tunnel_id(), tunnel_id()

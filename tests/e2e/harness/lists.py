@@ -24,6 +24,7 @@ class ListServer:
         self.answer: Optional[Callable[[http.server.BaseHTTPRequestHandler], None]] = None
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.socket.listen(128)  # http.server lets 5 wait
         self._server.daemon_threads = True
         if certificate:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
