@@ -218,8 +218,9 @@ h2_goaway(struct h2 *h, uint32_t code)
 }
 
 /*
- * A client that resets what it opens, or has us reset it, costs us work and has no limit of streams
- * (CVE-2023-44487, CVE-2025-8671).
+ * A client that resets what it opens before it was answered, or has us reset it, costs us work and
+ * has no limit of streams (CVE-2023-44487, CVE-2025-8671). Streams that were answered have counted:
+ * visitors who go may be many.
  */
 static void
 h2_count_reset(struct h2 *h)
@@ -269,7 +270,8 @@ on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 		h2_goaway(h, frame->goaway.error_code);
 		break;
 	case NGHTTP2_RST_STREAM:
-		h2_count_reset(h);
+		if (s && !s->answered)
+			h2_count_reset(h);
 		break;
 	default:
 		break;
@@ -311,6 +313,8 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 		h2_said_goaway(arg, &frame->goaway);
 	if (frame->hd.type == NGHTTP2_RST_STREAM && is_fault(frame->rst_stream.error_code))
 		h2_count_reset(arg);
+	if (s && frame->hd.type == NGHTTP2_HEADERS)
+		s->answered = true;
 	if (s && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
 	    frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		h2_stream_finished(s);
@@ -695,6 +699,10 @@ h2_make_session(struct h2 *h, nghttp2_session_callbacks *cb, nghttp2_option *opt
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(option, FIRST_STREAMS);
+#ifdef HAVE_NGHTTP2_RESET_LIMIT
+	/* Its own limit counts streams that were answered, too; h2_count_reset has another. */
+	nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
+#endif
 	ret = h->conf->client ? nghttp2_session_client_new2(&h->ng, cb, h, option)
 			      : nghttp2_session_server_new2(&h->ng, cb, h, option);
 	return ret;

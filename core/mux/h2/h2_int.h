@@ -34,6 +34,7 @@ struct h2_stream {
 	bool			 connects;	/* server: the method is CONNECT */
 	bool			 found;		/* server: the path is ours */
 	size_t			 head;		/* bytes of fields that have come */
+	bool			 answered;	/* server: the head of our answer has left */
 	bool			 headless;	/* server: the request is not whole; nobody's */
 	bool			 in_backlog, lingering;
 	bool			 closed;	/* its owner has gone; the rest is being sent */
