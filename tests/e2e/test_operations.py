@@ -120,7 +120,7 @@ def test_bytes_are_counted_as_they_pass(world: World):
 def test_chain_errors_are_counted(world: World):
     dead = world.dead_port().address
     proxy = world.start("-L", f"tcp://{HERE}/127.0.0.1:9", "-F", f"relay://{at(dead)}", "-metrics", HERE)
-    with visitor.connect(proxy.listening()) as sock, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), visitor.connect(proxy.listening()) as sock:
         sock.recv(1)
     assert metrics(proxy.listening("@metrics")).get("gost_chain_errors_total", chain="chain-0", node="node-0") == 1
 

@@ -145,7 +145,7 @@ def test_visitors_match_clients_of_their_network(world: World):
     door = udp_door(world, port, tunnel)
     udp = udp_client(world, port, tunnel, echo.address)
     assert ask(door.listening(), b"a") == b"udp:a"
-    with visitor.connect(tcp_door.listening()) as sock, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), visitor.connect(tcp_door.listening()) as sock:
         visitor.read_to_end(sock)       # no client of TCP
     server.log.wait("visitor refused: .*")
     tcp = world.client("tcp", port, tunnel, site.address)
