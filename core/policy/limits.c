@@ -204,20 +204,6 @@ read_line(enum limit_kind kind, const char *line, struct limit *to, struct adit_
 
 /* ---- all of them ------------------------------------------------------------------------ */
 
-/* Zeroes what the range does not count, so that equal ranges are equal bytes. */
-static void
-range_mask(struct addr_range *r)
-{
-	unsigned whole = r->bits / 8, rest = r->bits % 8;
-	uint8_t *ip = r->first.ip;
-
-	if (rest) {
-		ip[whole] = (uint8_t)(ip[whole] & (0xff << (8 - rest)));
-		whole++;
-	}
-	memset(ip + whole, 0, sizeof(r->first.ip) - whole);
-}
-
 /* By family, then the longest first, then by address. */
 static int
 compare_ranges(const struct addr_range *a, const struct addr_range *b)
@@ -261,7 +247,7 @@ limits_add_address(struct limits *l, const struct limit *limit, struct adit_err 
 		l->room = room;
 	}
 	l->v[l->n] = (struct entry){ .limit = *limit, .source = l->source };
-	range_mask(&l->v[l->n++].limit.range);
+	addr_range_mask(&l->v[l->n++].limit.range);
 	return 0;
 }
 
@@ -393,7 +379,7 @@ limits_address(const struct limits *l, const struct adit_addr *a)
 
 		if (g->family != a->family)
 			continue;
-		range_mask(&key);
+		addr_range_mask(&key);
 		found = bsearch(&key, l->v + g->first, g->n, sizeof(*l->v), compare_range_entry);
 		if (found)
 			return &found->limit;

@@ -11,17 +11,18 @@
 
 #include "core/conn/conn.h"
 #include "core/conn/throttle.h"
+#include "core/runtime/addr_hash.h"
 #include "core/runtime/bucket.h"
 
 #define TABLE 4096			/* a power of two */
 #define CLEANUP ADIT_SECONDS(60)
 #define CLEANUP_FULL ADIT_SECONDS(1)	/* while the table has no room */
-#define WORDS 5				/* of an address, for the hash */
+#define IPV6_BITS 64			/* of an address that say whose: RFC 4291, 2.5.4 */
 
 /* Of one address, or of all. */
 struct share {
 	struct share		*next;
-	struct adit_addr	 who;
+	struct adit_addr	 who;		/* port: how many bits of it count */
 	atomic_uint		 refs;		/* who may touch it; taken under the lock */
 	atomic_uint		 open;
 	struct bucket		 in, out;	/* in: requests, too */
@@ -34,7 +35,7 @@ struct shares {
 	pthread_mutex_t		 lock;		/* of what is below */
 	struct share		*table[TABLE];
 	size_t			 n;
-	uint64_t		 key[WORDS];	/* of the hash: nobody can choose collisions */
+	uint64_t		 key;		/* of the hash */
 	uint64_t		 cleaned;	/* when */
 };
 
@@ -48,7 +49,7 @@ shares_new(void)
 	atomic_init(&s->refs, 1);
 	atomic_init(&s->period, CLEANUP);
 	pthread_mutex_init(&s->lock, NULL);
-	adit_random(s->key, sizeof(s->key));
+	adit_random(&s->key, sizeof(s->key));
 	return s;
 }
 
@@ -110,14 +111,7 @@ shares_known(struct shares *s)
 static struct share **
 shares_bucket(struct shares *s, const struct adit_addr *who)
 {
-	uint64_t hash = s->key[WORDS - 1] * (who->family | 1);
-	uint32_t word;
-
-	for (size_t i = 0; i < WORDS - 1; i++) {
-		memcpy(&word, who->ip + 4 * i, sizeof(word));
-		hash += s->key[i] * (word + UINT64_C(1));
-	}
-	return &s->table[(hash >> 40) & (TABLE - 1)];
+	return &s->table[(addr_hash(who, s->key, s->key) >> 40) & (TABLE - 1)];
 }
 
 /* Whether a new one would be no different. */
@@ -161,26 +155,43 @@ shares_add(struct shares *s, const struct adit_addr *who)
 	return share;
 }
 
-/* That of who, for the caller to put. 0, ADIT_ELIMIT or -ENOMEM. */
-static int
-shares_find(struct shares *s, const struct adit_addr *who, uint64_t now, struct share **out)
+/*
+ * Whose share who has a part in. Whoever has an IPv6 address has 2^64 of them, so a network of that
+ * many is one user; where a line is about a part of such a network each address is by itself.
+ */
+static struct adit_addr
+share_owner(const struct adit_addr *who, const struct limit *limit)
 {
-	struct adit_addr ip = { .family = who->family };
+	bool whole = limit->key == LIMIT_ADDRESS && limit->range.bits > IPV6_BITS;
+	struct addr_range own = { .first = *who };
+
+	own.bits = who->family == AF_INET ? 32 : whole ? 128 : IPV6_BITS;
+	addr_range_mask(&own);
+	own.first.port = (uint16_t)own.bits;
+	own.first.scope = 0;
+	return own.first;
+}
+
+/* That of who under limit, for the caller to put. 0, ADIT_ELIMIT or -ENOMEM. */
+static int
+shares_find(struct shares *s, const struct adit_addr *who, const struct limit *limit,
+	    uint64_t now, struct share **out)
+{
+	struct adit_addr owner = share_owner(who, limit);
 	struct share *share;
 	uint64_t period;
 	int err = 0;
 
-	memcpy(ip.ip, who->ip, sizeof(ip.ip));
 	pthread_mutex_lock(&s->lock);
 	period = s->n < SHARES_MAX ? atomic_load(&s->period) : CLEANUP_FULL;
 	if (now - s->cleaned >= period)
 		shares_clean(s, now);
-	for (share = *shares_bucket(s, &ip); share; share = share->next)
-		if (adit_addr_equal(&share->who, &ip))
+	for (share = *shares_bucket(s, &owner); share; share = share->next)
+		if (adit_addr_equal(&share->who, &owner))
 			break;
 	if (!share && s->n >= SHARES_MAX)
 		err = ADIT_ELIMIT;
-	else if (!share && !(share = shares_add(s, &ip)))
+	else if (!share && !(share = shares_add(s, &owner)))
 		err = -ENOMEM;
 	if (share)
 		atomic_fetch_add_explicit(&share->refs, 1, memory_order_relaxed);
@@ -255,7 +266,7 @@ counted_enter(struct counted *counted, const struct limits *limits, const struct
 {
 	const struct limit *own = limit_of(limits, who);
 	struct shares *s = counted->shares;
-	int err = own ? shares_find(s, who, adit_now(), &counted->own) : 0;
+	int err = own ? shares_find(s, who, own, adit_now(), &counted->own) : 0;
 
 	if (err)
 		return err;
@@ -317,7 +328,7 @@ shares_allow(struct shares *s, const struct limits *limits, const struct adit_ad
 {
 	const struct limit *all = limits_all(limits), *own = limit_of(limits, who);
 	struct share *share = NULL;
-	int err = own ? shares_find(s, who, now, &share) : 0;
+	int err = own ? shares_find(s, who, own, now, &share) : 0;
 	bool fits = !err;
 
 	*wait = err ? CLEANUP_FULL : 0;
@@ -383,7 +394,7 @@ slowed_fill(struct slowed *slowed, const struct limits *limits, const struct adi
 	const struct limit *each = scope & SHARES_CONN ? limits_each(limits) : NULL;
 	const struct limit *own =
 		scope & SHARES_CONN && is_ip(who) ? limits_address(limits, who) : NULL;
-	int err = own ? shares_find(slowed->shares, who, adit_now(), &slowed->own) : 0;
+	int err = own ? shares_find(slowed->shares, who, own, adit_now(), &slowed->own) : 0;
 
 	if (err)
 		return err;

@@ -39,3 +39,16 @@ addr_range_has(const struct addr_range *r, const struct adit_addr *a)
 		return false;
 	return !rest || (r->first.ip[bytes] ^ a->ip[bytes]) >> (8 - rest) == 0;
 }
+
+void
+addr_range_mask(struct addr_range *r)
+{
+	unsigned whole = r->bits / 8, rest = r->bits % 8;
+	uint8_t *ip = r->first.ip;
+
+	if (rest) {
+		ip[whole] = (uint8_t)(ip[whole] & (0xff << (8 - rest)));
+		whole++;
+	}
+	memset(ip + whole, 0, sizeof(r->first.ip) - whole);
+}

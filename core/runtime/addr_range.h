@@ -18,4 +18,7 @@ int addr_range_parse(const char *text, struct addr_range *out);
 /* Whether a, whatever its port, is in r. */
 bool addr_range_has(const struct addr_range *r, const struct adit_addr *a);
 
+/* Zeroes what r does not count, so that of equal ranges the addresses are equal bytes. */
+void addr_range_mask(struct addr_range *r);
+
 #endif

@@ -99,6 +99,41 @@ test_connections(void **state)
 	limits_free(limits);
 }
 
+/*
+ * Whoever has an IPv6 address has its network of 64 bits; where a line is about less than that each
+ * address of it is by itself.
+ */
+static void
+test_networks_of_ipv6(void **state)
+{
+	struct limits *limits =
+		limits_of(LIMIT_RATE, "$$ 0.5\n2001:db8:0:2::/63 1.5\n2001:db8:0:1::/120 0.5");
+	static const struct {
+		const char	*who;
+		int		answer;
+	} rows[] = {
+		{ "2001:db8::1", 0 }, { "2001:db8::2", ADIT_ELIMIT },
+		{ "2001:db8:0:2::1", 0 }, { "2001:db8:0:2::2", 0 },
+		{ "2001:db8:0:2:3::1", ADIT_ELIMIT }, { "2001:db8:0:3::1", 0 },
+		{ "2001:db8:0:1::1", 0 }, { "2001:db8:0:1::1", ADIT_ELIMIT },
+		{ "2001:db8:0:1::2", 0 },
+		{ "2001:db8:0:1::100", 0 }, { "2001:db8:0:1::101", ADIT_ELIMIT },
+	};
+	struct shares *s = shares_new();
+	uint64_t wait;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct adit_addr who = ip(rows[i].who);
+
+		if (shares_allow(s, limits, &who, NOW, &wait) != rows[i].answer)
+			fail_msg("%zu", i);
+	}
+	assert_int_equal(shares_known(s), 6);
+	shares_put(s);
+	limits_free(limits);
+}
+
 /* What was counted under other limits is counted still; a refused one leaves nothing. */
 static void
 test_connections_over_a_reload(void **state)
@@ -175,7 +210,7 @@ test_table_is_bounded(void **state)
 		assert_int_equal(shares_allow(s, limits, &who, NOW, &wait), 0);
 	}
 	assert_int_equal(shares_known(s), SHARES_MAX);
-	who.ip[15] = 1;
+	who.ip[7] = 1;
 	assert_int_equal(shares_allow(s, limits, &who, NOW, &wait), ADIT_ELIMIT);
 	assert_int_equal(shares_allow(s, limits, &who, NOW + ADIT_SECONDS(2), &wait), 0);
 	assert_int_equal(shares_known(s), 1);
@@ -416,6 +451,7 @@ main(void)
 		IN_LOOP(test_connections),
 		IN_LOOP(test_connections_over_a_reload),
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_networks_of_ipv6),
 		cmocka_unit_test(test_table_is_bounded),
 		IN_LOOP(test_bytes),
 		IN_LOOP(test_bytes_are_shared),
