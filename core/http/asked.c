@@ -20,12 +20,12 @@ void
 asked_end(struct asked *a, const struct adit_component *p, struct adit_record record,
 	  const struct adit_traffic *now)
 {
+	record.traffic = (struct adit_traffic){ now->in - a->before.in, now->out - a->before.out };
+	a->before = *now;
 	if (!a->head)
 		return;
 	record.request = a->head;
 	record.duration = adit_now() - a->begun;
-	record.traffic = (struct adit_traffic){ now->in - a->before.in, now->out - a->before.out };
-	a->before = *now;
 	adit_component_record(p, &record);
 	asked_drop(a);
 }

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +36,7 @@ struct log_file {
 static int
 file_open_path(struct log_file *f)
 {
-	mode_t mode = f->rotation.max_size ? 0600 : 0644;
+	mode_t mode = f->rotation.max_size || f->rotation.secret ? 0600 : 0644;
 	struct stat st;
 	int fd, err = folder_make_for(f->path, 0755);
 

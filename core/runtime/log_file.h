@@ -5,6 +5,7 @@
 #ifndef ADIT_CORE_LOG_FILE_H
 #define ADIT_CORE_LOG_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,14 +15,15 @@ struct log_rotation {
 	uint64_t	max_size;	/* bytes, then a file is set aside; 0: never */
 	unsigned	max_backups;	/* how many of those are kept; 0: all */
 	unsigned	max_age_days;	/* older ones are removed; 0: none is */
+	bool		secret;		/* for its owner's eyes, also without max_size */
 };
 
 struct log_file;
 
 /*
  * output: "stderr" (NULL and "" too), "stdout", "none" or "null", else a path whose folders are
- * made. Mode 0644, or 0600 with rotation. A set-aside file is called NAME-TIME.EXT, TIME in UTC
- * with milliseconds. NULL with e filled.
+ * made. Mode 0644, or 0600 with a max_size or if secret. A set-aside file is called NAME-TIME.EXT,
+ * TIME in UTC with milliseconds. NULL with e filled.
  */
 struct log_file *log_file_open(const char *output, const struct log_rotation *rotation,
 			       struct adit_err *e);

@@ -58,6 +58,7 @@ recorder_open(struct recorder *r)
 		.max_size = from ? (uint64_t)from->max_size * MIB : 0,
 		.max_backups = from ? (unsigned)from->max_backups : 0,
 		.max_age_days = from ? (unsigned)from->max_age : 0,
+		.secret = true,
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 

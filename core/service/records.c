@@ -10,6 +10,7 @@
 #include <adit/exchange.h>
 
 #include "core/conn/conn.h"
+#include "core/http/uri.h"
 #include "core/identity/held.h"
 #include "core/runtime/json.h"
 #include "core/service/recorder.h"
@@ -94,17 +95,30 @@ format_time(uint64_t ns, char out[48])
 		snprintf(out + n, 48 - n, ".%09d%.3s:%.2s", (int)(at % 1000000000), zone, zone + 3);
 }
 
+/* By what names of fields with credentials have in them: there are more than anybody can list. */
 static bool
 is_secret(struct adit_text name)
 {
-	static const char *const names[] = {
-		"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", NULL,
+	static const char *const words[] = {
+		"auth", "cookie", "credential", "jwt", "key", "passw", "secret", "session",
+		"signature", "token",
 	};
 
-	for (size_t i = 0; names[i]; i++)
-		if (strlen(names[i]) == name.len && strncasecmp(names[i], name.s, name.len) == 0)
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strcasestr(name.s, words[i]))
 			return true;
 	return false;
+}
+
+/* Queries may have secrets of any name. */
+static struct adit_text
+shown(const struct adit_field *f)
+{
+	if (is_secret(f->name))
+		return (struct adit_text){ "***", 3 };
+	if (strcasecmp(f->name.s, "Referer") == 0)
+		return uri_path(f->value);
+	return f->value;
 }
 
 /* As Go has it: a list of values for each name; here one for each field. */
@@ -115,10 +129,9 @@ put_header(struct json *j, const struct adit_fields *head)
 		return;
 	for (size_t i = 0; i < adit_fields_count(head); i++) {
 		const struct adit_field *f = adit_fields_at(head, i);
-		bool secret = is_secret(f->name);
+		struct adit_text value = shown(f);
 
-		json_list_of_one(j, f->name.s, f->name.len, secret ? "***" : f->value.s,
-				 secret ? 3 : f->value.len);
+		json_list_of_one(j, f->name.s, f->name.len, value.s, value.len);
 	}
 	json_close(j);
 }
@@ -131,15 +144,12 @@ put_control(struct json *j, const char *key, const struct adit_fields *head, enu
 	json_text(j, key, text.s ? text.s : "", text.len);
 }
 
-/* Without the query: it may have secrets of any name. */
 static void
 put_uri(struct json *j, const struct adit_fields *head)
 {
-	struct adit_text target = adit_fields_control(head, ADIT_TARGET);
-	const char *query = target.s ? memchr(target.s, '?', target.len) : NULL;
+	struct adit_text path = uri_path(adit_fields_control(head, ADIT_TARGET));
 
-	json_text(j, "uri", target.s ? target.s : "",
-		  query ? (size_t)(query - target.s) : target.len);
+	json_text(j, "uri", path.s ? path.s : "", path.len);
 }
 
 static void

@@ -53,7 +53,8 @@ def test_each_request_of_a_proxy(world: World):
     site, dead = world.site(), world.dead_port()
     proxy = recording(world, "{type: http, auth: {username: user, password: secret-pass}}").listening()
     secrets = {"Proxy-Authorization": "Basic dXNlcjpzZWNyZXQtcGFzcw==", "Cookie": "id=secret-cookie",
-               "Authorization": "Bearer secret-token"}
+               "Authorization": "Bearer secret-token", "X-Api-Key": "secret-key", "X-Auth-Token": "secret-token",
+               "Referer": "http://app.local/from?key=secret-query"}
     with visitor.Visitor(proxy) as v:
         v.get("x", f"http://{at(site.address)}/echo?key=secret-query", "POST", b"12345", secrets)
         assert v.get("x", f"http://{at(dead.address)}/", headers=secrets).status == 502
@@ -68,12 +69,23 @@ def test_each_request_of_a_proxy(world: World):
     http = first["http"]
     assert (http["method"], http["proto"], http["uri"], http["statusCode"]) == ("POST", "HTTP/1.1", "/echo", 200)
     assert http["request"]["contentLength"] == 5 and http["request"]["header"]["Cookie"] == ["***"]
+    assert http["request"]["header"]["Referer"] == ["http://app.local/from"]
     assert second["http"]["statusCode"] == 502 and refused["http"]["statusCode"] == 407
     assert "secret" not in (world.folder / "served.log").read_text()
     assert "dXNlcj" not in (world.folder / "served.log").read_text()
+    assert (world.folder / "served.log").stat().st_mode & 0o777 == 0o600
     assert lines(world, "dials", 3)[:2] == [at(site.address), at(dead.address)]
     assert lines(world, "failed", 1) == [at(dead.address)]
     assert lines(world, "who", 1) == ["127.0.0.1"]
+
+
+def test_bytes_of_a_request_without_a_record_are_no_others(world: World):
+    site = world.site()
+    proxy = recording(world, "{type: http}").listening()
+    with visitor.Visitor(proxy) as v:
+        assert v.get("x", f"http://{at(site.address)}/bytes/50000", headers={"Gost-Record": "off"}).status == 200
+        assert v.get("x", f"http://{at(site.address)}/bytes/10").status == 200
+    assert records(world, 1)[0]["outputBytes"] < 10000
 
 
 def test_connections(world: World):
