@@ -165,6 +165,17 @@ name_read(const struct message *m, size_t *at, uint8_t out[NAME_MAX_LEN])
 	return -EBADMSG;
 }
 
+/* RFC 2181, 8: with the top bit set it is none, and a cache may have a limit of its own. */
+static uint32_t
+ttl_read(const uint8_t *at)
+{
+	uint32_t ttl = get32(at);
+
+	if (ttl > INT32_MAX)
+		return 0;
+	return ttl < DNS_TTL_MAX ? ttl : DNS_TTL_MAX;
+}
+
 static int
 record_read(const struct message *m, size_t *at, struct record *out)
 {
@@ -175,7 +186,7 @@ record_read(const struct message *m, size_t *at, struct record *out)
 	out->owner_len = (size_t)n;
 	out->type = get16(m->buf + *at);
 	out->class_ = get16(m->buf + *at + 2);
-	out->ttl = get32(m->buf + *at + 4);
+	out->ttl = ttl_read(m->buf + *at + 4);
 	out->len = get16(m->buf + *at + 8);
 	out->at = *at + 10;
 	if (m->len - out->at < out->len)

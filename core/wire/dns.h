@@ -14,6 +14,7 @@ enum {
 	DNS_QUESTION_MAX = 12 + 255 + 4 + 11 + 8 + 16,	/* bytes of what dns_ask writes */
 	DNS_UDP_MAX = 1232,		/* of an answer by UDP, as we tell servers */
 	DNS_ANSWERS = 16,		/* addresses; more are left out */
+	DNS_TTL_MAX = 86400,		/* s; RFC 2181, 8: longer ones are taken for this */
 };
 
 /* Whom the answer is for, as far as servers are told. */

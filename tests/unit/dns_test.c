@@ -102,6 +102,25 @@ addresses_are_read(void **state)
 	assert_true(a.truncated);
 }
 
+/* RFC 2181, 8. */
+static void
+ttls_have_their_limits(void **state)
+{
+#define ANSWER(ttl) HEAD("\x81\x80", "\x01") ASKED "\xc0\x0c\x00\x01\x00\x01" ttl \
+	"\x00\x04\x01\x02\x03\x04"
+	struct dns_answer a;
+
+	(void)state;
+	assert_int_equal(READ(ANSWER("\x00\x01\x51\x7f"), &a), 0);
+	assert_int_equal(a.ttl, DNS_TTL_MAX - 1);
+	assert_int_equal(READ(ANSWER("\x7f\xff\xff\xff"), &a), 0);
+	assert_int_equal(a.ttl, DNS_TTL_MAX);
+	assert_int_equal(READ(ANSWER("\x80\x00\x00\x00"), &a), 0);
+	assert_int_equal(a.ttl, 0);
+	assert_int_equal(a.n, 1);
+#undef ANSWER
+}
+
 static void
 what_is_no_answer_is_refused(void **state)
 {
@@ -132,6 +151,7 @@ main(void)
 		cmocka_unit_test(a_question_is_asked),
 		cmocka_unit_test(names_have_their_limits),
 		cmocka_unit_test(addresses_are_read),
+		cmocka_unit_test(ttls_have_their_limits),
 		cmocka_unit_test(what_is_no_answer_is_refused),
 	};
 
