@@ -95,6 +95,15 @@ pair(const char *user, const char *password)
 
 /* ---- filling ---------------------------------------------------------------------------- */
 
+static void
+user_fini(struct user *u)
+{
+	if (u->hash)
+		explicit_bzero(u->hash, strlen(u->hash));
+	free(u->hash);
+	free(u->name);
+}
+
 struct auth_set *
 auth_set_begin(void)
 {
@@ -106,12 +115,8 @@ auth_set_free(struct auth_set *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->n; i++) {
-		free(s->users[i].name);
-		if (s->users[i].hash)
-			explicit_bzero(s->users[i].hash, strlen(s->users[i].hash));
-		free(s->users[i].hash);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		user_fini(&s->users[i]);
 	free(s->users);
 	free(s->proofs);
 	auth_cache_free(s->cache);
@@ -153,8 +158,7 @@ set_add(struct auth_set *s, const char *name, const struct credentials *c, bool 
 		s->n++;
 		return 0;
 	}
-	free(u->name);
-	free(u->hash);
+	user_fini(u);
 	return -ENOMEM;
 }
 
@@ -270,13 +274,6 @@ compare_users(const void *a, const void *b)
 	if (order)
 		return order;
 	return x->order < y->order ? -1 : x->order > y->order;
-}
-
-static void
-user_fini(struct user *u)
-{
-	free(u->name);
-	free(u->hash);
 }
 
 static int
