@@ -330,7 +330,7 @@ redis_write_commands(struct redis_read *r, const struct redis_conf *conf)
 	size_t n = 0;
 	int err = 0;
 
-	if (conf->password) {
+	if (conf->password && *conf->password) {
 		bool named = conf->username && *conf->username;
 
 		err = named ? redis_command(r, auth, 3) : redis_command(r, user_less, 2);

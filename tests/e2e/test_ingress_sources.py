@@ -248,6 +248,14 @@ def test_kinds_of_keys(world: World, kind: str):
     assert redis.commands[0] == ["AUTH", "reader", "pw"]
 
 
+def test_redis_without_a_password(world: World):
+    """An empty one is none, as to a gost: a server that wants none may refuse AUTH."""
+    redis = world.keep(Redis())
+    redis.values[0, "gost"] = {"app.local": tunnel_id()}
+    read(serve(world, redis={"addr": at(redis.address), "username": "default", "password": ""}))
+    assert redis.commands == [["HGETALL", "gost"]]
+
+
 BROKEN_REDIS = (
     ("LOADING", b"-LOADING Redis is loading the dataset in memory\r\n"), ("not expected", b"HTTP/1.1 400 Bad\r\n"),
     ("not expected", b"*1\r\n$1\r\na\r\n"), ("line breaks", b"*2\r\n$3\r\na\nb\r\n$1\r\nc\r\n"),
