@@ -302,16 +302,15 @@ add_text(struct matchers *m, const char *text)
 }
 
 static int
-added(struct matchers *m, int err, const char *text, struct adit_err *e)
+added(struct matchers *m, int err, struct adit_err *e)
 {
 	if (err == -ENOMEM)
 		return adit_err_set(e, err, "out of memory");
 	if (err == -ERANGE)
-		return adit_err_set(e, -EINVAL, "more than %d patterns like \"%s\"",
-				    MATCHERS_OPEN_MAX, text);
+		return adit_err_set(e, -EINVAL, "more than %d patterns that begin and end with a "
+				    "wildcard", MATCHERS_OPEN_MAX);
 	if (err)
-		return adit_err_set(e, -EINVAL, "not an address, a range, a host or a pattern: "
-				    "\"%.100s\"", text);
+		return adit_err_set(e, -EINVAL, "not an address, a range, a host or a pattern");
 	m->added++;
 	return 0;
 }
@@ -329,7 +328,7 @@ matchers_add(struct matchers *m, const char *text, struct adit_err *e)
 {
 	int err = check_room(m, e);
 
-	return err ? err : added(m, add_text(m, text), text, e);
+	return err ? err : added(m, add_text(m, text), e);
 }
 
 static int
@@ -340,8 +339,8 @@ add_looked_up(struct matchers *m, const char *name, struct adit_err *e)
 	int err = getaddrinfo(name, NULL, &hints, &list), failed = 0;
 
 	if (err)
-		return adit_err_set(e, ADIT_ENOHOST, "not an address, and there is none for the "
-				    "name: \"%.100s\"", name);
+		return adit_err_set(e, ADIT_ENOHOST,
+				    "not an address, and there is none for the name");
 	for (const struct addrinfo *ai = list; ai && !failed; ai = ai->ai_next) {
 		struct adit_addr a = adit_addr_from(ai->ai_addr, ai->ai_addrlen);
 
@@ -350,7 +349,7 @@ add_looked_up(struct matchers *m, const char *name, struct adit_err *e)
 		});
 	}
 	freeaddrinfo(list);
-	return added(m, failed, name, e);
+	return added(m, failed, e);
 }
 
 int
@@ -363,12 +362,12 @@ matchers_add_address(struct matchers *m, const char *text, struct adit_err *e)
 	if (err)
 		return err;
 	if (addr_range_parse(text, &range) == 0)
-		return added(m, add_range(m, &range), text, e);
+		return added(m, add_range(m, &range), e);
 	found = read_span(text, &span);
 	if (found)
-		return added(m, found < 0 ? found : add_span(m, &span), text, e);
+		return added(m, found < 0 ? found : add_span(m, &span), e);
 	if (!*text || strlen(text) > TEXT_MAX || !is_host_text(text) || strpbrk(text, ":*?"))
-		return added(m, -EINVAL, text, e);
+		return added(m, -EINVAL, e);
 	return add_looked_up(m, text, e);
 }
 

@@ -31,7 +31,10 @@ struct matchers;
 struct matchers *matchers_new(void);		/* empty; NULL: out of memory */
 void matchers_free(struct matchers *m);	/* NULL is fine */
 
-/* Adds one. 0, -EINVAL with e filled: it is none, or they are too many; -ENOMEM with e. */
+/*
+ * Adds one. 0, -EINVAL with e filled, which does not quote it: it is none, or they are too many;
+ * -ENOMEM with e.
+ */
 int matchers_add(struct matchers *m, const char *text, struct adit_err *e);
 
 /*

@@ -40,7 +40,7 @@ make(const struct policy_conf *conf, add_fn *add, const struct source_text *text
 	for (size_t i = 0; !err && i < conf->matchers.n; i++) {
 		err = add(a.to, conf->matchers.v[i], e);
 		if (err)
-			adit_err_context(e, "matchers[%zu]", i);
+			adit_err_context(e, "matchers[%zu]: \"%.100s\"", i, conf->matchers.v[i]);
 	}
 	for (size_t i = 0; !err && i < n; i++)
 		err = listing_lines(texts[i].text, add_line, &a, e);

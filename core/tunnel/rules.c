@@ -124,13 +124,21 @@ rules_put(struct rules *r, const char *name, const struct adit_rule *value)
 	return 0;
 }
 
+/* A text may be anything, a file of secrets too: only what the configuration says is quoted. */
+static int
+rules_refuse(const struct rules *r, const char *why, const char *what, struct adit_err *e)
+{
+	return r->line ? adit_err_set(e, -EINVAL, "%s", why) :
+			 adit_err_set(e, -EINVAL, "%s: \"%s\"", why, what);
+}
+
 int
 rules_set(struct rules *r, const char *host, const struct adit_rule *rule, struct adit_err *e)
 {
 	char name[HOSTNAME_PATTERN_SIZE];
 
 	if (hostname_pattern(host, name) < 0)
-		return adit_err_set(e, -EINVAL, "not a host name: \"%s\"", host);
+		return rules_refuse(r, "not a host name", host, e);
 	if (rules_put(r, name, rule) < 0)
 		return adit_err_set(e, -ENOMEM, "out of memory");
 	return 0;
@@ -143,7 +151,7 @@ rules_add(struct rules *r, const char *host, const char *endpoint, struct adit_e
 	struct adit_rule rule = { .private_ = *endpoint == '$' };
 
 	if (adit_uuid_parse(endpoint + rule.private_, false, &rule.tunnel) < 0)
-		return adit_err_set(e, -EINVAL, "not a tunnel id (a UUID): \"%s\"", endpoint);
+		return rules_refuse(r, "not a tunnel id (a UUID)", endpoint, e);
 	return rules_set(r, host, &rule, e);
 }
 

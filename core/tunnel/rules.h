@@ -24,8 +24,8 @@ int rules_add_list(struct rules *r, const char *list, struct adit_err *e);
 /* Whether such a list can be added: a check for its option row. */
 int rules_check_list(const char *list, struct adit_err *e);
 
-/* Adds lines "host endpoint", "#" comments and blank lines; a bad line is refused by number. Of two
- * lines for one host the later counts. 0, -EINVAL with e filled, -ENOMEM. */
+/* Adds lines "host endpoint", "#" comments and blank lines; a bad line is refused by number, and
+ * not quoted. Of two lines for one host the later counts. 0, -EINVAL with e filled, -ENOMEM. */
 int rules_add_text(struct rules *r, const char *text, struct adit_err *e);
 
 /* How many lines of the last text had a host of an earlier one; first and again are the numbers of

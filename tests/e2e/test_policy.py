@@ -377,8 +377,8 @@ bypasses:
 """)
     daemon = world.run("check", str(path))
     assert daemon.status == 2
-    assert 'not an address, a range, a host or a pattern: "10.0.0.0/99"' in daemon.log.text()
-    assert 'not an address, a range, a host or a pattern: "a b"' in daemon.log.text()
+    for wrong in ('matchers[1]: "10.0.0.0/99"', 'matchers[1]: "a b"'):
+        assert f"{wrong}: not an address, a range, a host or a pattern" in daemon.log.text()
     assert f"{path}:4:" in daemon.log.text() and f"{path}:6:" in daemon.log.text()
 
 

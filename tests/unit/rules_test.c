@@ -181,7 +181,8 @@ wrong_lines_are_told_by_number(void **state)
 		struct adit_err e = ADIT_ERR_INIT;
 
 		if (rules_add_text(r, rows[i].text, &e) != -EINVAL ||
-		    strncmp(e.text, rows[i].line, strlen(rows[i].line)) != 0)
+		    strncmp(e.text, rows[i].line, strlen(rows[i].line)) != 0 ||
+		    strstr(e.text, ": \""))		/* it may be of a wrong file */
 			fail_msg("%s: %s", rows[i].text, e.text);
 		rules_free(r);
 	}
