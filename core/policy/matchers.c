@@ -423,7 +423,7 @@ merge_spans(struct matchers *m)
 	m->n_spans = n;
 }
 
-int
+void
 matchers_seal(struct matchers *m)
 {
 	size_t i = 0;
@@ -438,7 +438,6 @@ matchers_seal(struct matchers *m)
 				UINT64_C(1) << m->entries[i].key_len % 64;
 	}
 	m->begin[MATCH_KINDS] = i;
-	return 0;
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */

@@ -43,8 +43,8 @@ int matchers_add(struct matchers *m, const char *text, struct adit_err *e);
  */
 int matchers_add_address(struct matchers *m, const char *text, struct adit_err *e);
 
-/* After the last one, before the first question. 0 or -ENOMEM. */
-int matchers_seal(struct matchers *m);
+/* After the last one, before the first question. */
+void matchers_seal(struct matchers *m);
 
 /*
  * Whether one of them matches that host: a name or a literal in any spelling that a dialer would

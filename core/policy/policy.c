@@ -44,12 +44,12 @@ make(const struct policy_conf *conf, add_fn *add, const struct source_text *text
 	}
 	for (size_t i = 0; !err && i < n; i++)
 		err = listing_lines(texts[i].text, add_line, &a, e);
-	if (!err && matchers_seal(a.to) < 0)
-		err = adit_err_set(e, -ENOMEM, "out of memory");
-	if (!err)
-		return a.to;
-	matchers_free(a.to);
-	return NULL;
+	if (err) {
+		matchers_free(a.to);
+		return NULL;
+	}
+	matchers_seal(a.to);
+	return a.to;
 }
 
 static void *

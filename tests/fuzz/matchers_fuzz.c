@@ -23,7 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (asking) {
 			matchers_match(m, line, (uint16_t)len);
 		} else if (!*line) {
-			assert(matchers_seal(m) == 0);
+			matchers_seal(m);
 			asking = true;
 		} else {
 			assert(matchers_add(m, line, &e) == 0 || e.code);

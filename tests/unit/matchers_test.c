@@ -20,7 +20,7 @@ one(const char *text)
 	assert_non_null(m);
 	if (matchers_add(m, text, &e) < 0)
 		fail_msg("%s: %s", text, e.text);
-	assert_int_equal(matchers_seal(m), 0);
+	matchers_seal(m);
 	return m;
 }
 
@@ -167,7 +167,7 @@ admissions_are_of_addresses(void **state)
 	assert_int_equal(matchers_add_address(m, "localhost", &e), 0);
 	assert_int_equal(matchers_add_address(m, "*.example.com", &e), -EINVAL);
 	assert_int_equal(matchers_add_address(m, "no-such-name.invalid", &e), ADIT_ENOHOST);
-	assert_int_equal(matchers_seal(m), 0);
+	matchers_seal(m);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		assert_int_equal(adit_addr_parse(rows[i].ip, 99, &a), 0);
 		if (matchers_match_addr(m, &a) != rows[i].matches)
@@ -201,7 +201,7 @@ many_are_found(void **state)
 		snprintf(text, sizeof(text), "10.%u.%u.0/25", i / 256, i % 256);
 		assert_int_equal(matchers_add(m, text, &e), 0);
 	}
-	assert_int_equal(matchers_seal(m), 0);
+	matchers_seal(m);
 	assert_int_equal(matchers_count(m), 20000);
 	for (unsigned i = 0; i < 10000; i++) {
 		for (unsigned k = 0; k < 4; k++) {
@@ -223,7 +223,7 @@ an_empty_list_matches_nothing(void **state)
 	struct matchers *m = matchers_new();
 
 	(void)state;
-	assert_int_equal(matchers_seal(m), 0);
+	matchers_seal(m);
 	assert_false(matchers_match(m, "example.com", 80));
 	assert_false(matchers_match(m, "", 80));
 	assert_false(matchers_match(m, "10.0.0.1", 80));
