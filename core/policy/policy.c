@@ -172,11 +172,17 @@ policy_target(const struct adit_target *to)
 }
 
 static bool
+policy_is_for(const struct policy *p, const struct policy_target *to)
+{
+	return to->network == ADIT_UDP ? p->udp : p->tcp;
+}
+
+static bool
 policy_bypasses(const struct policy *p, const struct policy_target *to)
 {
 	const struct matchers *m;
 
-	if (!(to->network == ADIT_UDP ? p->udp : p->tcp))
+	if (!policy_is_for(p, to))
 		return false;
 	if (!listing_is_known(p->list))
 		return true;
@@ -201,4 +207,16 @@ policies_bypass(struct held *const *v, const struct policy_target *to)
 		any_black |= hit && !p->whitelist;
 	}
 	return (white && all_white) || any_black;
+}
+
+bool
+policies_unknown(struct held *const *v, const struct policy_target *to)
+{
+	for (; v && *v; v++) {
+		const struct policy *p = held_now(*v);
+
+		if (policy_is_for(p, to) && !listing_is_known(p->list))
+			return true;
+	}
+	return false;
 }

@@ -54,4 +54,10 @@ struct policy_target policy_target(const struct adit_target *to);	/* borrows of 
  */
 bool policies_bypass(struct held *const *v, const struct policy_target *to);
 
+/*
+ * Of what is left out: whether it may be only because a source has not been read at all. Then it
+ * must not go where what is left out goes, either, if that is past somebody who hides it.
+ */
+bool policies_unknown(struct held *const *v, const struct policy_target *to);
+
 #endif

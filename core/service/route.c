@@ -368,37 +368,53 @@ chain_stop(struct chain *c, struct adit_worker *w)
 
 /* ---- dialing ------------------------------------------------------------------------- */
 
-/* A node that is for that target; NULL: none is. */
-static struct node *
-hop_pick(struct hop *h, const struct policy_target *to, const struct adit_addr *visitor)
+/* 0, and *out is a node that is for that target; NULL: none is. Or ADIT_ENORULES. */
+static int
+hop_pick(struct hop *h, const struct policy_target *to, const struct adit_addr *visitor,
+	 struct node **out)
 {
 	struct candidate v[SELECTOR_MAX];
 	const struct candidate *c;
+	bool unknown = false;
 	size_t n = 0;
 
+	*out = NULL;
 	if (policies_bypass(h->bypasses, to))
-		return NULL;
-	for (size_t i = 0; i < h->n; i++)
-		if (!policies_bypass(h->nodes[i].bypasses, to))
-			v[n++] = (struct candidate){ &h->nodes[i].state, h->nodes[i].conf, i };
+		return policies_unknown(h->bypasses, to) ? ADIT_ENORULES : 0;
+	for (size_t i = 0; i < h->n; i++) {
+		struct node *node = &h->nodes[i];
+
+		if (!policies_bypass(node->bypasses, to))
+			v[n++] = (struct candidate){ &node->state, node->conf, i };
+		else
+			unknown |= policies_unknown(node->bypasses, to);
+	}
 	c = selector_pick(&h->selector, v, n, selector_hash(visitor), adit_now());
-	return c ? &h->nodes[c->index] : NULL;
+	if (c)
+		*out = &h->nodes[c->index];
+	return !c && unknown ? ADIT_ENORULES : 0;
 }
 
-/* As far as there are nodes for it. */
-static void
+/*
+ * As far as there are nodes for it: 0. ADIT_ENORULES: a bypass was not read yet, and its hop may
+ * hide the target, or who asks for it, from whom it would meet without the hop.
+ */
+static int
 chain_route(struct chain *c, const struct policy_target *to, const struct adit_addr *visitor,
 	    struct route *out)
 {
+	int err;
+
 	out->chain = c;
 	for (out->n = 0; out->n < c->n; out->n++) {
 		struct stop *s = &out->stops[out->n];
 
-		s->node = hop_pick(&c->hops[out->n], to, visitor);
+		err = hop_pick(&c->hops[out->n], to, visitor, &s->node);
 		if (!s->node)
-			break;
+			return err;
 		s->n = names_known(&s->node->names, s->node->host, s->addrs);
 	}
+	return 0;
 }
 
 /* The next stop whose place is to be asked for; route->n: there is none. */
@@ -843,8 +859,11 @@ chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 	const struct policy_target target = policy_target(to);
 	struct route route;
 
-	if (c)
-		chain_route(c, &target, visitor, &route);
+	if (c && chain_route(c, &target, visitor, &route) < 0) {
+		adit_err_set(e, ADIT_ENORULES, "chain %s: a bypass has not been read yet",
+			     c->conf->name);
+		return NULL;
+	}
 	if (!c || !route.n)
 		return direct_dial(w, to, e);
 	return route_connect(&route, route.n - 1, &how, to, visitor, e);

@@ -40,9 +40,9 @@ bool chain_binds(const struct chain *c);
 
 /*
  * Through all hops to to: a conn that is still opening, the caller's. c NULL: directly. A hop whose
- * bypasses name the target, or those of all its nodes, ends the way before it. visitor:
- * who it is for (connectors may tell their nodes, the strategy `hash` goes by it), or NULL. NULL
- * with e filled. On w.
+ * bypasses name the target, or those of all its nodes, ends the way before it; where that is not
+ * known yet there is no way. visitor: who it is for (connectors may tell their nodes, the strategy
+ * `hash` goes by it), or NULL. NULL with e filled. On w.
  */
 struct adit_conn *chain_dial(struct chain *c, struct adit_worker *w, const struct adit_target *to,
 			     const struct adit_addr *visitor, struct adit_err *e);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import signal
 import socket
@@ -337,6 +338,26 @@ bypasses:
     until(lambda: passed() == 4, "a bypass for UDP is none for TCP")
     assert proxied(direct, site.address) == 200
     assert passed() == 4, "it went past the hop"
+
+
+@pytest.mark.parametrize("of", ["hop", "node"])
+def test_bypass_that_is_not_known_lets_nothing_past_a_hop(world: World, of: str):
+    """Who is to be hidden by it is refused until it was read."""
+    site, targets = world.site("inside"), [""]
+    near = world.start("-L", f"http://{HERE}")
+    node = {"name": "n", "addr": at(near.listening()), "connector": {"type": "http"}, "dialer": {"type": "tcp"}}
+    hop = {"name": "h", "nodes": [node]}
+    (hop if of == "hop" else node)["bypass"] = "targets"
+    proxy = world.start(config=json.dumps({
+        "services": [{"name": "service-0", "addr": HERE, "handler": {"type": "http", "chain": "c"},
+                      "listener": {"type": "tcp"}}],
+        "chains": [{"name": "c", "hops": [hop]}],
+        "bypasses": [{"name": "targets", "reload": "1s",
+                      "http": {"url": f"http://{at(world.serve(said_by(targets)).address)}/"}}]})).listening()
+    assert proxied(proxy, site.address) == 503
+    targets[0] = "other.example\n"
+    until(lambda: proxied(proxy, site.address) == 200, "it was read")
+    until(lambda: near.log.count("^127.0.0.1:.* >"), "it went through the hop")
 
 
 def test_bypass_of_targets_goes_by_what_is_asked_for(world: World):
