@@ -3,22 +3,31 @@
  * target, with the node's credentials where there are any.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <adit/log.h>
 #include <adit/plugin.h>
 
 #include "core/conn/conn.h"
 #include "core/conn/framed.h"
 #include "core/conn/opening.h"
 #include "core/proxy/inbox.h"
+#include "core/proxy/socks_flow.h"
+#include "core/service/component.h"
 #include "core/wire/socks.h"
 
 struct socks_connector {
 	struct adit_connector	base;
 	uint64_t		timeout;
+	int			relay;		/* what carries datagrams: of relay_words */
 	bool			notls, disable4a;
+	atomic_bool		plain;		/* the proxy does not know gost's command */
 };
+
+enum { RELAY_BY_TCP, RELAY_BY_UDP };
+static const char *const relay_words[] = { "tcp", "udp", NULL };
 
 #define AT(f) offsetof(struct socks_connector, f)
 static const struct adit_opt socks5_opts[] = {
@@ -26,6 +35,10 @@ static const struct adit_opt socks5_opts[] = {
 	  .help = "limit for the way to the proxy and for its answer" },
 	{ .name = "notls", .type = ADIT_OPT_BOOL, .offset = AT(notls),
 	  .help = "accepted for gost's sake; its TLS inside SOCKS is never used" },
+	{ .name = "relay", .type = ADIT_OPT_ENUM, .values = relay_words, .offset = AT(relay),
+	  .def = "tcp",
+	  .help = "how UDP gets to the proxy: tcp: in the connection, as gost and adit take it; "
+		  "udp: beside it and in the clear, by UDP ASSOCIATE, as others do" },
 	ADIT_OPT_END,
 };
 
@@ -46,12 +59,11 @@ typedef int socks_step(struct socks_asking *a);
 struct socks_asking {
 	struct adit_conn	*conn;		/* the caller's */
 	struct adit_conn	*lower;		/* owned */
-	const struct adit_component *node;
+	struct socks_connector	*node;
 	int			(*begin)(struct socks_asking *a);	/* once lower is open */
 	socks_step		*step;		/* what is awaited; NULL: nothing, it agreed */
 	struct socks_request	 request;
-	struct wire_addr	 to;
-	bool			 datagrams;
+	struct wire_addr	 to, relay;	/* relay: of an association */
 	struct inbox		 in;
 };
 
@@ -90,6 +102,25 @@ socks5_error(uint8_t reply)
 	}
 }
 
+/*
+ * A SOCKS proxy like most. Its answer ends the connection (RFC 1928, 6), and this flow; the next
+ * ones ask as it understands. Not where datagrams had a way that is encrypted, or leads through
+ * other nodes: to leave that takes a word in the configuration.
+ */
+static void
+socks5_remember_plain(struct socks_asking *a)
+{
+	struct adit_component *node = a->node->base.component;
+
+	if (adit_conn_flags(a->lower) & ADIT_CONN_SECURE || node->behind)
+		return;
+	if (!atomic_exchange_explicit(&a->node->plain, true, memory_order_relaxed))
+		adit_log(adit_component_log(node), ADIT_LOG_WARN,
+			 ADIT_FIELDS(ADIT_STR("kind", "connector"), ADIT_STR("connector", "socks5"),
+				     ADIT_STR("node", adit_component_name(node))),
+			 "the proxy takes no UDP in the connection: from now on by UDP ASSOCIATE");
+}
+
 static int
 socks5_read_reply(struct socks_asking *a)
 {
@@ -100,6 +131,9 @@ socks5_read_reply(struct socks_asking *a)
 		return (int)n;
 	inbox_drop(&a->in, (size_t)n);
 	a->step = NULL;
+	a->relay = reply.addr;
+	if (a->request.code == SOCKS_UDP_TUNNEL && reply.code == SOCKS5_BAD_COMMAND)
+		socks5_remember_plain(a);
 	return socks5_error(reply.code);
 }
 
@@ -134,7 +168,7 @@ socks5_send_auth(struct socks_asking *a)
 	ssize_t len;
 	int err;
 
-	if (!adit_component_auth(a->node, &user, &password))
+	if (!adit_component_auth(a->node->base.component, &user, &password))
 		return -EBADMSG;	/* it was not offered */
 	len = socks5_encode_auth(user, password, out);
 	err = len < 0 ? (int)len : inbox_answer(a->lower, out, (size_t)len);
@@ -174,7 +208,7 @@ socks5_begin(struct socks_asking *a)
 	const char *user, *password;
 
 	a->step = socks5_read_method;
-	if (adit_component_auth(a->node, &user, &password))
+	if (adit_component_auth(a->node->base.component, &user, &password))
 		return inbox_answer(a->lower, greeting, sizeof(greeting));
 	return inbox_answer(a->lower, open, sizeof(open));
 }
@@ -203,7 +237,7 @@ socks4_begin(struct socks_asking *a)
 	uint8_t out[SOCKS4_REQUEST_MAX];
 	ssize_t len;
 
-	adit_component_auth(a->node, &user, &password);
+	adit_component_auth(a->node->base.component, &user, &password);
 	len = socks4_encode_request(&a->request, user, out);
 	a->step = socks4_read_reply;
 	return len < 0 ? (int)len : inbox_answer(a->lower, out, (size_t)len);
@@ -221,10 +255,24 @@ asking_fail(struct socks_asking *a, int err)
 	opening_fail(c, err);
 }
 
+/* What was asked for, over lower: bytes, or datagrams in it or beside it. NULL with e filled. */
+static struct adit_conn *
+asking_got(const struct socks_asking *a, struct adit_conn *lower, struct adit_err *e)
+{
+	if (a->request.code == SOCKS_UDP_ASSOCIATE)
+		return socks_flow(lower, &a->relay, &a->to, e);
+	if (a->request.code == SOCKS_UDP_TUNNEL)
+		lower = framed_conn_to(lower, &a->to);
+	if (!lower)
+		adit_err_set(e, -ENOMEM, "out of memory");
+	return lower;
+}
+
 static void
 asking_agreed(struct socks_asking *a)
 {
 	struct adit_conn *c = a->conn, *lower = a->lower;
+	struct adit_err e = ADIT_ERR_INIT;
 	int err = inbox_give_back(&a->in, lower);
 
 	if (err) {
@@ -234,13 +282,14 @@ asking_agreed(struct socks_asking *a)
 	adit_conn_own(lower, NULL, NULL);
 	adit_conn_want(lower, 0);
 	adit_conn_deadline(c, 0);
-	if (a->datagrams)
-		lower = framed_conn_to(lower, &a->to);
+	lower = asking_got(a, lower, &e);
 	free(a);
-	if (lower)
+	if (lower) {
 		opening_set(c, lower);
-	else
-		opening_fail(c, -ENOMEM);
+		return;
+	}
+	conn_explain(c, e.text);
+	opening_fail(c, e.code);
 }
 
 static void
@@ -266,19 +315,32 @@ asking_event(void *owner, struct adit_conn *lower, unsigned events)
 		asking_fail(a, err);
 }
 
-/* 0, or -ENOTSUP, -EINVAL: what the protocol has no words for. */
+/* Whether datagrams are to go beside the connection. */
+static bool
+socks_relays_by_udp(const struct socks_connector *n)
+{
+	return n->relay == RELAY_BY_UDP || atomic_load_explicit(&n->plain, memory_order_relaxed);
+}
+
+/* 0, or -ENOTSUP, -EINVAL with e: what the protocol has no words for. */
 static int
 asking_check(const struct socks_connector *n, bool v4, const struct adit_target *to,
-	     struct wire_addr *addr)
+	     struct wire_addr *addr, struct adit_err *e)
 {
-	if (to->network == ADIT_UNIX || (to->network == ADIT_UDP && v4))
-		return -ENOTSUP;
+	const char *type = n->base.ops->base.name;
+	bool udp = to->network == ADIT_UDP;
+
+	if (to->network == ADIT_UNIX || (udp && v4))
+		return adit_err_set(e, -ENOTSUP, "%s cannot ask for %s", type, to->host);
 	if (wire_addr_parse(to->host, strlen(to->host), addr) < 0)
-		return -EINVAL;
+		return adit_err_set(e, -EINVAL, "%s cannot ask for %s", type, to->host);
 	addr->port = to->port;
 	if (v4 && (addr->type == WIRE_ADDR_IPV6 ||
 		   (addr->type == WIRE_ADDR_NAME && n->disable4a)))
-		return -ENOTSUP;
+		return adit_err_set(e, -ENOTSUP, "%s cannot ask for %s", type, to->host);
+	if (udp && n->base.component->behind && socks_relays_by_udp(n))
+		return adit_err_set(e, -ENOTSUP, "UDP ASSOCIATE would go around the nodes that "
+				    "lead to this one");
 	return 0;
 }
 
@@ -295,7 +357,7 @@ asking_new(struct socks_connector *n, struct adit_conn *lower)
 		return NULL;
 	}
 	a->lower = lower;
-	a->node = n->base.component;
+	a->node = n;
 	adit_conn_own(lower, asking_event, a);
 	adit_conn_want(lower, ADIT_OPEN);
 	adit_conn_deadline(a->conn, (unsigned)(n->timeout / ADIT_MS(1)));
@@ -310,12 +372,11 @@ socks_connect(struct adit_connector *base, struct adit_conn *lower, const struct
 	bool v4 = strncmp(base->ops->base.name, "socks4", 6) == 0;
 	struct wire_addr addr;
 	struct socks_asking *a;
-	int err = asking_check(n, v4, to, &addr);
+	int err = asking_check(n, v4, to, &addr, e);
 
 	(void)visitor;
 	if (err) {
 		adit_conn_close(lower, err);
-		adit_err_set(e, err, "%s cannot ask for %s", base->ops->base.name, to->host);
 		return NULL;
 	}
 	a = asking_new(n, lower);
@@ -324,9 +385,8 @@ socks_connect(struct adit_connector *base, struct adit_conn *lower, const struct
 		return NULL;
 	}
 	a->to = addr;
-	a->datagrams = to->network == ADIT_UDP;
-	if (a->datagrams)	/* of an association, which has no target of its own */
-		a->request.code = SOCKS_UDP_TUNNEL;
+	if (to->network == ADIT_UDP)	/* an association has no target of its own */
+		a->request.code = socks_relays_by_udp(n) ? SOCKS_UDP_ASSOCIATE : SOCKS_UDP_TUNNEL;
 	else
 		a->request = (struct socks_request){ .code = SOCKS_CONNECT, .addr = addr };
 	a->begin = v4 ? socks4_begin : socks5_begin;

@@ -39,6 +39,7 @@ struct adit_component {
 	const char			*hop, *dialer;	/* of a node's connector: what it is part
 							 * of, and what leads there; NULL: not
 							 * known */
+	bool				 behind;	/* the same: other nodes lead there */
 	struct adit_tls_conf		 tls;
 	const char			*user, *password;	/* to present; NULL: none */
 	char				*owned_user;	/* of a file: freed with p, as is: */

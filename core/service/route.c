@@ -292,7 +292,10 @@ chain_add_hop(struct chain *c, const struct hop_conf *conf, const struct service
 		place_step_item(&step, chain, "hops", (size_t)(conf - c->conf->hops.v),
 				conf->node);
 	}
-	hop_init(&c->hops[c->n++], conf, world, &step.at);
+	hop_init(&c->hops[c->n], conf, world, &step.at);
+	for (size_t i = 0; i < c->hops[c->n].n; i++)
+		c->hops[c->n].nodes[i].connector_place.behind = c->n > 0;
+	c->n++;
 }
 
 struct chain *

@@ -12,6 +12,7 @@ import pytest
 
 from harness import certs, datagrams, servers, visitor
 from harness.daemon import Address, address
+from harness.socks import SocksRelay
 from harness.waiting import PATIENCE, until
 from harness.world import World, at
 
@@ -435,6 +436,50 @@ def test_udp_port_through_a_socks_proxy(world: World, pair):
                 client.ask(b"x" * size, b"x" * size)
             else:
                 client.send(b"")
+
+
+@pytest.mark.peers
+@pytest.mark.short
+def test_udp_beside_a_socks_connection(world: World, pair):
+    """relay=udp: UDP ASSOCIATE, in both roles."""
+    echo = world.keep(datagrams.UdpServer())
+    far = world.start("-L", f"socks5://user:pass@{HERE}?udp=true", program=world.pair.server).listening()
+    door = world.start("-L", f"udp://{HERE}/localhost:{echo.address[1]}?keepalive=true&ttl=60s",
+                       "-F", f"socks5://user:pass@{at(far)}?relay=udp", program=world.pair.client).listening()
+    with datagrams.UdpVisitor(door) as client:
+        sizes = [1, 1200, 4000] if "gost" in (pair.server, pair.client) else [1, 0, 1200, 9000, 65000]
+        for size in sizes:
+            client.ask(b"x" * size, b"x" * size)
+
+
+def test_udp_goes_around_no_node(world: World):
+    """What the first hop hides stays hidden: TCP goes through both, UDP beside the connection nowhere."""
+    echo, site = world.keep(datagrams.UdpServer()), world.site("inside")
+    first, second = (world.start("-L", f"socks5://{HERE}?udp=true").listening() for _ in range(2))
+    chain = ("-F", f"socks5://{at(first)}", "-F", f"socks5://{at(second)}?relay=udp")
+    proxy = world.start("-L", f"http://{HERE}", *chain).listening()
+    assert curl("-x", f"http://{at(proxy)}", f"http://{at(site.address)}/")[0] == "inside\n"
+    door = world.start("-L", f"udp://{HERE}/{at(echo.address)}?keepalive=true", *chain)
+    with datagrams.UdpVisitor(door.listening()) as client:
+        client.send(b"hello")
+        door.log.wait("would go around the nodes that lead to this one")
+    assert not echo.received
+
+
+def test_udp_through_a_plain_socks_proxy(world: World):
+    """One that refuses gost's command is asked as RFC 1928 says from then on; what comes is the proxy's alone,
+    and with the connection it ends."""
+    echo, proxy = world.keep(datagrams.UdpServer()), world.keep(SocksRelay())
+    daemon = world.start("-L", f"udp://{HERE}/{at(echo.address)}?keepalive=true&ttl=60s", "-F", f"socks5://{at(proxy.address)}")
+    with datagrams.UdpVisitor(daemon.listening()) as client:
+        client.ask(b"first", b"first")
+        assert proxy.commands == [0xf3, 3]
+        daemon.log.wait("the proxy takes no UDP in the connection: from now on by UDP ASSOCIATE")
+        client.send(b"last")
+        while (heard := client.hear(PATIENCE)) != b"last":
+            assert heard == b"first"
+        proxy.drop()
+        until(lambda: client.ask(b"again", b"again") and proxy.commands == [0xf3, 3, 3], "another association")
 
 
 # ---- relay ----------------------------------------------------------------------------
