@@ -32,13 +32,13 @@ struct race_place {
 struct race {
 	struct race_conf	 conf;
 	atomic_int		 best;		/* by which the node answered last; -1: none */
-	struct race_place		*places[ADIT_WORKERS_MAX];	/* each worker's own */
+	struct race_place	*places[ADIT_WORKERS_MAX];	/* each worker's own */
 };
 
 /* A trip: until it has come to its end, and of a bind while the first way is not its own. */
 struct run {
 	LIST_ENTRY(run)		 entry;
-	struct race_place		*place;
+	struct race_place	*place;
 	struct race_trip	*trip;		/* owned */
 	struct adit_conn	*conn;		/* the caller's, still opening; one of the two */
 	struct adit_mux		*mux;		/* the same, as long as the caller has it */
@@ -140,12 +140,6 @@ place_pause_longer(struct race_place *p, uint64_t now)
 
 	p->pause = p->pause < most / 2 ? p->pause * 2 : most;
 	place_pause(p, now);
-}
-
-static bool
-place_may_retry(const struct race_place *p, uint64_t now)
-{
-	return p->race->conf.retry && p->again <= now;
 }
 
 /* The first way is not the one. If it is good for moments only, it is tried ever less often. */
@@ -271,7 +265,7 @@ static void
 run_settle(struct run *r)
 {
 	const struct race_place *p = r->place;
-	bool climbs = r->mux && !r->moves && r->won != (int)r->top && p->race->conf.retry;
+	bool climbs = r->mux && r->won != (int)r->top && p->race->conf.retry;
 	uint64_t now = adit_now();
 
 	if (!LIST_EMPTY(&r->attempts) || r->moves)
@@ -546,23 +540,33 @@ run_go_on(struct run *r, bool begin)
 		adit_timer_set(r->timer, STAGGER_NS);
 }
 
+/* The first way, to see whether it is good again, if it is time to. */
+static void
+run_retry(struct run *r)
+{
+	struct race_place *p = r->place;
+	uint64_t now = adit_now();
+
+	if (!p->race->conf.retry || p->again > now)
+		return;
+	place_pause(p, now);
+	if (attempt_begin(r, r->top, true) < 0)
+		place_pause_longer(p, now);
+}
+
 /* The time of the next way has come; or, of a bind, to try the first one again. */
 static void
 run_timer(void *arg)
 {
 	struct run *r = arg;
-	struct race_place *p = r->place;
-	uint64_t now = adit_now();
 
 	if (r->won < 0) {
 		run_go_on(r, true);
 		return;
 	}
-	if (place_may_retry(p, now) && LIST_EMPTY(&r->attempts)) {
-		place_pause(p, now);
+	if (LIST_EMPTY(&r->attempts)) {
 		r->why[0] = 0;
-		if (attempt_begin(r, r->top, true) < 0)
-			place_pause_longer(p, now);
+		run_retry(r);
 	}
 	run_settle(r);
 }
@@ -613,14 +617,8 @@ run_discard(struct run *r, struct race_trip *t, struct adit_err *e)
 static void
 run_begin(struct run *r)
 {
-	struct race_place *p = r->place;
-	uint64_t now = adit_now();
-
-	if (run_choose(r) != r->top && place_may_retry(p, now)) {
-		place_pause(p, now);
-		if (attempt_begin(r, r->top, true) < 0)
-			place_pause_longer(p, now);
-	}
+	if (run_choose(r) != r->top)
+		run_retry(r);
 	run_go_on(r, true);
 }
 
