@@ -128,9 +128,7 @@ race_log(const struct race *r, enum adit_log_level level, const char *what, unsi
 static void
 place_pause(struct race_place *p, uint64_t now)
 {
-	uint64_t ms = p->pause / ADIT_MS(1);
-
-	p->again = now + p->pause / 2 + ADIT_MS(adit_random_below((uint32_t)ms + 1));
+	p->again = now + p->pause / 2 + p->pause / 1024 * adit_random_below(1025);
 }
 
 static void
