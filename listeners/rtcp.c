@@ -210,8 +210,8 @@ rtcp_move(struct rtcp_bind *b)
 	next = b->listener->parts[b->index].bind;
 	next->before = b;
 	b->after = next;
-	if (b->before && !adit_mux_streams(b->before->mux))
-		rtcp_end(b->before, 0);
+	if (b->before)
+		rtcp_leave(b->before);
 	if (!settled)		/* a server that is never to stay with is tried ever less often */
 		next->pause = b->pause < PAUSE_MAX_LATE / 2 ? b->pause * 2 : PAUSE_MAX_LATE;
 }

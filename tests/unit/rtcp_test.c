@@ -228,15 +228,27 @@ bound_anywhere(void)
 	return n;
 }
 
+static unsigned
+living_now(void)
+{
+	return atomic_load(&living);
+}
+
 static void
-await_bound(unsigned n)
+await(unsigned (*count)(void), unsigned n)
 {
 	const struct timespec look = { .tv_nsec = 1000000 };
 	uint64_t until = adit_now() + LIMIT_NS;
 
-	while (bound_anywhere() < n && adit_now() < until)
+	while (count() != n && adit_now() < until)
 		nanosleep(&look, NULL);
-	assert_int_equal(bound_anywhere(), n);
+	assert_int_equal(count(), n);
+}
+
+static void
+await_bound(unsigned n)
+{
+	await(bound_anywhere, n);
 }
 
 static void
@@ -264,7 +276,7 @@ lose(struct adit_worker *w, void *arg)
 		adit_mux_fail(m, &(struct adit_reason){ .err = -ECONNRESET });
 }
 
-static struct adit_mux *left[WORKERS];	/* each worker's own */
+static struct adit_mux *left[WORKERS], *visited[WORKERS];	/* each worker's own */
 
 static void
 say_drains(struct adit_worker *w, void *arg)
@@ -275,6 +287,28 @@ say_drains(struct adit_worker *w, void *arg)
 	left[adit_worker_index(w)] = m;
 	if (m)
 		adit_mux_say_peer_drains(m);
+}
+
+/* The last session there has a visitor. */
+static void
+visit(struct adit_worker *w, void *arg)
+{
+	struct adit_mux *m = atomic_load(&last[adit_worker_index(w)]);
+
+	(void)arg;
+	visited[adit_worker_index(w)] = m;
+	if (m)
+		adit_mux_count(m, 1);
+}
+
+static void
+end_visit(struct adit_worker *w, void *arg)
+{
+	struct adit_mux *m = visited[adit_worker_index(w)];
+
+	(void)arg;
+	if (m)
+		adit_mux_count(m, -1);
 }
 
 static void
@@ -449,6 +483,26 @@ of_those_that_drain_the_last_is_kept(void **state)
 	}
 }
 
+/* And one before it that still has visitors goes with the last of these. */
+static void
+what_was_left_long_ago_ends_after_its_visitors(void **state)
+{
+	struct service_stage *t = *state;
+
+	start(t, 1);
+	await_bound(1);
+	settle(t);
+	workers_call(t->workers, visit, NULL);
+	for (unsigned i = 2; i < 4; i++) {
+		workers_call(t->workers, say_drains, NULL);
+		await_bound(i);
+		settle(t);
+	}
+	assert_int_equal(atomic_load(&living), 3);
+	workers_call(t->workers, end_visit, NULL);
+	await(living_now, 2);
+}
+
 /* Each that there is a better way for has another beside it, and is ended when it is empty. */
 static void
 one_that_is_superseded_ends(void **state)
@@ -495,6 +549,7 @@ main(void)
 		STAGE_TEST(who_is_not_wanted_any_more_goes),
 		STAGE_TEST(a_server_that_drains_is_left),
 		STAGE_TEST(of_those_that_drain_the_last_is_kept),
+		STAGE_TEST(what_was_left_long_ago_ends_after_its_visitors),
 		STAGE_TEST(one_that_is_superseded_ends),
 		STAGE_TEST(stopping_ends_them_all),
 	};
