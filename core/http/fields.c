@@ -102,6 +102,51 @@ http_is_token(const char *s, size_t len)
 	return len > 0 && all_of(s, len, TOKEN);
 }
 
+bool
+http_read_length(struct adit_text t, uint64_t *length)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < t.len; i++) {
+		if (t.s[i] < '0' || t.s[i] > '9' || n > (INT64_MAX - 9) / 10)
+			return false;
+		n = n * 10 + (uint64_t)(t.s[i] - '0');
+	}
+	*length = n;
+	return t.len > 0;
+}
+
+bool
+http_is_authority(struct adit_text t, bool port_needed)
+{
+	const char *host_end = memchr(t.s, ':', t.len), *end = t.s + t.len;
+	uint64_t port;
+
+	if (t.len && t.s[0] == '[') {
+		host_end = memchr(t.s, ']', t.len);
+		if (!host_end || host_end == t.s + 1)
+			return false;
+		host_end++;
+		if (memchr(t.s + 1, '[', (size_t)(end - t.s) - 1))
+			return false;
+	} else if (memchr(t.s, '[', t.len) || memchr(t.s, ']', t.len)) {
+		return false;
+	}
+	if (!host_end)
+		host_end = end;
+	if (host_end == t.s)
+		return false;
+	if (host_end == end)
+		return !port_needed;
+	if (*host_end != ':')
+		return false;
+	if (host_end + 1 == end)
+		return !port_needed;	/* "host:" is in the grammar */
+	return http_read_length((struct adit_text){ host_end + 1, (size_t)(end - host_end) - 1 },
+			      &port) &&
+	       port <= UINT16_MAX;
+}
+
 static char
 lower(char c)
 {
@@ -523,6 +568,42 @@ adit_fields_set(struct adit_fields *f, const char *name, const char *value)
 	f->bytes += v.len - at->len;
 	*at = v;
 	fields_remove_from(f, (struct adit_text){ name, len }, i + 1);
+	return 0;
+}
+
+/* Appends the value of that field and of all behind it with its name to the open text. */
+static int
+append_values(struct adit_fields *f, size_t from, const char *separator)
+{
+	struct adit_text name = f->index[from].name;
+	int err = 0;
+
+	for (size_t i = from; i < f->n && err == 0; i = fields_find(f, name.s, name.len, i + 1)) {
+		if (i > from)
+			err = fields_extend(f, separator, strlen(separator));
+		if (err == 0)
+			err = fields_extend(f, f->index[i].value.s, f->index[i].value.len);
+	}
+	return err;
+}
+
+int
+fields_join(struct adit_fields *f, const char *name, const char *separator)
+{
+	size_t len = strlen(name), first = fields_find(f, name, len, 0);
+	struct adit_text joined;
+	int err;
+
+	if (first == f->n || fields_find(f, name, len, first + 1) == f->n)
+		return 0;
+	err = append_values(f, first, separator);
+	if (err == 0)
+		err = fields_finish(f, &joined);
+	if (err < 0)
+		return err;
+	fields_remove_from(f, (struct adit_text){ name, len }, first + 1);
+	f->bytes += joined.len - f->index[first].value.len;
+	f->index[first].value = joined;
 	return 0;
 }
 

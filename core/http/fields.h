@@ -31,11 +31,30 @@ int fields_control(struct adit_fields *f, enum adit_control which, struct adit_t
 /* As adit_fields_remove; name may be a text of f. */
 unsigned fields_remove(struct adit_fields *f, struct adit_text name);
 
+/*
+ * Makes one field of all of that name, in the first one's place: their values in order, separator
+ * between them. 0, -ENOMEM or -E2BIG.
+ */
+int fields_join(struct adit_fields *f, const char *name, const char *separator);
+
 /* The bytes all texts make up, for a limit or to size a buffer. */
 size_t fields_bytes(const struct adit_fields *f);
 
 /* RFC 9110, 5.6.2. False for an empty text. */
 bool http_is_token(const char *s, size_t len);
+
+/*
+ * The bytes of an unsigned decimal, all of them digits; false if empty, malformed or beyond 2^63 -
+ * 1.
+ */
+bool http_read_length(struct adit_text t, uint64_t *length);
+
+/*
+ * uri-host [ ":" port ] with a host (RFC 9110, 4.2.1: an empty one is invalid), as far as its
+ * structure goes: brackets around what has colons, digits in the port. Characters are checked where
+ * it becomes ADIT_AUTHORITY.
+ */
+bool http_is_authority(struct adit_text t, bool port_needed);
 
 /* Whether both are the same, letters compared without case. */
 bool http_text_equal(struct adit_text a, const char *b, size_t len);

@@ -226,20 +226,6 @@ on_field_value_complete(llhttp_t *l)
 	return result(p, err < 0 ? err : fields_push(p->fields, p->name, value));
 }
 
-bool
-h1_read_length(struct adit_text t, uint64_t *length)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < t.len; i++) {
-		if (!is_digit(t.s[i]) || n > (INT64_MAX - 9) / 10)
-			return false;
-		n = n * 10 + (uint64_t)(t.s[i] - '0');
-	}
-	*length = n;
-	return t.len > 0;
-}
-
 /*
  * The fields that frame a body. Each may be there once; a list of equal lengths (RFC 9112, 6.3, 5)
  * is refused too.
@@ -285,7 +271,7 @@ read_framing(struct h1_parser *p)
 			return refuse(p, 501, "transfer coding not supported");
 		p->framing = H1_CHUNKED;
 	} else if (found.n_length) {
-		if (!h1_read_length(found.length, &p->length))
+		if (!http_read_length(found.length, &p->length))
 			return refuse(p, 400, "malformed Content-Length");
 		p->framing = p->length ? H1_LENGTH : H1_NO_BODY;
 	}

@@ -98,10 +98,4 @@ struct adit_fields *h1_parser_take(struct h1_parser *p);
 int h1_check_request(struct adit_fields *f, struct adit_text target, bool secure,
 		     struct h1_fault *fault);
 
-/*
- * The bytes of an unsigned decimal, all of them digits; false if empty, malformed or beyond 2^63 -
- * 1.
- */
-bool h1_read_length(struct adit_text t, uint64_t *length);
-
 #endif

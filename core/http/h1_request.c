@@ -38,42 +38,6 @@ set_part(struct adit_fields *f, enum adit_control which, struct adit_text t, str
 	return told(adit_fields_set_control(f, which, t.s, t.len), which, fault);
 }
 
-/*
- * uri-host [ ":" port ] with a host (RFC 9110, 4.2.1: an empty one is invalid), RFC 3986, 3.2.
- * Characters are checked by adit_fields_set_control; here is the structure: brackets around what
- * has colons, digits in the port.
- */
-static bool
-authority_is_valid(struct adit_text t, bool port_needed)
-{
-	const char *host_end = memchr(t.s, ':', t.len), *end = t.s + t.len;
-	uint64_t port;
-
-	if (t.len && t.s[0] == '[') {
-		host_end = memchr(t.s, ']', t.len);
-		if (!host_end || host_end == t.s + 1)
-			return false;
-		host_end++;
-		if (memchr(t.s + 1, '[', (size_t)(end - t.s) - 1))
-			return false;
-	} else if (memchr(t.s, '[', t.len) || memchr(t.s, ']', t.len)) {
-		return false;
-	}
-	if (!host_end)
-		host_end = end;
-	if (host_end == t.s)
-		return false;
-	if (host_end == end)
-		return !port_needed;
-	if (*host_end != ':')
-		return false;
-	if (host_end + 1 == end)
-		return !port_needed;	/* "host:" is in the grammar */
-	return h1_read_length((struct adit_text){ host_end + 1, (size_t)(end - host_end) - 1 },
-			      &port) &&
-	       port <= UINT16_MAX;
-}
-
 /* Takes the one Host field out of f; s is NULL when there is none. */
 static int
 take_host(struct adit_fields *f, struct adit_text *host, struct h1_fault *fault)
@@ -116,7 +80,7 @@ set_absolute(struct adit_fields *f, struct adit_text t, struct h1_fault *fault)
 		;
 	authority = (struct adit_text){ host, (size_t)(path - host) };
 	rest = (struct adit_text){ path, (size_t)(end - path) };
-	if (!authority_is_valid(authority, false))
+	if (!http_is_authority(authority, false))
 		return refuse(fault, "malformed host");
 	if (!rest.len)		/* RFC 9112, 3.2.4 and RFC 9110, 4.2.3 */
 		rest = options ? (struct adit_text){ "*", 1 } : (struct adit_text){ "/", 1 };
@@ -139,7 +103,7 @@ set_origin(struct adit_fields *f, struct adit_text target, struct adit_text host
 
 	if (target.s[0] == '*' && (target.len > 1 || !options))
 		return refuse(fault, "malformed target");
-	if (host.s && !authority_is_valid(host, false))
+	if (host.s && !http_is_authority(host, false))
 		return refuse(fault, "malformed host");
 	err = host.s ? set(f, ADIT_AUTHORITY, host, fault) : 0;
 	if (err == 0)
@@ -150,7 +114,7 @@ set_origin(struct adit_fields *f, struct adit_text target, struct adit_text host
 static int
 set_connect(struct adit_fields *f, struct adit_text target, struct h1_fault *fault)
 {
-	if (!authority_is_valid(target, true))
+	if (!http_is_authority(target, true))
 		return refuse(fault, "malformed target of CONNECT");
 	return set(f, ADIT_AUTHORITY, target, fault);
 }
@@ -170,7 +134,7 @@ h1_check_request(struct adit_fields *f, struct adit_text target, bool secure,
 		return set_connect(f, target, fault);
 	if (target.s[0] == '/' || target.s[0] == '*')
 		return set_origin(f, target, host, secure, fault);
-	if (host.len && !authority_is_valid(host, false))
+	if (host.len && !http_is_authority(host, false))
 		return refuse(fault, "malformed host");
 	err = host.len ? set(f, ADIT_AUTHORITY, host, fault) : 0; /* for its characters' sake */
 	if (err < 0)

@@ -128,7 +128,7 @@ read_said(const struct adit_fields *f, struct said *said)
 			said->close = true;
 		if (kind != FIELD_LENGTH)
 			continue;
-		if (said->length_given || !h1_read_length(field->value, &said->length))
+		if (said->length_given || !http_read_length(field->value, &said->length))
 			return -EINVAL;
 		said->length_given = true;
 	}
