@@ -193,14 +193,13 @@ api_ask(struct page *p, const char *path)
 	if (len && path[len - 1] == '/')
 		len--;
 	if (a)
-		a->path = strndup(path, len);
+		a->path = page_decode((struct adit_text){ path, len }, false);
 	if (!r || !a || !a->path) {
 		free(r);
 		desk_ask_free(a);
 		page_answer(p, 503, NULL, NULL, 0);
 		return;
 	}
-	page_unescape(a->path, false);
 	*r = (struct api_request){ .page = p, .ask = a };
 	a->arg = r;
 	p->asked = r;

@@ -1,16 +1,15 @@
 #include "core/service/page.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <adit/log.h>
 
 #include "core/http/basic.h"
 #include "core/http/respond.h"
+#include "core/http/uri.h"
 #include "core/service/component.h"
 
 #define BODY_MS	  15000		/* for a request's body, and for who reads an answer to go on */
@@ -26,6 +25,34 @@ const char *
 page_method(const struct page *p)
 {
 	return adit_fields_control(p->head, ADIT_METHOD).s;
+}
+
+/* A copy; NULL: out of memory. */
+static char *
+page_text(struct adit_text text)
+{
+	return strndup(text.s ? text.s : "", text.len);
+}
+
+char *
+page_decode(struct adit_text text, bool query)
+{
+	char *out = malloc(text.len + 1);
+
+	if (out)
+		out[uri_decode(text, query, out)] = '\0';
+	return out;
+}
+
+char *
+page_query(const struct page *p, const char *key)
+{
+	struct adit_text query = uri_query(adit_fields_control(p->head, ADIT_TARGET)), name, value;
+
+	while (uri_query_next(&query, &name, &value))
+		if (name.len == strlen(key) && strncmp(name.s, key, name.len) == 0 && value.len)
+			return page_decode(value, true);
+	return NULL;
 }
 
 /* ---- the end of a request ------------------------------------------------------------ */
@@ -45,7 +72,7 @@ page_reset(struct page *p)
 	free(p->answer);
 	adit_fields_free(p->fields);
 	p->asked = NULL;
-	p->path = p->query = p->body = p->answer = NULL;
+	p->path = p->body = p->answer = NULL;
 	p->fields = NULL;
 	p->head = NULL;
 	p->x = NULL;
@@ -230,21 +257,6 @@ page_login(struct page *p)
 		page_judge(p, err);
 }
 
-/* 0 or -ENOMEM. */
-static int
-page_split(struct page *p)
-{
-	struct adit_text target = adit_fields_control(p->head, ADIT_TARGET);
-
-	p->path = strndup(target.s ? target.s : "", target.len);
-	if (!p->path)
-		return -ENOMEM;
-	p->query = p->path + strcspn(p->path, "?");
-	if (*p->query)
-		*p->query++ = '\0';
-	return 0;
-}
-
 static void
 page_request(struct http_visitor *v, struct adit_exchange *near)
 {
@@ -253,7 +265,9 @@ page_request(struct http_visitor *v, struct adit_exchange *near)
 	p->x = near;
 	p->born = adit_now();
 	p->head = adit_exchange_head(near);
-	if (!p->head || page_split(p) < 0) {
+	if (p->head)
+		p->path = page_text(uri_path(adit_fields_control(p->head, ADIT_TARGET)));
+	if (!p->path) {
 		page_end(p, p->head ? -ENOMEM : -EBADMSG);
 		return;
 	}
@@ -301,51 +315,4 @@ page_serve(struct adit_conn *c, struct page_site *site)
 	p->site = site;
 	if (http_visitor_begin(&p->visitor, &page_ops, site->component, c, &h1) < 0)
 		free(p);
-}
-
-/* ---- queries ------------------------------------------------------------------------- */
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* In place; of what is no escape everything stays. A NUL ends it. */
-void
-page_unescape(char *text, bool plus)
-{
-	char *out = text;
-
-	for (; *text; text++) {
-		if (*text == '%' && hex_digit(text[1]) >= 0 && hex_digit(text[2]) >= 0) {
-			*out++ = (char)(hex_digit(text[1]) << 4 | hex_digit(text[2]));
-			text += 2;
-		} else {
-			*out++ = plus && *text == '+' ? ' ' : *text;
-		}
-	}
-	*out = '\0';
-}
-
-char *
-page_query(const struct page *p, const char *key)
-{
-	size_t len = strlen(key), n;
-
-	for (const char *item = p->query; *item; item += n + (item[n] == '&')) {
-		char *value;
-
-		n = strcspn(item, "&");
-		if (n <= len || strncmp(item, key, len) != 0 || item[len] != '=')
-			continue;
-		value = strndup(item + len + 1, n - len - 1);
-		if (value)
-			page_unescape(value, true);
-		return value;
-	}
-	return NULL;
 }

@@ -39,7 +39,6 @@ struct page {
 	struct page_site	*site;
 	const struct adit_fields *head;		/* of the exchange */
 	char			*path;		/* of the target; owned, as is all below */
-	char			*query;		/* "" where there is none; in path's memory */
 	char			*body;		/* terminated */
 	size_t			 len;
 	bool			 known;		/* who asks has said who he is */
@@ -60,11 +59,11 @@ void page_serve(struct adit_conn *c, struct page_site *site);
 /* The method of p's request. */
 const char *page_method(const struct page *p);
 
-/* The value of that key in p's query, copied and unescaped; NULL: it is not there. To be freed. */
+/* The value of that key in p's query, copied and decoded; NULL: it has none. To be freed. */
 char *page_query(const struct page *p, const char *key);
 
-/* Undoes what a URL escapes, in place; plus: also + for a blank, as in a query. */
-void page_unescape(char *text, bool plus);
+/* text without the escapes of a URL, or of its query: to be freed. NULL: out of memory. */
+char *page_decode(struct adit_text text, bool query);
 
 /* A field of the answer, before page_answer. 0 or -ENOMEM. */
 int page_field(struct page *p, const char *name, const char *value);
