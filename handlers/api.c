@@ -227,16 +227,50 @@ api_preflight(struct page *p)
 	page_answer(p, 204, NULL, NULL, 0);
 }
 
+/*
+ * Whether p's request names this machine by an address. A page may have its own name lead here
+ * once it is loaded, and is then of this origin for its browser; no address can be made to. None
+ * is no browser's, and so is what comes to a UNIX socket.
+ */
+static bool
+api_is_named_by_address(const struct page *p)
+{
+	struct adit_text authority = adit_fields_control(p->head, ADIT_AUTHORITY);
+	char host[ADIT_ADDR_TEXT];
+	struct adit_addr addr;
+	uint16_t port;
+
+	if (!authority.len || p->visitor.remote.family == AF_UNIX)
+		return true;
+	if (adit_hostport_split(authority.s, host, sizeof(host), &port) < 0)
+		return false;
+	return strcasecmp(host, "localhost") == 0 || adit_addr_parse(host, port, &addr) == 0;
+}
+
+/* Whether p's request is none that a page in a browser may have made; or answers it. */
+static bool
+api_is_trusted(struct page *p)
+{
+	if (api_asks(p))
+		return true;
+	if (adit_fields_get(p->head, "Origin").s)
+		api_answer_json(p, 403, "{\"code\":403,\"msg\":\"pages of other origins need "
+					"an API with credentials\"}");
+	else if (!api_is_named_by_address(p))
+		api_answer_json(p, 403, "{\"code\":403,\"msg\":\"an API without credentials is "
+					"asked for by its address, or as localhost\"}");
+	else
+		return true;
+	return false;
+}
+
 static void
 api_serve(struct page *p)
 {
 	const char *path = api_path(p);
 
-	if (!api_asks(p) && adit_fields_get(p->head, "Origin").s) {
-		api_answer_json(p, 403, "{\"code\":403,\"msg\":\"pages of other origins need "
-					"an API with credentials\"}");
+	if (!api_is_trusted(p))
 		return;
-	}
 	if (api_asks(p))
 		page_field(p, "Access-Control-Allow-Origin", "*");
 	if (strcmp(page_method(p), "OPTIONS") == 0)

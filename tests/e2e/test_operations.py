@@ -155,7 +155,7 @@ class Api:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> visitor.Answer:
         sent = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        return visitor.get(self.where, "any", self.prefix + path, method=method, body=sent,
+        return visitor.get(self.where, self.host, self.prefix + path, method=method, body=sent,
                            headers={**self.headers, **{k.replace("_", "-"): v for k, v in headers.items()}})
 
     def get(self, path: str) -> Any:
@@ -179,6 +179,7 @@ def forward(name: str, addr: str, target: Address) -> dict[str, Any]:
 
 
 def start(world: World, flag: str = HERE, *more: str) -> Daemon:
+        self.host = at(self.where)
     return world.start("-L", f"tcp://{HERE}/{at(world.site('first').address)}", "-api", flag, *more, name="daemon")
 
 
@@ -373,6 +374,19 @@ api:
   addr: {HERE}
 """
     daemon = world.start(config=config, name="daemon")
+def test_a_name_that_leads_here_cannot_use_an_open_api(world: World):
+    """A page whose name its owner has made 127.0.0.1 is of the same origin for its browser."""
+    daemon = start(world)
+    api = Api(daemon)
+    for host, status in ((at(api.where), 200), ("localhost:80", 200), ("[::1]", 200), ("elsewhere.example", 403),
+                         ("elsewhere.example:80", 403), ("127.0.0.1.elsewhere.example", 403)):
+        api.host = host
+        assert api.ask("GET", "/config").status == status, host
+    guarded = Api(start(world, f"admin:secret@{HERE}"), "admin:secret")
+    guarded.host = "adit.example"
+    assert guarded.ask("GET", "/config").status == 200
+
+
     api, path = Api(daemon), world.folder / "daemon.yaml"
     extra = forward("extra", HERE, world.site("two").address)
     api.do("POST", "/config/services", extra)
