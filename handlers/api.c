@@ -302,6 +302,7 @@ api_init(struct adit_handler *h, struct adit_err *e)
 		.access_log = api->access_log, .guarded = api_guarded, .denied = api_denied,
 		.serve = api_serve, .cancel = api_cancel,
 	};
+	desk_want_counts(h->component->desk);
 	if (len && *api->prefix != '/')
 		return adit_err_set(e, ADIT_ECONFIG, "pathPrefix: must begin with a /");
 	if (len && api->prefix[len - 1] == '/')

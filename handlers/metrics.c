@@ -112,6 +112,7 @@ metrics_init(struct adit_handler *h, struct adit_err *e)
 		.kind = "metrics", .component = h->component, .guarded = metrics_guarded,
 		.denied = metrics_denied, .serve = metrics_serve, .cancel = metrics_cancel,
 	};
+	desk_want_counts(h->component->desk);
 	if (*m->path != '/')
 		return adit_err_set(e, ADIT_ECONFIG, "path: must begin with a /");
 	return 0;

@@ -232,10 +232,28 @@ book_of(struct adit_worker *w)
 	return *slot;
 }
 
+void
+tally_start(struct adit_worker *w)
+{
+	struct tally_book *b = book_of(w);
+
+	if (b)
+		b->open = true;
+}
+
+/* NULL: nobody asks, or out of memory. */
+static struct tally_book *
+open_book(struct adit_worker *w)
+{
+	struct tally_book *b = *worker_slot(w, SLOT_TALLY, book_end);
+
+	return b && b->open ? b : NULL;
+}
+
 static struct tally_service *
 service_on(struct adit_worker *w, const char *name)
 {
-	struct tally_book *b = book_of(w);
+	struct tally_book *b = open_book(w);
 
 	return b ? book_service(b, name) : NULL;
 }
@@ -278,8 +296,11 @@ tallied_free(struct tallied *t)
 void
 tally_conn(struct adit_conn *c, const char *name)
 {
-	struct tallied *t = c->core->tallied ? NULL : calloc(1, sizeof(*t));
+	struct tallied *t;
 
+	if (c->core->tallied || !open_book(adit_conn_worker(c)))
+		return;
+	t = calloc(1, sizeof(*t));
 	if (!t)
 		return;
 	t->conn = c;
@@ -366,7 +387,8 @@ tally_refusal(struct adit_worker *w, const char *name, int err)
 void
 tally_sessions(struct adit_worker *w, const char *name, int change)
 {
-	struct tally_service *s = service_on(w, name);
+	struct tally_book *b = book_of(w);
+	struct tally_service *s = b ? book_service(b, name) : NULL;
 
 	if (s)
 		s->sessions += change;
@@ -375,7 +397,7 @@ tally_sessions(struct adit_worker *w, const char *name, int change)
 void
 tally_node(struct adit_worker *w, const char *chain, const char *node, uint64_t ns, int err)
 {
-	struct tally_book *b = book_of(w);
+	struct tally_book *b = open_book(w);
 	struct tally_node *n = b ? book_node(b, chain, node) : NULL;
 
 	if (!n)

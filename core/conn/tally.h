@@ -1,6 +1,7 @@
 /*
  * What went through each service, for metrics and the API. Every worker has a book of its own,
- * which nobody else touches, so that counting takes no lock; tally_gather adds them all up.
+ * which nobody else touches, so that counting takes no lock; tally_gather adds them all up. Until
+ * there is somebody who may ask, only sessions are counted, and all else costs a look at the slot.
  *
  * A conn is counted under a service's name and its peer's address. Both are bounded: beyond
  * TALLY_SERVICES names, or TALLY_CLIENTS addresses of one name on one worker, all others are
@@ -77,8 +78,12 @@ struct tally_book {
 	struct tally_service	*services[TALLY_SLOTS];
 	struct tally_node	*nodes[TALLY_SLOTS];
 	unsigned		 n_services, n_nodes;	/* without all others, as n_clients */
+	bool			 open;		/* of a worker: what comes is counted */
 	bool			 sum;		/* of several: has what each of them has */
 };
+
+/* From now on all that comes is counted on w, until it ends. */
+void tally_start(struct adit_worker *w);
 
 /*
  * Counts c, which is new, under that name (copied) until it is closed, also when it moves to
@@ -93,7 +98,7 @@ void tally_status(struct adit_worker *w, const char *name, int status);
 /* Somebody was not served, for that reason (an error). */
 void tally_refusal(struct adit_worker *w, const char *name, int err);
 
-/* So many more, or fewer, clients' sessions are bound. */
+/* So many more, or fewer, clients' sessions are bound: counted at all times. */
 void tally_sessions(struct adit_worker *w, const char *name, int change);
 
 /* A node was connected to within that many ns, or (err) it was not. */

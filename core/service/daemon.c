@@ -14,6 +14,7 @@
 #include <adit/log.h>
 
 #include "core/conn/listen.h"
+#include "core/conn/tally.h"
 #include "core/runtime/log.h"
 #include "core/runtime/worker.h"
 #include "core/service/admin.h"
@@ -316,6 +317,13 @@ daemon_retire(struct daemon *d, struct generation *old, const struct generation 
 	daemon_drop_retired(d);
 }
 
+static void
+count_on(struct adit_worker *w, void *arg)
+{
+	(void)arg;
+	tally_start(w);
+}
+
 /* 0, ADIT_ECONFIG where config is wrong, or what kept it from being opened or started. */
 static int
 daemon_switch(struct daemon *d, struct config *config, struct config_errors *errs)
@@ -326,6 +334,8 @@ daemon_switch(struct daemon *d, struct config *config, struct config_errors *err
 
 	if (!next)
 		return ADIT_ECONFIG;
+	if (atomic_load(&desk_counts(d->desk)->wanted))
+		workers_call(d->workers, count_on, NULL);
 	err = generation_open(next, errs);
 	if (!err)
 		err = daemon_start_new(d, next, errs);

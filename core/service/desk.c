@@ -184,6 +184,13 @@ desk_counts(struct desk *d)
 }
 
 void
+desk_want_counts(struct desk *d)
+{
+	if (d)
+		atomic_store(&d->counts.wanted, true);
+}
+
+void
 desk_count_service(struct desk *d, int change)
 {
 	if (d)

@@ -60,10 +60,14 @@ struct desk_counts {
 	atomic_uint		 services;	/* that are open, with entry points */
 	_Atomic uint64_t	 reloads, refused;	/* configurations since the first */
 	_Atomic int64_t		 changed;	/* Unix time of the last that was taken */
+	atomic_bool		 wanted;	/* somebody may ask what workers have counted */
 };
 
 /* d's. NULL where d is. Any thread. */
 struct desk_counts *desk_counts(struct desk *d);
+
+/* There is somebody who may ask what workers have counted. d may be NULL. Any thread. */
+void desk_want_counts(struct desk *d);
 
 /* A service, or an entry point, was opened (1) or closed (-1). d may be NULL. Any thread. */
 void desk_count_service(struct desk *d, int change);

@@ -117,6 +117,33 @@ def test_bytes_are_counted_as_they_pass(world: World):
     assert metrics(where).get("gost_service_transfer_output_bytes_total", service="service-0") == 64 << 16
 
 
+def test_metrics_that_come_with_a_reload(world: World):
+    """Nothing is counted where nobody asks, but for who is bound."""
+    site, tunnel = world.site("alpha"), tunnel_id()
+    text = f"""\
+services:
+- name: service-0
+  addr: {HERE}
+  handler: {{type: tunnel, metadata: {{entrypoint: "{HERE}", tunnel: "app.local:{tunnel}"}}}}
+  listener: {{type: tcp}}
+"""
+    server = world.start(config=text, name="server")
+    client = world.client("tcp", server.listening(), tunnel, site.address)
+    world.wait_registered(client)
+    entry = server.entrypoint()
+    assert visitor.get(entry, "app.local").status == 200
+    (world.folder / "server.yaml").write_text(text + f"metrics: {{addr: {HERE}}}\n")
+    server.send(signal.SIGHUP)
+    where = server.listening("@metrics")
+    assert [visitor.get(entry, "app.local").status for _ in range(2)] == [200, 200]
+    seen, name = metrics(where), f"service-0-ep-{at(entry)}"
+    assert seen.get("adit_http_responses_total", service=name, code="200") == 2
+    assert seen.get("gost_service_requests_total", service=name) == 2
+    assert seen.get("adit_tunnel_sessions", service="service-0") >= 1
+    client.stop()
+    until(lambda: metrics(where).get("adit_tunnel_sessions", service="service-0") == 0, "nobody is bound")
+
+
 def test_chain_errors_are_counted(world: World):
     dead = world.dead_port().address
     proxy = world.start("-L", f"tcp://{HERE}/127.0.0.1:9", "-F", f"relay://{at(dead)}", "-metrics", HERE)
@@ -152,6 +179,7 @@ class Api:
     def __init__(self, daemon: Daemon, user: str = "", prefix: str = "") -> None:
         self.where, self.prefix = daemon.listening("@api"), prefix
         self.headers = basic(user) if user else {}
+        self.host = at(self.where)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> visitor.Answer:
         sent = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -179,7 +207,6 @@ def forward(name: str, addr: str, target: Address) -> dict[str, Any]:
 
 
 def start(world: World, flag: str = HERE, *more: str) -> Daemon:
-        self.host = at(self.where)
     return world.start("-L", f"tcp://{HERE}/{at(world.site('first').address)}", "-api", flag, *more, name="daemon")
 
 
@@ -347,6 +374,19 @@ def test_pages_of_others_cannot_use_an_open_api(world: World):
     assert daemon.log.count("config reloaded") == 0
 
 
+def test_a_name_that_leads_here_cannot_use_an_open_api(world: World):
+    """A page whose name its owner has made 127.0.0.1 is of the same origin for its browser."""
+    daemon = start(world)
+    api = Api(daemon)
+    for host, status in ((at(api.where), 200), ("localhost:80", 200), ("[::1]", 200), ("elsewhere.example", 403),
+                         ("elsewhere.example:80", 403), ("127.0.0.1.elsewhere.example", 403)):
+        api.host = host
+        assert api.ask("GET", "/config").status == status, host
+    guarded = Api(start(world, f"admin:secret@{HERE}"), "admin:secret")
+    guarded.host = "adit.example"
+    assert guarded.ask("GET", "/config").status == 200
+
+
 def test_open_api_for_all_is_warned_of(world: World):
     daemon = start(world, "0.0.0.0:0")
     daemon.log.wait(lambda e: e.level == "warn" and "give the API auth" in e.msg)
@@ -374,19 +414,6 @@ api:
   addr: {HERE}
 """
     daemon = world.start(config=config, name="daemon")
-def test_a_name_that_leads_here_cannot_use_an_open_api(world: World):
-    """A page whose name its owner has made 127.0.0.1 is of the same origin for its browser."""
-    daemon = start(world)
-    api = Api(daemon)
-    for host, status in ((at(api.where), 200), ("localhost:80", 200), ("[::1]", 200), ("elsewhere.example", 403),
-                         ("elsewhere.example:80", 403), ("127.0.0.1.elsewhere.example", 403)):
-        api.host = host
-        assert api.ask("GET", "/config").status == status, host
-    guarded = Api(start(world, f"admin:secret@{HERE}"), "admin:secret")
-    guarded.host = "adit.example"
-    assert guarded.ask("GET", "/config").status == 200
-
-
     api, path = Api(daemon), world.folder / "daemon.yaml"
     extra = forward("extra", HERE, world.site("two").address)
     api.do("POST", "/config/services", extra)

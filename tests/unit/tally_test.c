@@ -74,6 +74,33 @@ conn_from(struct loop *l, const char *ip, struct adit_conn **other)
 }
 
 static void
+nothing_is_counted_before_somebody_may_ask(void **state)
+{
+	struct loop *l = *state;
+	struct adit_conn *other, *c = conn_from(l, "192.0.2.1", &other);
+	struct tally_book *book;
+
+	tally_conn(c, "web");
+	tally_status(l->worker, "web", 200);
+	tally_refusal(l->worker, "web", ADIT_ELIMIT);
+	tally_node(l->worker, "chain", "node", 1, 0);
+	book = gather(l);
+	assert_null(tally_find(book, "web"));
+	assert_int_equal(book->n_nodes, 0);
+	tally_free(book);
+	tally_sessions(l->worker, "web", 1);	/* or they would be wrong afterwards */
+	tally_start(l->worker);
+	tally_sessions(l->worker, "web", 1);
+	tally_conn(c, "web");
+	book = gather(l);
+	assert_int_equal(tally_find(book, "web")->sessions, 2);
+	assert_int_equal(tally_total(tally_find(book, "web")).begun, 1);
+	tally_free(book);
+	adit_conn_close(c, 0);
+	adit_conn_close(other, 0);
+}
+
+static void
 a_conn_counts_from_its_beginning_to_its_end(void **state)
 {
 	struct loop *l = *state;
@@ -244,23 +271,35 @@ times_fall_into_their_buckets(void **state)
 	tally_free(book);
 }
 
+static int
+counting_setup(void **state)
+{
+	int err = loop_setup(state);
+
+	if (!err)
+		tally_start(((struct loop *)*state)->worker);
+	return err;
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_conn_counts_from_its_beginning_to_its_end,
+		cmocka_unit_test_setup_teardown(nothing_is_counted_before_somebody_may_ask,
 						loop_setup, loop_teardown),
-		cmocka_unit_test_setup_teardown(what_ends_in_order_is_no_failure, loop_setup,
+		cmocka_unit_test_setup_teardown(a_conn_counts_from_its_beginning_to_its_end,
+						counting_setup, loop_teardown),
+		cmocka_unit_test_setup_teardown(what_ends_in_order_is_no_failure, counting_setup,
 						loop_teardown),
 		cmocka_unit_test_setup_teardown(addresses_have_a_bound_and_none_is_lost,
-						loop_setup, loop_teardown),
-		cmocka_unit_test_setup_teardown(names_have_a_bound_and_none_is_lost, loop_setup,
+						counting_setup, loop_teardown),
+		cmocka_unit_test_setup_teardown(names_have_a_bound_and_none_is_lost, counting_setup,
 						loop_teardown),
-		cmocka_unit_test_setup_teardown(what_is_no_conn_counts_by_its_kind, loop_setup,
+		cmocka_unit_test_setup_teardown(what_is_no_conn_counts_by_its_kind, counting_setup,
 						loop_teardown),
-		cmocka_unit_test_setup_teardown(who_has_gone_is_not_answered, loop_setup,
+		cmocka_unit_test_setup_teardown(who_has_gone_is_not_answered, counting_setup,
 						loop_teardown),
-		cmocka_unit_test_setup_teardown(times_fall_into_their_buckets, loop_setup,
+		cmocka_unit_test_setup_teardown(times_fall_into_their_buckets, counting_setup,
 						loop_teardown),
 	};
 
