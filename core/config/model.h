@@ -420,10 +420,28 @@ struct record_file_conf {
 	struct rotation_conf	*rotation;		/* or NULL */
 };
 
+struct record_tcp_conf {
+	const struct adit_tree	*node;
+	const char		*addr;
+	int64_t			 timeout;		/* ns; 0: not said */
+};
+
+struct record_http_conf {
+	const struct adit_tree	*node;
+	const char		*url;
+	int64_t			 timeout;		/* ns; 0: not said */
+	struct adit_pairs	 header;
+	struct tls_conf		*tls;			/* or NULL, as in a url_conf */
+};
+
+/* One of the pointers is to be there, the others NULL. */
 struct recorder_conf {
 	const struct adit_tree	*node;
 	const char		*name;
-	struct record_file_conf	*file;			/* or NULL */
+	struct record_file_conf	*file;
+	struct record_tcp_conf	*tcp;
+	struct record_http_conf	*http;
+	struct redis_conf	*redis;			/* type: set, list or sset */
 };
 
 struct recorder_list {

@@ -781,28 +781,33 @@ static const struct schema_object record_file = {
 };
 
 static const struct schema record_tcp_rows[] = {
-	{ .key = "addr", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
-	{ .key = "timeout", .type = SCHEMA_DURATION, NOWHERE },
+	{ .key = "addr", .type = SCHEMA_TEXT, AT(record_tcp_conf, addr), .flags = SCHEMA_REQUIRED },
+	{ .key = "timeout", .type = SCHEMA_DURATION, AT(record_tcp_conf, timeout) },
 	END,
 };
 
-static const struct schema_object record_tcp = { .rows = record_tcp_rows };
+static const struct schema_object record_tcp = {
+	.size = sizeof(struct record_tcp_conf), .rows = record_tcp_rows,
+};
 
 static const struct schema record_http_rows[] = {
-	{ .key = "url", .type = SCHEMA_TEXT, NOWHERE, .flags = SCHEMA_REQUIRED },
-	{ .key = "timeout", .type = SCHEMA_DURATION, NOWHERE },
-	{ .key = "header", .type = SCHEMA_PAIRS, NOWHERE },
+	{ .key = "url", .type = SCHEMA_TEXT, AT(record_http_conf, url), .flags = SCHEMA_REQUIRED },
+	{ .key = "timeout", .type = SCHEMA_DURATION, AT(record_http_conf, timeout) },
+	{ .key = "header", .type = SCHEMA_PAIRS, AT(record_http_conf, header) },
+	{ .key = "tls", .type = SCHEMA_MAP, AT(record_http_conf, tls), .object = &peer_tls },
 	END,
 };
 
-static const struct schema_object record_http = { .rows = record_http_rows };
+static const struct schema_object record_http = {
+	.size = sizeof(struct record_http_conf), .rows = record_http_rows,
+};
 
 static const struct schema recorder_rows[] = {
 	NAME(recorder_conf),
 	{ .key = "file", .type = SCHEMA_MAP, AT(recorder_conf, file), .object = &record_file },
-	{ .key = "tcp", .type = SCHEMA_MAP, NOWHERE, .object = &record_tcp },
-	{ .key = "http", .type = SCHEMA_MAP, NOWHERE, .object = &record_http },
-	{ .key = "redis", .type = SCHEMA_MAP, NOWHERE, .object = &redis },
+	{ .key = "tcp", .type = SCHEMA_MAP, AT(recorder_conf, tcp), .object = &record_tcp },
+	{ .key = "http", .type = SCHEMA_MAP, AT(recorder_conf, http), .object = &record_http },
+	{ .key = "redis", .type = SCHEMA_MAP, AT(recorder_conf, redis), .object = &redis },
 	{ .key = "plugin", .type = SCHEMA_MAP, NOWHERE, .object = &plugin },
 	END,
 };

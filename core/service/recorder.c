@@ -9,15 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/runtime/log_file.h"
+#include "core/service/record_sink.h"
 
-#define MIB (UINT64_C(1) << 20)
 #define TELL_S 10		/* between two lines about what was dropped */
-
-struct batch {
-	char	*buf;		/* of RECORDER_QUEUE bytes, owned */
-	size_t	 len;
-};
 
 struct recorder {
 	struct config			*config;	/* referenced */
@@ -25,94 +19,97 @@ struct recorder {
 	struct adit_log			*log;
 	pthread_mutex_t			 lock;		/* of all up to running */
 	pthread_cond_t			 more, less;
-	struct batch			 waiting;
+	struct record_batch		 waiting;
 	uint64_t			 dropped;	/* records that no line has told of */
 	bool				 writing, stop;
 	bool				 running;	/* there is a thread */
 	pthread_t			 thread;
 
 	/* of the thread alone */
-	struct batch			 taken;
-	struct log_file			*file;		/* NULL: not opened, or not to be opened */
-	uint64_t			 told;		/* when, in s */
-	bool				 failed;	/* a line has said so */
-	int				 hurry;		/* eventfd: wait for the file no more */
+	struct record_batch		 taken;
+	struct record_sink		*sink;
+	uint64_t			 told, failed_at;	/* when a line has said so, in s */
+	bool				 failed;
+	int				 hurry;		/* eventfd: wait for nothing more */
 };
 
 /* ---- the thread --------------------------------------------------------------------------- */
 
+/* Once, until it was well again and some time has passed. */
 static void
-recorder_fail(struct recorder *r, const char *why)
+recorder_fail(struct recorder *r, const struct adit_err *e)
 {
-	if (!r->failed)
+	uint64_t now = adit_now() / ADIT_SECONDS(1);
+
+	if (!r->failed && (!r->failed_at || now >= r->failed_at + TELL_S)) {
+		r->failed_at = now;
 		adit_log(r->log, ADIT_LOG_WARN, ADIT_FIELDS(ADIT_STR("recorder", r->conf->name)),
-			 "%s: records are dropped until it can be written", why);
+			 "%s: records are dropped until it can be written", e->text);
+	}
 	r->failed = true;
 }
 
-static int
-recorder_open(struct recorder *r)
-{
-	const struct rotation_conf *from = r->conf->file->rotation;
-	const struct log_rotation rotation = {
-		.max_size = from ? (uint64_t)from->max_size * MIB : 0,
-		.max_backups = from ? (unsigned)from->max_backups : 0,
-		.max_age_days = from ? (unsigned)from->max_age : 0,
-		.secret = true,
-	};
-	struct adit_err e = ADIT_ERR_INIT;
-
-	if (!r->file)
-		r->file = log_file_open(r->conf->file->path, &rotation, &e);
-	if (!r->file)
-		recorder_fail(r, e.text);
-	return r->file ? 0 : -EIO;
-}
-
-/* How long the first record of buf is, its separator included; all of it where there is none. */
-static size_t
-record_len(const struct recorder *r, const char *buf, size_t len)
-{
-	const char *sep = r->conf->file->sep;
-	const char *end = sep && *sep ? memmem(buf, len, sep, strlen(sep)) : NULL;
-
-	return end ? (size_t)(end - buf) + strlen(sep) : len;
-}
-
-/* Returns how many records were lost. A file is set aside between two records, not within one. */
+/* How many were lost. */
 static uint64_t
 recorder_write(struct recorder *r)
 {
-	uint64_t lost = 0;
-	size_t at = 0, done;
-	int err = recorder_open(r);
+	struct adit_err e = ADIT_ERR_INIT;
+	uint64_t lost = r->sink->ops->write(r->sink, &r->taken, &e);
 
-	while (at < r->taken.len) {
-		size_t len = record_len(r, r->taken.buf + at, r->taken.len - at);
-
-		if (!err)
-			err = log_file_write(r->file, r->hurry, r->taken.buf + at, len, &done);
-		lost += err != 0;
-		at += len;
-	}
-	if (err && r->file)
-		recorder_fail(r, adit_strerror(err));
-	if (!err)
+	if (lost)
+		recorder_fail(r, &e);
+	else
 		r->failed = false;
 	return lost;
 }
 
-/* What was dropped by now; 0: none, or a line has just told of others. */
-static uint64_t
+/* Says what was dropped, if it is time for that. With the lock, which is not held meanwhile. */
+static void
 recorder_tell(struct recorder *r)
 {
 	uint64_t now = adit_now() / ADIT_SECONDS(1), n = r->dropped;
 
 	if (!n || (r->told && now < r->told + TELL_S && !r->stop))
-		return 0;
+		return;
 	r->told = now;
 	r->dropped = 0;
-	return n;
+	pthread_mutex_unlock(&r->lock);
+	adit_log(r->log, ADIT_LOG_WARN,
+		 ADIT_FIELDS(ADIT_STR("recorder", r->conf->name), ADIT_UINT("dropped", n)),
+		 "%llu records dropped", (unsigned long long)n);
+	pthread_mutex_lock(&r->lock);
+}
+
+/* Until there are records, it is to stop, or there may be something to tell. With the lock. */
+static void
+recorder_wait(struct recorder *r)
+{
+	struct timespec limit;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += TELL_S;
+	if (r->dropped)
+		pthread_cond_timedwait(&r->more, &r->lock, &limit);
+	else
+		pthread_cond_wait(&r->more, &r->lock);
+}
+
+/* Writes what has come. With the lock, which is not held meanwhile. */
+static void
+recorder_turn(struct recorder *r)
+{
+	struct record_batch empty = { .buf = r->taken.buf };
+	uint64_t lost;
+
+	r->taken = r->waiting;
+	r->waiting = empty;
+	r->writing = true;
+	pthread_mutex_unlock(&r->lock);
+	lost = recorder_write(r);
+	pthread_mutex_lock(&r->lock);
+	r->writing = false;
+	r->dropped += lost;
+	pthread_cond_broadcast(&r->less);
 }
 
 static void *
@@ -121,29 +118,12 @@ recorder_thread(void *arg)
 	struct recorder *r = arg;
 
 	pthread_mutex_lock(&r->lock);
-	for (;;) {
-		struct batch empty = r->taken;
-		uint64_t lost, told;
-
-		while (!r->waiting.len && !r->stop)
-			pthread_cond_wait(&r->more, &r->lock);
-		if (!r->waiting.len)
-			break;
-		r->taken = r->waiting;
-		r->waiting = (struct batch){ .buf = empty.buf };
-		r->writing = true;
-		pthread_mutex_unlock(&r->lock);
-		lost = recorder_write(r);
-		pthread_mutex_lock(&r->lock);
-		r->writing = false;
-		r->dropped += lost;
-		told = recorder_tell(r);
-		pthread_cond_broadcast(&r->less);
-		if (told)
-			adit_log(r->log, ADIT_LOG_WARN,
-				 ADIT_FIELDS(ADIT_STR("recorder", r->conf->name),
-					     ADIT_UINT("dropped", told)),
-				 "%llu records dropped", (unsigned long long)told);
+	while (r->waiting.len || !r->stop) {
+		if (r->waiting.len)
+			recorder_turn(r);
+		else
+			recorder_wait(r);
+		recorder_tell(r);
 	}
 	pthread_mutex_unlock(&r->lock);
 	return NULL;
@@ -171,25 +151,17 @@ recorder_start(struct recorder *r)
 void
 recorder_put(struct recorder *r, const char *record, size_t len)
 {
-	const char *sep = r->conf->file->sep ? r->conf->file->sep : "";
-	size_t sep_len = strlen(sep);
-	struct batch *b = &r->waiting;
-
 	pthread_mutex_lock(&r->lock);
-	if (len > RECORD_MAX || len + sep_len > RECORDER_QUEUE - b->len || !recorder_start(r)) {
-		r->dropped++;
-	} else {
-		memcpy(b->buf + b->len, record, len);
-		memcpy(b->buf + b->len + len, sep, sep_len);
-		b->len += len + sep_len;
+	if (recorder_start(r) && record_batch_add(&r->waiting, record, len, r->sink->tail))
 		pthread_cond_signal(&r->more);
-	}
+	else
+		r->dropped++;
 	pthread_mutex_unlock(&r->lock);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-/* Waits a second for what is left; then the thread waits for the file no more. */
+/* Waits a second for what is left; then the thread waits for nothing more. */
 static void
 recorder_stop(struct recorder *r)
 {
@@ -221,7 +193,8 @@ recorder_free(void *recorder)
 	pthread_mutex_destroy(&r->lock);
 	pthread_cond_destroy(&r->more);
 	pthread_cond_destroy(&r->less);
-	log_file_free(r->file);
+	if (r->sink)
+		r->sink->ops->free(r->sink);
 	free(r->waiting.buf);
 	free(r->taken.buf);
 	if (r->hurry >= 0)
@@ -252,24 +225,46 @@ recorder_alloc(struct config *config, const struct recorder_conf *conf, struct a
 	return NULL;
 }
 
+/* The one of conf's targets that there is. NULL with the reason said at at. */
+static struct record_sink *
+recorder_sink(const struct recorder *r, const struct place *at)
+{
+	static const char *const elsewhere[] = { "plugin", NULL };
+	const struct recorder_conf *conf = r->conf;
+	int n = !!conf->file + !!conf->tcp + !!conf->http + !!conf->redis;
+	struct record_sink *sink;
+
+	if (place_unavailable(at, elsewhere) < 0)
+		return NULL;
+	if (n != 1) {
+		place_say(at, ADIT_ECONFIG,
+			  "recorder %s: one of file, tcp, http and redis is needed", conf->name);
+		return NULL;
+	}
+	if (!conf->file)
+		return record_remote_new(conf, r->hurry, r->log, at);
+	sink = record_file_new(conf->file, r->hurry);
+	if (!sink)
+		place_say(at, -ENOMEM, "out of memory");
+	return sink;
+}
+
 struct recorder *
 recorder_new(struct config *config, size_t index, struct adit_log *log, struct config_errors *errs)
 {
-	static const char *const elsewhere[] = { "plugin", "tcp", "http", "redis", NULL };
 	const struct recorder_conf *conf = &config->recorders.v[index];
 	const struct place top = { .errs = errs };
-	struct recorder *r;
+	struct recorder *r = recorder_alloc(config, conf, log);
 	struct place_step step;
 
 	place_step_item(&step, &top, config_list_name(CONFIG_RECORDERS), index, conf->node);
-	if (place_unavailable(&step.at, elsewhere) < 0)
-		return NULL;
-	if (!conf->file) {
-		place_say(&step.at, ADIT_ECONFIG, "recorder %s: file is needed", conf->name);
+	if (!r) {
+		place_say(&step.at, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	r = recorder_alloc(config, conf, log);
-	if (!r)
-		place_say(&step.at, -ENOMEM, "out of memory");
-	return r;
+	r->sink = recorder_sink(r, &step.at);
+	if (r->sink)
+		return r;
+	recorder_free(r);
+	return NULL;
 }

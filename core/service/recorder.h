@@ -1,8 +1,8 @@
 /*
- * A named object of `recorders`: a file to which records are appended, each with the separator
- * behind it. A record is copied into a bounded queue; a thread of the recorder's own takes it from
- * there to the disk. What finds the queue full, or cannot be written, is dropped and counted, and
- * the log says how many: no caller ever waits.
+ * A named object of `recorders`: a file to which records are appended, or a server that gets them.
+ * A record is copied into a bounded queue; a thread of the recorder's own takes it from there to
+ * where it goes (record_sink.h). What finds the queue full, or cannot be written, is dropped and
+ * counted, and the log says how many: no caller ever waits.
  */
 #ifndef ADIT_CORE_RECORDER_H
 #define ADIT_CORE_RECORDER_H
@@ -20,8 +20,8 @@
 struct recorder;
 
 /*
- * That of that place in config's list, which is referenced. The file is opened with the first
- * record: nothing is written by a check. NULL with the reason in errs. Main thread.
+ * That of that place in config's list, which is referenced. Nothing is opened before the first
+ * record: a check writes nothing. NULL with the reason in errs. Main thread; reads certificates.
  */
 struct recorder *recorder_new(struct config *config, size_t index, struct adit_log *log,
 			      struct config_errors *errs);

@@ -40,6 +40,8 @@ struct fetch {
 	size_t			 max;
 	char			*method, *body;
 	char			*token;		/* a secret, dropped when sent elsewhere */
+	const struct adit_pairs	*fields;	/* or NULL */
+	bool			 head_only;
 	struct fetch_url	 url;
 
 	enum fetch_state	 state;
@@ -232,6 +234,22 @@ fetch_late(void *arg)
 
 /* ---- the request -------------------------------------------------------------------------- */
 
+bool
+fetch_check_field(const char *name, const char *value)
+{
+	static const char *const ours[] = {
+		"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "TE", "Trailer",
+		"Transfer-Encoding", "Upgrade",
+	};
+	struct adit_fields *f = adit_fields_new();
+	bool fine = f && adit_fields_set(f, name, value) == 0;
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		fine &= strcasecmp(name, ours[i]) != 0;
+	adit_fields_free(f);
+	return fine;
+}
+
 static int
 fetch_add_fields(const struct fetch *f, struct adit_fields *head)
 {
@@ -267,6 +285,7 @@ fetch_head(const struct fetch *f)
 		{ ADIT_AUTHORITY, f->url.authority },
 		{ ADIT_TARGET, f->url.target },
 	};
+	const struct adit_pairs *more = f->fields;
 	struct adit_fields *head = adit_fields_new();
 	int err = head ? 0 : -ENOMEM;
 
@@ -275,6 +294,8 @@ fetch_head(const struct fetch *f)
 					      strlen(control[i].text));
 	if (!err)
 		err = fetch_add_fields(f, head);
+	for (size_t i = 0; more && !err && i < more->n; i++)
+		err = adit_fields_set(head, more->name[i], more->value[i]);
 	if (!err)
 		return head;
 	adit_fields_free(head);
@@ -394,6 +415,14 @@ fetch_wait(struct fetch *f)
 		}
 		status = adit_fields_status(head);
 	} while (status < 200 && status != 101);
+	if (f->head_only && status >= 200 && status < 300) {
+		f->text = calloc(1, 1);
+		if (!f->text)
+			return -ENOMEM;
+		f->room = 1;
+		fetch_end(f, NULL);
+		return 1;
+	}
 	if (status == 200) {
 		f->state = FETCH_READS;
 		return 0;
@@ -533,6 +562,8 @@ fetch_begin(struct adit_worker *w, const struct fetch_conf *conf, fetch_done *do
 	}
 	f->worker = w;
 	f->tls = conf->tls;
+	f->fields = conf->fields;
+	f->head_only = conf->head_only;
 	f->done = done;
 	f->arg = arg;
 	f->limit = conf->limit;

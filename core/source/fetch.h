@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <adit/opt.h>
 #include <adit/worker.h>
 
 struct fetch;
@@ -22,20 +23,27 @@ struct fetch_conf {
 	const char		*method;	/* NULL: GET */
 	const char		*token;		/* for Authorization: Bearer; NULL: none */
 	const char		*body;		/* JSON; NULL: none */
+	const struct adit_pairs	*fields;	/* more of them, over ours; NULL: none. They live as
+						 * long as the fetch */
+	bool			 head_only;	/* any status of 2xx counts, and is the answer */
 	struct tls_source	*tls;		/* for https; lives as long as the fetch */
 	size_t			 max;		/* bytes of an answer; a longer one is a failure */
 	uint64_t		 limit;		/* ns, for all of it */
 };
 
 /*
- * text: the answer's body, terminated, which may be changed and is wiped after the call; NULL: e
- * says why there is none: -ENOENT for status 404. Only 200 counts. A GET that is sent elsewhere
- * goes there, by the same scheme alone, and without credentials where that is another server.
+ * text: the answer's body (head_only: none of it), terminated, which may be changed and is wiped
+ * after the call; NULL: e says why there is none: -ENOENT for status 404. Only 200 counts. A GET
+ * that is sent elsewhere goes there, by the same scheme alone, and without credentials where that
+ * is another server.
  */
 typedef void fetch_done(void *arg, char *text, size_t len, const struct adit_err *e);
 
 /* Whether url is one: scheme, host, port. 0, or -EINVAL with e filled, which does not repeat it. */
 int fetch_check_url(const char *url, bool *https, struct adit_err *e);
+
+/* Whether that can be one of conf's fields: it is one, and not of those that make the message. */
+bool fetch_check_field(const char *name, const char *value);
 
 /*
  * Begins it; conf and its texts are copied. done is called once, by the loop, unless it is

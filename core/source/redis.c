@@ -30,17 +30,28 @@ static const struct redis_kind {
 	{ "string", { "GET", "%" }, 0 },
 };
 
+/* The same for adding a text, which is $. */
+static const struct redis_addition {
+	const char	*name;
+	const char	*words[4];
+} additions[] = {
+	{ "set", { "SADD", "%", "$" } },
+	{ "list", { "LPUSH", "%", "$" } },
+	{ "sset", { "ZINCRBY", "%", "1", "$" } },
+};
+
 /* Bytes that may be secret: wiped whenever they move. */
 struct bytes {
 	char	*p;
 	size_t	 len, room;
 };
 
-struct redis_read {
+struct redis_talk {
 	struct adit_worker	*worker;
 	struct adit_conn	*conn;
 	struct adit_timer	*timer;
 	redis_done		*done;
+	redis_added		*added;		/* instead of done: it adds */
 	void			*arg;
 	uint64_t		 limit;
 	size_t			 max;
@@ -51,7 +62,8 @@ struct redis_read {
 	unsigned		 agreements;	/* to AUTH and SELECT, still to come */
 	bool			 authenticates;	/* the first of them is AUTH's */
 	bool			 counted;	/* the array has begun */
-	int64_t			 left;		/* elements of it */
+	int64_t			 left;		/* elements of it; of adding, answers */
+	size_t			 n_added;
 };
 
 /* ---- bytes ------------------------------------------------------------------------------ */
@@ -107,7 +119,7 @@ bytes_cut_front(struct bytes *b, size_t n)
 /* ---- the end ---------------------------------------------------------------------------- */
 
 void
-redis_cancel(struct redis_read *r)
+redis_cancel(struct redis_talk *r)
 {
 	if (!r)
 		return;
@@ -121,20 +133,25 @@ redis_cancel(struct redis_read *r)
 
 /* e NULL: the text is whole. */
 static void
-redis_end(struct redis_read *r, const struct adit_err *e)
+redis_end(struct redis_talk *r, const struct adit_err *e)
 {
 	struct bytes text = r->text;
 	redis_done *done = r->done;
+	redis_added *added = r->added;
+	size_t n = r->n_added;
 	void *arg = r->arg;
 
 	r->text = (struct bytes){ .p = NULL };
 	redis_cancel(r);
-	done(arg, e ? NULL : text.p, e ? 0 : text.len - 1, e);
+	if (added)
+		added(arg, n, e);
+	else
+		done(arg, e ? NULL : text.p, e ? 0 : text.len - 1, e);
 	bytes_fini(&text);
 }
 
 static void
-redis_fail(struct redis_read *r, int err, const char *text)
+redis_fail(struct redis_talk *r, int err, const char *text)
 {
 	struct adit_err e = ADIT_ERR_INIT;
 
@@ -145,7 +162,7 @@ redis_fail(struct redis_read *r, int err, const char *text)
 static void
 redis_late(void *arg)
 {
-	struct redis_read *r = arg;
+	struct redis_talk *r = arg;
 	struct adit_err e = ADIT_ERR_INIT;
 
 	adit_err_set(&e, -ETIMEDOUT, "no answer within %llu ms",
@@ -157,7 +174,7 @@ redis_late(void *arg)
 
 /* What the server says against AUTH may repeat the password: its first word is enough. */
 static void
-redis_refused(struct redis_read *r, const struct resp *answer)
+redis_refused(struct redis_talk *r, const struct resp *answer)
 {
 	bool secret = r->agreements && r->authenticates;
 	const char *blank = memchr(answer->text, ' ', answer->len);
@@ -171,7 +188,7 @@ redis_refused(struct redis_read *r, const struct resp *answer)
 
 /* An element becomes part of a line, which has no other line in it. */
 static int
-redis_add(struct redis_read *r, const char *p, size_t len, char after)
+redis_add(struct redis_talk *r, const char *p, size_t len, char after)
 {
 	int err;
 
@@ -185,7 +202,7 @@ redis_add(struct redis_read *r, const char *p, size_t len, char after)
 
 /* Returns 1 when all is there. */
 static int
-redis_take_element(struct redis_read *r, const struct resp *answer)
+redis_take_element(struct redis_talk *r, const struct resp *answer)
 {
 	unsigned per_line = r->kind->per_line;
 	int err;
@@ -199,7 +216,7 @@ redis_take_element(struct redis_read *r, const struct resp *answer)
 }
 
 static int
-redis_take_value(struct redis_read *r, const struct resp *answer)
+redis_take_value(struct redis_talk *r, const struct resp *answer)
 {
 	if (answer->type == RESP_NIL)		/* there is no such key */
 		return 1;
@@ -215,9 +232,19 @@ redis_take_value(struct redis_read *r, const struct resp *answer)
 	return r->left == 0;
 }
 
+/* That a text was added, with how many there are or what its score is. As redis_take_element. */
+static int
+redis_take_added(struct redis_talk *r, const struct resp *answer)
+{
+	if (answer->type != RESP_NUMBER && answer->type != RESP_BULK)
+		return -EBADMSG;
+	r->n_added++;
+	return --r->left == 0;
+}
+
 /* Returns 1 when all is there, 2 when r has ended. */
 static int
-redis_take(struct redis_read *r, const struct resp *answer)
+redis_take(struct redis_talk *r, const struct resp *answer)
 {
 	if (answer->type == RESP_ERROR && !r->counted) {
 		redis_refused(r, answer);
@@ -228,12 +255,14 @@ redis_take(struct redis_read *r, const struct resp *answer)
 		r->authenticates = false;
 		return answer->type == RESP_TEXT ? 0 : -EBADMSG;
 	}
+	if (r->added)
+		return redis_take_added(r, answer);
 	return r->counted ? redis_take_element(r, answer) : redis_take_value(r, answer);
 }
 
 /* All that is in r->in. As redis_take. */
 static int
-redis_take_all(struct redis_read *r)
+redis_take_all(struct redis_talk *r)
 {
 	size_t at = 0;
 	ssize_t n = 1;
@@ -254,7 +283,7 @@ redis_take_all(struct redis_read *r)
 }
 
 static int
-redis_receive(struct redis_read *r)
+redis_receive(struct redis_talk *r)
 {
 	ssize_t n;
 	int err = 0;
@@ -275,7 +304,7 @@ redis_receive(struct redis_read *r)
 /* ---- the conversation ------------------------------------------------------------------- */
 
 static int
-redis_send(struct redis_read *r)
+redis_send(struct redis_talk *r)
 {
 	while (r->sent < r->out.len) {
 		ssize_t n = adit_conn_write(r->conn, r->out.p + r->sent, r->out.len - r->sent);
@@ -290,7 +319,7 @@ redis_send(struct redis_read *r)
 static void
 redis_event(void *owner, struct adit_conn *c, unsigned events)
 {
-	struct redis_read *r = owner;
+	struct redis_talk *r = owner;
 	int err = redis_send(r);
 
 	(void)events;
@@ -311,7 +340,7 @@ redis_event(void *owner, struct adit_conn *c, unsigned events)
 }
 
 static int
-redis_command(struct redis_read *r, const char *const *words, size_t n)
+redis_command(struct redis_talk *r, const char *const *words, size_t n)
 {
 	size_t len = resp_encode(words, n, NULL, 0);
 	int err = bytes_reserve(&r->out, len);
@@ -321,13 +350,13 @@ redis_command(struct redis_read *r, const char *const *words, size_t n)
 	return err;
 }
 
+/* Who we are, and which base. */
 static int
-redis_write_commands(struct redis_read *r, const struct redis_conf *conf)
+redis_write_login(struct redis_talk *r, const struct redis_conf *conf)
 {
-	const char *words[4], *auth[] = { "AUTH", conf->username, conf->password };
+	const char *auth[] = { "AUTH", conf->username, conf->password };
 	const char *user_less[] = { "AUTH", conf->password };
 	char db[24];
-	size_t n = 0;
 	int err = 0;
 
 	if (conf->password && *conf->password) {
@@ -342,10 +371,21 @@ redis_write_commands(struct redis_read *r, const struct redis_conf *conf)
 		err = redis_command(r, (const char *[]){ "SELECT", db }, 2);
 		r->agreements++;
 	}
-	for (; n < 4 && r->kind->words[n]; n++)
-		words[n] = strcmp(r->kind->words[n], "%") ? r->kind->words[n] :
-			   conf->key && *conf->key ? conf->key : KEY_DEFAULT;
-	return err ? err : redis_command(r, words, n);
+	return err;
+}
+
+/* Those of a table, with the key and the text in their places. */
+static int
+redis_write_words(struct redis_talk *r, const char *const from[4], const char *key,
+		  const char *text)
+{
+	const char *words[4];
+	size_t n = 0;
+
+	for (; n < 4 && from[n]; n++)
+		words[n] = strcmp(from[n], "%") == 0 ? key && *key ? key : KEY_DEFAULT :
+			   strcmp(from[n], "$") == 0 ? text : from[n];
+	return redis_command(r, words, n);
 }
 
 static const struct redis_kind *
@@ -355,6 +395,21 @@ redis_kind_of(const char *name)
 		if (strcasecmp(kinds[i].name, name) == 0)
 			return &kinds[i];
 	return NULL;
+}
+
+static const struct redis_addition *
+redis_addition_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof(additions) / sizeof(*additions); i++)
+		if (strcasecmp(additions[i].name, name) == 0)
+			return &additions[i];
+	return NULL;
+}
+
+bool
+redis_can_add(const char *type)
+{
+	return redis_addition_of(type);
 }
 
 int
@@ -373,7 +428,7 @@ redis_check(const struct redis_conf *conf, struct adit_err *e)
 }
 
 static struct adit_conn *
-redis_dial(struct redis_read *r, const struct redis_ask *ask, struct adit_err *e)
+redis_dial(struct redis_talk *r, const struct redis_ask *ask, struct adit_err *e)
 {
 	struct tls_creds *creds;
 	struct adit_conn *c;
@@ -394,23 +449,31 @@ redis_dial(struct redis_read *r, const struct redis_ask *ask, struct adit_err *e
 	return c;
 }
 
-struct redis_read *
-redis_begin(struct adit_worker *w, const struct redis_ask *ask, redis_done *done, void *arg,
-	    struct adit_err *e)
+static struct redis_talk *
+redis_talk_new(struct adit_worker *w, const struct redis_ask *ask, void *arg)
 {
-	struct redis_read *r = calloc(1, sizeof(*r));
+	struct redis_talk *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->worker = w;
+	r->arg = arg;
+	r->limit = ask->limit;
+	r->max = ask->max;
+	r->timer = adit_timer_new(w, redis_late, r);
+	if (r->timer && redis_write_login(r, ask->conf) == 0)
+		return r;
+	redis_cancel(r);
+	return NULL;
+}
+
+/* Sends what is written; r NULL or err: there is no memory. As redis_begin. */
+static struct redis_talk *
+redis_talk(struct redis_talk *r, const struct redis_ask *ask, int err, struct adit_err *e)
+{
 	struct adit_err why = ADIT_ERR_INIT;	/* e may be filled */
 
-	if (r) {
-		r->worker = w;
-		r->done = done;
-		r->arg = arg;
-		r->limit = ask->limit;
-		r->max = ask->max;
-		r->kind = redis_kind_of(ask->conf->type);
-		r->timer = adit_timer_new(w, redis_late, r);
-	}
-	if (!r || !r->timer || !r->kind || redis_write_commands(r, ask->conf) < 0)
+	if (!r || err)
 		adit_err_set(&why, -ENOMEM, "out of memory");
 	else
 		r->conn = redis_dial(r, ask, &why);
@@ -423,4 +486,38 @@ redis_begin(struct adit_worker *w, const struct redis_ask *ask, redis_done *done
 	adit_conn_own(r->conn, redis_event, r);
 	adit_conn_want(r->conn, ADIT_WRITE);
 	return r;
+}
+
+struct redis_talk *
+redis_begin(struct adit_worker *w, const struct redis_ask *ask, redis_done *done, void *arg,
+	    struct adit_err *e)
+{
+	struct redis_talk *r = redis_talk_new(w, ask, arg);
+	int err = -ENOMEM;
+
+	if (r) {
+		r->done = done;
+		r->kind = redis_kind_of(ask->conf->type);
+	}
+	if (r && r->kind)
+		err = redis_write_words(r, r->kind->words, ask->conf->key, NULL);
+	return redis_talk(r, ask, err, e);
+}
+
+struct redis_talk *
+redis_begin_adding(struct adit_worker *w, const struct redis_ask *ask, const char *const *texts,
+		   size_t n, redis_added *added, void *arg, struct adit_err *e)
+{
+	const struct redis_addition *addition = redis_addition_of(ask->conf->type);
+	struct redis_talk *r = redis_talk_new(w, ask, arg);
+	int err = addition ? 0 : -EINVAL;
+
+	if (r) {
+		r->added = added;
+		r->max = RESP_LINE_MAX;
+		r->left = (int64_t)n;
+	}
+	for (size_t i = 0; r && !err && i < n; i++)
+		err = redis_write_words(r, addition->words, ask->conf->key, texts[i]);
+	return redis_talk(r, ask, err, e);
 }

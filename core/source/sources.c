@@ -38,7 +38,7 @@ struct part {
 
 	struct watched_file	*file;
 	struct fetch		*fetch;		/* what is under way */
-	struct redis_read	*read;
+	struct redis_talk	*read;
 	struct adit_timer	*timer;
 	struct text		*text;		/* what counts; changed under the lock of sources */
 	struct text		*fresh;		/* read, and being made or waiting for that */

@@ -157,8 +157,7 @@ def test_a_folder_that_cannot_be_made(world: World):
 
 
 @pytest.mark.parametrize("recorder, says", [
-    ("{name: r, tcp: {addr: '127.0.0.1:1'}}", "tcp is not available in this build"),
-    ("{name: r}", "file is needed"),
+    ("{name: r}", "one of file, tcp, http and redis is needed"),
     ("{name: r, file: {sep: x}}", "path"),
 ])
 def test_what_is_no_recorder(world: World, recorder: str, says: str):

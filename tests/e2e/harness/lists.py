@@ -15,7 +15,7 @@ from .servers import Server
 
 class ListServer:
     """Answers every request with `status` and `text`, or as `answer` does. What was asked is in `requests`:
-    method, target, and the fields in lower case."""
+    method, target, and the fields in lower case; what was posted, in `posted`."""
 
     def __init__(self, text: str = "", certificate: Optional[Certificate] = None) -> None:
         self.text = text
@@ -23,6 +23,7 @@ class ListServer:
         self.fields: dict[str, str] = {}
         self.answer: Optional[Callable[[http.server.BaseHTTPRequestHandler], None]] = None
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.posted: list[str] = []
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.socket.listen(128)  # http.server lets 5 wait
         self._server.daemon_threads = True
@@ -55,6 +56,10 @@ class ListServer:
 
             do_PUT = do_GET
 
+            def do_POST(self) -> None:
+                lists.posted.append(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+                self.do_GET()
+
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
@@ -65,12 +70,13 @@ class ListServer:
         self._server.server_close()
 
 
+WRONGTYPE = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
 Value = Union[str, dict[str, str], set[str], list[str]]
 
 
 class Redis(Server):
-    """What a reader needs of one: AUTH, SELECT, HGETALL, SMEMBERS, LRANGE, GET. raw: sent instead of the
-    answer to a reading."""
+    """What is needed of one: AUTH, SELECT, HGETALL, SMEMBERS, LRANGE, GET, and SADD, LPUSH, ZINCRBY. raw: sent
+    instead of the answer to a reading."""
 
     def __init__(self, password: str = "", username: str = "default",
                  certificate: Optional[Certificate] = None) -> None:
@@ -102,9 +108,12 @@ class Redis(Server):
             elif words[0] == "SELECT":
                 db = int(words[1])
                 stream.write(b"+OK\r\n")
+            elif self.raw is not None:
+                stream.write(self.raw)
+            elif words[0] in ("SADD", "LPUSH", "ZINCRBY"):
+                stream.write(self._add(words[0], (db, words[1]), words[-1]))
             else:
-                stream.write(self.raw if self.raw is not None else
-                             self._read(words[0], self.values.get((db, words[1]))))
+                stream.write(self._read(words[0], self.values.get((db, words[1]))))
             stream.flush()
 
     @staticmethod
@@ -112,11 +121,25 @@ class Redis(Server):
         size = int(stream.readline()[1:])   # type: ignore[attr-defined]
         return stream.read(size + 2)[:-2].decode()   # type: ignore[attr-defined]
 
+    def _add(self, command: str, key: tuple[int, str], text: str) -> bytes:
+        kind = {"SADD": set, "LPUSH": list, "ZINCRBY": dict}[command]
+        value = self.values.setdefault(key, kind())
+        if not isinstance(value, kind):
+            return WRONGTYPE
+        if isinstance(value, dict):
+            value[text] = str(int(value.get(text, "0")) + 1)
+            return bulk(value[text])
+        if isinstance(value, list):
+            value.insert(0, text)
+        elif isinstance(value, set):
+            value.add(text)
+        return b":%d\r\n" % len(value)
+
     @staticmethod
     def _read(command: str, value: Optional[Value]) -> bytes:
         kind = {"HGETALL": dict, "SMEMBERS": set, "LRANGE": list, "GET": str}[command]
         if value is not None and not isinstance(value, kind):
-            return b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
+            return WRONGTYPE
         if kind is str:
             return bulk(value) if isinstance(value, str) else b"$-1\r\n"
         items = [word for pair in value.items() for word in pair] if isinstance(value, dict) else list(value or ())
