@@ -142,7 +142,7 @@ auther_gone(void *arg)
 }
 
 static int
-auther_load(struct auther *a, struct auther *before, struct adit_err *e)
+auther_load(struct auther *a, const struct auther *before, struct adit_err *e)
 {
 	const struct sources_conf conf = {
 		.loader = &a->conf->loader, .kind = "auther", .name = a->conf->name,
@@ -171,7 +171,7 @@ auther_load(struct auther *a, struct auther *before, struct adit_err *e)
 
 struct auther *
 auther_new(struct adit_worker *home, struct config *config, const struct auther_conf *conf,
-	   struct auther *before, struct adit_log *log, const struct place *at)
+	   const struct auther *before, struct adit_log *log, const struct place *at)
 {
 	static const char *const elsewhere[] = { "plugin", NULL };
 	struct adit_err e = ADIT_ERR_INIT;

@@ -24,7 +24,7 @@ struct auther;
  * cannot be read, a source that this build has not. Main thread.
  */
 struct auther *auther_new(struct adit_worker *home, struct config *config,
-			  const struct auther_conf *conf, struct auther *before,
+			  const struct auther_conf *conf, const struct auther *before,
 			  struct adit_log *log, const struct place *at);
 
 /*

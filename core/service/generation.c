@@ -67,33 +67,6 @@ drop_grants(void *grants)
 	grants_free(grants);
 }
 
-static int
-all_alloc(struct generation_held *all, size_t n)
-{
-	all->v = calloc(n + 1, sizeof(*all->v));
-	all->fresh = calloc(n + 1, sizeof(*all->fresh));
-	return all->v && all->fresh ? 0 : -ENOMEM;
-}
-
-static void
-all_drop_fresh(struct generation_held *all, size_t n, void (*drop)(void *))
-{
-	for (size_t i = 0; all->fresh && i < n; i++) {
-		drop(all->fresh[i]);
-		all->fresh[i] = NULL;
-	}
-}
-
-static void
-all_free(struct generation_held *all, size_t n, void (*drop)(void *))
-{
-	all_drop_fresh(all, n, drop);
-	for (size_t i = 0; all->v && i < n; i++)
-		held_put(all->v[i]);
-	free(all->v);
-	free(all->fresh);
-}
-
 /* What is made anew for each generation, and replaces what it says in the object of its name. */
 struct held_kind {
 	enum config_list list;
@@ -154,6 +127,46 @@ make_recorder(const struct policy_world *world, size_t index, const void *before
 	return recorder_new(world->config, index, world->log, errs);
 }
 
+/* Whether a handler asks it; what nobody asks need not be there. */
+static bool
+auther_is_used(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->services.n; i++) {
+		const struct adit_strings *names = &config->services.v[i].handler->authers;
+
+		for (size_t k = 0; k < names->n; k++)
+			if (strcmp(names->v[k], name) == 0)
+				return true;
+	}
+	return false;
+}
+
+static void *
+make_auther(const struct policy_world *world, size_t index, const void *before,
+	    struct config_errors *errs)
+{
+	const struct auther_conf *conf = &world->config->authers.v[index];
+	const struct place top = { .errs = errs };
+	struct place_step step;
+
+	if (!auther_is_used(world->config, conf->name))
+		return NULL;
+	place_step_item(&step, &top, config_list_name(CONFIG_AUTHERS), index, conf->node);
+	return auther_new(world->home, world->config, conf, before, world->log, &step.at);
+}
+
+static void *
+make_grants(const struct policy_world *world, size_t index, const void *before,
+	    struct config_errors *errs)
+{
+	const struct place at = { .node = world->config->grants.v[index].node, .errs = errs };
+	struct grants *made = grants_new(world->config, index, before);
+
+	if (!made)
+		place_say(&at, -ENOMEM, "out of memory");
+	return made;
+}
+
 static const struct held_kind held_kinds[] = {
 	{ CONFIG_ADMISSIONS, make_admission, policy_free },
 	{ CONFIG_BYPASSES, make_bypass, policy_free },
@@ -163,9 +176,64 @@ static const struct held_kind held_kinds[] = {
 	{ CONFIG_CLIMITERS, make_climiter, limiter_free },
 	{ CONFIG_RLIMITERS, make_rlimiter, limiter_free },
 	{ CONFIG_RECORDERS, make_recorder, recorder_free },
+	{ CONFIG_AUTHERS, make_auther, drop_auther },
+	{ CONFIG_GRANTS, make_grants, drop_grants },
 };
 
 #define HELD_KINDS (sizeof(held_kinds) / sizeof(*held_kinds))
+
+static int
+kind_alloc(struct generation *g, const struct held_kind *kind)
+{
+	struct generation_held *all = &g->held[kind->list];
+	size_t n = config_index_len(g->config, kind->list);
+
+	all->v = calloc(n + 1, sizeof(*all->v));
+	all->fresh = calloc(n + 1, sizeof(*all->fresh));
+	return all->v && all->fresh ? 0 : -ENOMEM;
+}
+
+static bool
+kind_is_complete(const struct generation *g, const struct held_kind *kind)
+{
+	for (size_t i = 0; i < config_index_len(g->config, kind->list); i++)
+		if (!g->held[kind->list].v[i])
+			return false;
+	return true;
+}
+
+static void
+kind_drop_fresh(struct generation *g, const struct held_kind *kind)
+{
+	struct generation_held *all = &g->held[kind->list];
+
+	for (size_t i = 0; all->fresh && i < config_index_len(g->config, kind->list); i++) {
+		kind->drop(all->fresh[i]);
+		all->fresh[i] = NULL;
+	}
+}
+
+static void
+kind_commit(struct generation *g, const struct held_kind *kind)
+{
+	struct generation_held *all = &g->held[kind->list];
+
+	for (size_t i = 0; i < config_index_len(g->config, kind->list); i++)
+		if (all->fresh[i])
+			all->fresh[i] = held_replace(all->v[i], all->fresh[i]);
+}
+
+static void
+kind_free(struct generation *g, const struct held_kind *kind)
+{
+	struct generation_held *all = &g->held[kind->list];
+
+	kind_drop_fresh(g, kind);
+	for (size_t i = 0; all->v && i < config_index_len(g->config, kind->list); i++)
+		held_put(all->v[i]);
+	free(all->v);
+	free(all->fresh);
+}
 
 void
 generation_free(struct generation *g, const struct generation *keep)
@@ -182,11 +250,8 @@ generation_free(struct generation *g, const struct generation *keep)
 	for (size_t i = 0; g->tables && i < g->config->ingresses.n; i++)
 		ingress_table_free(g->tables[i]);
 	generation_drop_auths(g);
-	all_free(&g->authers, g->config->authers.n, drop_auther);
-	all_free(&g->grants, g->config->grants.n, drop_grants);
 	for (size_t k = 0; k < HELD_KINDS; k++)
-		all_free(&g->held[held_kinds[k].list],
-			 config_index_len(g->config, held_kinds[k].list), held_kinds[k].drop);
+		kind_free(g, &held_kinds[k]);
 	free(g->services);
 	free(g->chains);
 	free(g->ingresses);
@@ -250,97 +315,31 @@ generation_make_ingresses(struct generation *g, const struct generation *old,
 	}
 }
 
-/* The i-th says made: it takes that at once if it is new, else at the commit. */
-static void
-all_put(struct generation_held *all, size_t i, struct held *before, void *made,
-	void (*drop)(void *))
-{
-	if (before) {
-		all->v[i] = held_get(before);
-		all->fresh[i] = made;
-	} else {
-		all->v[i] = held_new(made, drop);
-	}
-}
-
 static struct held *
-old_held(const struct generation *old, const struct generation_held *all, enum config_list list,
-	 const char *name)
+old_held(const struct generation *old, enum config_list list, const char *name)
 {
 	ptrdiff_t i = old ? config_index_find(old->config, list, name) : -1;
 
-	return i < 0 ? NULL : all->v[i];
+	return i < 0 ? NULL : old->held[list].v[i];
 }
 
-/* Whether a handler asks it; what nobody asks need not be there. */
-static bool
-auther_is_used(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->services.n; i++) {
-		const struct adit_strings *names = &config->services.v[i].handler->authers;
-
-		for (size_t k = 0; k < names->n; k++)
-			if (strcmp(names->v[k], name) == 0)
-				return true;
-	}
-	return false;
-}
-
-/* Each is read anew, whether or not it has changed: its file may have. */
+/* One that is new says at once what was made, others from the commit on. */
 static void
-generation_make_authers(struct generation *g, const struct generation *old,
-			const struct service_world *world, struct config_errors *errs)
-{
-	const struct place top = { .errs = errs };
-
-	for (size_t i = 0; i < g->config->authers.n; i++) {
-		const struct auther_conf *conf = &g->config->authers.v[i];
-		struct place_step step;
-		struct held *before = old_held(old, old ? &old->authers : NULL, CONFIG_AUTHERS,
-					       conf->name);
-		struct auther *made = NULL;
-
-		place_step_item(&step, &top, config_list_name(CONFIG_AUTHERS), i, conf->node);
-		if (auther_is_used(g->config, conf->name))
-			made = auther_new(world->home, g->config, conf,
-					  before ? held_now(before) : NULL, world->log, &step.at);
-		all_put(&g->authers, i, before, made, drop_auther);
-	}
-}
-
-static void
-generation_make_grants(struct generation *g, const struct generation *old,
-		       struct config_errors *errs)
-{
-	for (size_t i = 0; i < g->config->grants.n; i++) {
-		const struct grants_conf *conf = &g->config->grants.v[i];
-		const struct place at = { .node = conf->node, .errs = errs };
-		struct held *before = old_held(old, old ? &old->grants : NULL, CONFIG_GRANTS,
-					       conf->name);
-		struct grants *made = grants_new(g->config, i, before ? held_now(before) : NULL);
-
-		if (!made)
-			place_say(&at, -ENOMEM, "out of memory");
-		all_put(&g->grants, i, before, made, drop_grants);
-	}
-}
-
-static void
-generation_make_held_kind(struct generation *g, const struct generation *old,
-			  const struct held_kind *kind, const struct policy_world *world,
-			  struct config_errors *errs)
+kind_make(struct generation *g, const struct generation *old, const struct held_kind *kind,
+	  const struct policy_world *world, struct config_errors *errs)
 {
 	struct generation_held *all = &g->held[kind->list];
 	const struct place top = { .errs = errs };
 
 	for (size_t i = 0; i < config_index_len(g->config, kind->list); i++) {
 		const char *name = config_index_name(g->config, kind->list, i);
-		struct held *before = old_held(old, old ? &old->held[kind->list] : NULL,
-					       kind->list, name);
+		struct held *before = old_held(old, kind->list, name);
 		void *made = kind->make(world, i, before ? held_now(before) : NULL, errs);
 
-		all_put(all, i, before, made, kind->drop);
-		if (made && !all->v[i])
+		all->v[i] = before ? held_get(before) : held_new(made, kind->drop);
+		if (before)
+			all->fresh[i] = made;
+		else if (made && !all->v[i])
 			place_say(&top, -ENOMEM, "out of memory");
 	}
 }
@@ -354,7 +353,7 @@ generation_make_held(struct generation *g, const struct generation *old,
 	};
 
 	for (size_t k = 0; k < HELD_KINDS; k++)
-		generation_make_held_kind(g, old, &held_kinds[k], &mine, errs);
+		kind_make(g, old, &held_kinds[k], &mine, errs);
 }
 
 /* Resolvers are named by chains, and some are asked through one. */
@@ -406,8 +405,7 @@ static int
 generation_alloc_held(struct generation *g)
 {
 	for (size_t k = 0; k < HELD_KINDS; k++)
-		if (all_alloc(&g->held[held_kinds[k].list],
-			      config_index_len(g->config, held_kinds[k].list)) < 0)
+		if (kind_alloc(g, &held_kinds[k]) < 0)
 			return -ENOMEM;
 	return 0;
 }
@@ -427,8 +425,7 @@ generation_alloc(struct config *config)
 	g->auths = calloc(config->services.n + 1, sizeof(*g->auths));
 	g->taken = calloc(config->services.n + 1, sizeof(bool));
 	if (g->chains && g->ingresses && g->tables && g->services && g->taken && g->auths &&
-	    all_alloc(&g->authers, config->authers.n) == 0 &&
-	    all_alloc(&g->grants, config->grants.n) == 0 && generation_alloc_held(g) == 0)
+	    generation_alloc_held(g) == 0)
 		return g;
 	generation_free(g, NULL);
 	return NULL;
@@ -438,26 +435,21 @@ static bool
 generation_holds_all(const struct generation *g)
 {
 	for (size_t k = 0; k < HELD_KINDS; k++)
-		for (size_t i = 0; i < config_index_len(g->config, held_kinds[k].list); i++)
-			if (!g->held[held_kinds[k].list].v[i])
-				return false;
+		if (!kind_is_complete(g, &held_kinds[k]))
+			return false;
 	return true;
 }
 
 static bool
 generation_is_complete(const struct generation *g)
 {
+	if (!generation_holds_all(g))
+		return false;
 	for (size_t i = 0; i < g->config->chains.n; i++)
 		if (!g->chains[i])
 			return false;
 	for (size_t i = 0; i < g->config->ingresses.n; i++)
 		if (!g->ingresses[i])
-			return false;
-	for (size_t i = 0; i < g->config->authers.n; i++)
-		if (!g->authers.v[i])
-			return false;
-	for (size_t i = 0; i < g->config->grants.n; i++)
-		if (!g->grants.v[i])
 			return false;
 	return true;
 }
@@ -479,8 +471,8 @@ generation_new(struct config *config, const struct generation *old,
 	mine.config = config;
 	mine.chains = g->chains;
 	mine.ingresses = g->ingresses;
-	mine.authers = g->authers.v;
-	mine.grants = g->grants.v;
+	mine.authers = g->held[CONFIG_AUTHERS].v;
+	mine.grants = g->held[CONFIG_GRANTS].v;
 	for (size_t k = 0; k < HELD_KINDS; k++)
 		mine.held[held_kinds[k].list] = g->held[held_kinds[k].list].v;
 	place_unavailable(&top, unavailable);
@@ -490,8 +482,6 @@ generation_new(struct config *config, const struct generation *old,
 	if (generation_holds_all(g))	/* chains name them */
 		generation_make_chains(g, old, &mine, errs);
 	generation_make_ingresses(g, old, &mine, errs);
-	generation_make_authers(g, old, &mine, errs);
-	generation_make_grants(g, old, errs);
 	if (generation_is_complete(g)) {	/* services name them */
 		generation_make_services(g, old, &mine, errs);
 		generation_check_claims(g, errs);
@@ -525,14 +515,6 @@ worker_turned(struct adit_worker *w, void *arg)
 	permits_check(w);
 }
 
-static void
-all_commit(struct generation_held *all, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (all->fresh[i])
-			all->fresh[i] = held_replace(all->v[i], all->fresh[i]);
-}
-
 void
 generation_commit(struct generation *g, struct worker_group *workers)
 {
@@ -545,18 +527,12 @@ generation_commit(struct generation *g, struct worker_group *workers)
 		else
 			service_settle(g->services[i]);
 	}
-	all_commit(&g->authers, g->config->authers.n);
-	all_commit(&g->grants, g->config->grants.n);
 	for (size_t k = 0; k < HELD_KINDS; k++)
-		all_commit(&g->held[held_kinds[k].list],
-			   config_index_len(g->config, held_kinds[k].list));
+		kind_commit(g, &held_kinds[k]);
 	workers_call(workers, worker_turned, NULL);
 	generation_drop_auths(g);
-	all_drop_fresh(&g->authers, g->config->authers.n, drop_auther);
-	all_drop_fresh(&g->grants, g->config->grants.n, drop_grants);
 	for (size_t k = 0; k < HELD_KINDS; k++)
-		all_drop_fresh(&g->held[held_kinds[k].list],
-			       config_index_len(g->config, held_kinds[k].list), held_kinds[k].drop);
+		kind_drop_fresh(g, &held_kinds[k]);
 	for (size_t i = 0; i < g->config->ingresses.n; i++) {
 		ingress_table_free(g->tables[i]);
 		g->tables[i] = NULL;

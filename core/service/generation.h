@@ -24,8 +24,6 @@ struct generation {
 	struct service		**services;	/* the same */
 	bool			*taken;		/* which services are old's */
 	struct auth_set		**auths;	/* of those, read anew, until the commit; owned */
-	struct generation_held	 authers;	/* as many as config has */
-	struct generation_held	 grants;
 	struct generation_held	 held[CONFIG_LISTS];	/* bypasses and their like; empty for the
 							 * other lists */
 };
