@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PEEK_STEP 2048
 
@@ -38,6 +39,8 @@ peek_give_back(struct peek *p, struct adit_conn *c)
 void
 peek_fini(struct peek *p)
 {
+	if (p->len)
+		explicit_bzero(p->buf, p->len);
 	free(p->buf);
 	*p = (struct peek){ .buf = NULL };
 }

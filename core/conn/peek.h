@@ -1,6 +1,7 @@
 /*
  * Looking at the first bytes of a conn, which are given back once it is known what they are.
- * Bounded; put a time limit on it. Zeroed: nothing was read yet.
+ * Bounded; put a time limit on it. They may hold credentials, and are wiped with what held them.
+ * Zeroed: nothing was read yet.
  */
 #ifndef ADIT_CORE_PEEK_H
 #define ADIT_CORE_PEEK_H

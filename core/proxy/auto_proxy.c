@@ -5,28 +5,25 @@
 #include <string.h>
 
 #include "core/conn/conn.h"
+#include "core/conn/peek.h"
 #include "core/proxy/errand.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/socks.h"
 
-#define PEEK_STEP 2048
 #define TLS_HANDSHAKE 0x16	/* how a record with a ClientHello begins (RFC 8446, 5.1) */
 
 struct newcomer {
 	struct adit_activity	 activity;
 	const struct auto_conf	*conf;
 	struct adit_conn	*conn;		/* owned, until it is given away */
-	uint8_t			*buf;		/* owned */
-	size_t			 len, cap;
+	struct peek		 seen;
 };
 
 static void
 newcomer_free(struct newcomer *n)
 {
 	adit_activity_end(&n->activity);
-	if (n->buf)
-		explicit_bzero(n->buf, n->cap);		/* may hold credentials */
-	free(n->buf);
+	peek_fini(&n->seen);
 	free(n);
 }
 
@@ -57,7 +54,7 @@ static struct adit_conn *
 newcomer_release(struct newcomer *n)
 {
 	struct adit_conn *c = n->conn;
-	int err = adit_conn_unread(c, n->buf, n->len);
+	int err = peek_give_back(&n->seen, c);
 
 	if (err) {
 		newcomer_lose(n, err, NULL);
@@ -122,7 +119,7 @@ newcomer_look_tls(struct newcomer *n)
 		.idle = n->conf->idle_timeout,
 	};
 	struct clienthello hello;
-	enum clienthello_result result = clienthello_parse(n->buf, n->len, &hello);
+	enum clienthello_result result = clienthello_parse(n->seen.buf, n->seen.len, &hello);
 	struct adit_conn *c = NULL;
 
 	if (result == CLIENTHELLO_MORE)
@@ -150,7 +147,7 @@ static bool
 newcomer_look(struct newcomer *n)
 {
 	const struct auto_conf *conf = n->conf;
-	uint8_t first = n->buf[0];
+	uint8_t first = n->seen.buf[0];
 	struct adit_conn *c;
 
 	if (first == TLS_HANDSHAKE)
@@ -166,27 +163,6 @@ newcomer_look(struct newcomer *n)
 	return true;
 }
 
-static int
-newcomer_read(struct newcomer *n)
-{
-	ssize_t got;
-
-	if (n->len == n->cap) {
-		size_t cap = n->cap ? n->cap * 2 : PEEK_STEP;
-		uint8_t *buf = cap <= CLIENTHELLO_MAX ? realloc(n->buf, cap) : NULL;
-
-		if (!buf)	/* what moved was a ClientHello's: no credentials */
-			return cap <= CLIENTHELLO_MAX ? -ENOMEM : -EMSGSIZE;
-		n->buf = buf;
-		n->cap = cap;
-	}
-	got = adit_conn_read(n->conn, n->buf + n->len, n->cap - n->len);
-	if (got <= 0)
-		return got ? (int)got : -ESHUTDOWN;
-	n->len += (size_t)got;
-	return 0;
-}
-
 static void
 newcomer_event(void *owner, struct adit_conn *c, unsigned events)
 {
@@ -196,7 +172,7 @@ newcomer_event(void *owner, struct adit_conn *c, unsigned events)
 	(void)c;
 	(void)events;
 	for (;;) {
-		err = newcomer_read(n);
+		err = peek_read(&n->seen, n->conn, CLIENTHELLO_MAX);
 		if (err == -EAGAIN)
 			return;
 		if (err) {
