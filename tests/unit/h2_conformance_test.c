@@ -8,15 +8,16 @@
 
 #include <cmocka.h>
 
+#include "core/mux/h2/h2.h"
 #include "core/mux/h2/h2_int.h"
 #include "tests/unit/conformance.h"
 
 #define LIMIT_MS 20000
 
-static const struct h2_conf client_conf = {
+static const struct h2_transport_conf client_conf = {
 	.client = true, .authority = "server.example:443", .open_ms = LIMIT_MS,
 };
-static const struct h2_conf server_conf = { .streams = 10, .backlog = 10 };
+static const struct h2_transport_conf server_conf = { .streams = 10, .backlog = 10 };
 
 struct sessions {
 	struct adit_mux		*client, *server;
@@ -42,8 +43,8 @@ make_stream(struct conformance *t, struct adit_conn **a, struct adit_conn **b)
 	if (!s || conformance_lower(t, &la, &lb) < 0)
 		return -ENOMEM;
 	t->own = s;
-	s->client = h2_new(la, &client_conf);
-	s->server = h2_new(lb, &server_conf);
+	s->client = h2_transport(la, &client_conf);
+	s->server = h2_transport(lb, &server_conf);
 	opened = adit_mux_open(s->client, 0, NULL);
 	if (!opened || !loop_until(t->loop, have_accepted, s, LIMIT_MS))
 		return -ENOMEM;

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "core/conn/conn.h"
+#include "core/mux/h2/h2.h"
 #include "core/mux/h2/h2_int.h"
 #include "tests/unit/wire_end.h"
 
@@ -26,10 +27,10 @@
 #define CONNECT_REQUEST "\x02\x07" "CONNECT" "\x01\x03" "a:1"
 #define GET_REQUEST(path, len) ("\x82\x86\x04" len path "\x01\x01" "a")
 
-static const struct h2_conf client_conf = {
+static const struct h2_transport_conf client_conf = {
 	.client = true, .authority = "a:1", .open_ms = LIMIT_MS,
 };
-static const struct h2_conf server_conf = { .streams = 10, .backlog = 2 };
+static const struct h2_transport_conf server_conf = { .streams = 10, .backlog = 2 };
 
 /* ---- one against the wire ---------------------------------------------------------------- */
 
@@ -123,10 +124,10 @@ expect_none(struct rig *r, unsigned type)
 }
 
 static void
-rig_init(struct rig *r, struct loop *l, const struct h2_conf *conf)
+rig_init(struct rig *r, struct loop *l, const struct h2_transport_conf *conf)
 {
 	*r = (struct rig){ .mux = NULL };
-	r->mux = h2_new(wire_end_init(&r->wire, l), conf);
+	r->mux = h2_transport(wire_end_init(&r->wire, l), conf);
 	assert_non_null(r->mux);
 	if (!conf->client)
 		wire_end_send(&r->wire, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
@@ -252,7 +253,7 @@ requests_for_something_else_are_refused(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct h2_conf conf = server_conf;
+		struct h2_transport_conf conf = server_conf;
 		struct adit_conn *c;
 		struct frame f;
 		struct rig r;
@@ -495,7 +496,7 @@ what_is_not_http2_ends_at_once(void **state)
 {
 	struct rig r = { .mux = NULL };
 
-	r.mux = h2_new(wire_end_init(&r.wire, *state), &server_conf);
+	r.mux = h2_transport(wire_end_init(&r.wire, *state), &server_conf);
 	wire_end_send(&r.wire, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
 	loop_turn(*state, TURNS);
 	assert_int_equal(adit_mux_err(r.mux), -EPROTO);
@@ -615,8 +616,8 @@ duo_new(struct loop *l)
 	struct duo d;
 
 	assert_int_equal(adit_conn_pair(l->worker, l->worker, 65536, &a, &b), 0);
-	d.client = h2_new(a, &client_conf);
-	d.server = h2_new(b, &server_conf);
+	d.client = h2_transport(a, &client_conf);
+	d.server = h2_transport(b, &server_conf);
 	assert_true(d.client && d.server);
 	return d;
 }

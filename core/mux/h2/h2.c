@@ -1,4 +1,4 @@
-#include "core/mux/h2/h2.h"
+#include "core/mux/h2/h2_int.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,7 +7,6 @@
 
 #include "core/conn/conn.h"
 #include "core/conn/tls.h"
-#include "core/mux/h2/h2_int.h"
 #include "core/mux/mux.h"
 #include "core/runtime/memory.h"
 
@@ -15,12 +14,7 @@
 #define OUT_FULL 65536u			/* frames that lower has not taken: no more from there on */
 #define OUT_CAP (OUT_FULL + 65536u)	/* with the last piece, which is at most a frame */
 #define REPLIES_MAX 1000u		/* frames that answer the peer's: beyond, it is not read */
-#define SESSION_WINDOW (16 << 20)	/* what arrives is returned at once */
-#define RESETS_MAX 1000			/* of streams, by a client that opens and resets them */
-#define RESETS_PER_S 33			/* by which that many come back */
-#define FIRST_STREAMS 100u		/* until the peer has said how many */
 #define SESSION_LINGER ADIT_SECONDS(5)	/* of a closed session with something to send */
-#define DRAIN_MARK (1ull << 63)		/* tells the PING behind a GOAWAY from the others */
 #define SESSION_COST 65536u		/* what nghttp2 needs for one, about */
 
 static struct h2 *
@@ -33,6 +27,18 @@ static const struct h2 *
 h2_of_const(const struct adit_mux *m)
 {
 	return (const struct h2 *)m;		/* base is its first member */
+}
+
+void
+h2_wake_at(struct h2 *h, uint64_t at)
+{
+	uint64_t now;
+
+	if (at == UINT64_MAX || (h->wake_at && h->wake_at <= at))
+		return;
+	now = adit_now();
+	h->wake_at = at;
+	adit_timer_set(h->timer, at > now ? at - now : 0);
 }
 
 /* ---- the end ----------------------------------------------------------------------- */
@@ -103,7 +109,9 @@ h2_over(struct h2 *h)
 		h2_end(h, -ECONNRESET, 0);
 		return;
 	}
-	if (*h->fault)
+	if (h->was_idle)
+		why = (struct adit_reason){ .err = -ETIMEDOUT, .text = "idle" };
+	else if (*h->fault)
 		why = (struct adit_reason){ .err = -EPROTO, .text = h->fault };
 	else if (h->goaway)
 		why = (struct adit_reason){
@@ -120,6 +128,15 @@ h2_close_drained(struct h2 *h)
 		return;
 	h->terminated = true;
 	nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);
+}
+
+void
+h2_emptied(struct h2 *h)
+{
+	if (!h->setup.idle_timeout || !h->open)
+		return;
+	h->idle_since = adit_now();
+	h2_wake_at(h, h->idle_since + h->setup.idle_timeout);
 }
 
 /* ---- readiness --------------------------------------------------------------------- */
@@ -169,168 +186,6 @@ h2_fill(struct h2 *h)
 }
 
 /* ---- receiving ------------------------------------------------------------------------ */
-
-static struct h2_stream *
-h2_find(const struct h2 *h, int32_t id)
-{
-	return id ? nghttp2_session_get_stream_user_data(h->ng, id) : NULL;
-}
-
-static int
-on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg)
-{
-	struct h2 *h = arg;
-	struct h2_stream *s = h2_find(h, id);
-
-	(void)flags;
-	mux_use(&h->base);
-	if (nghttp2_session_consume_connection(ng, len) < 0)
-		return NGHTTP2_ERR_CALLBACK_FAILURE;
-	if (s && h2_stream_receive(s, data, len) < 0)
-		return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id,
-						 NGHTTP2_INTERNAL_ERROR);
-	return 0;
-}
-
-/* The answer to a PING of ours. */
-static void
-h2_pong(struct h2 *h, const uint8_t opaque[8])
-{
-	uint64_t said, took, now = adit_now();
-
-	memcpy(&said, opaque, sizeof(said));
-	if (said == h->drain_ping)
-		h->drain_heard = true;
-	if (said != h->pinged)
-		return;
-	took = now - h->pinged;
-	h->pinged = 0;
-	if (!h->rtt || took < h->rtt)
-		h->rtt = took ? took : 1;
-}
-
-static void
-h2_goaway(struct h2 *h, uint32_t code)
-{
-	h->peer_drains = true;
-	h->goaway = code;
-	adit_mux_unready(&h->base, ADIT_WRITE);
-}
-
-/*
- * A client that resets what it opens before it was answered, or has us reset it, costs us work and
- * has no limit of streams (CVE-2023-44487, CVE-2025-8671). Streams that were answered have counted:
- * visitors who go may be many.
- */
-static void
-h2_count_reset(struct h2 *h)
-{
-	uint64_t now = adit_now();
-
-	if (h->conf->client)
-		return;
-	h->resets += (double)(now - h->resets_at) * RESETS_PER_S / (double)ADIT_SECONDS(1);
-	if (h->resets > RESETS_MAX)
-		h->resets = RESETS_MAX;
-	h->resets_at = now;
-	if (h->resets >= 1)
-		h->resets -= 1;
-	else
-		nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
-}
-
-/* Whether a reset of ours says that the peer has done wrong. */
-static bool
-is_fault(uint32_t code)
-{
-	return code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR ||
-	       code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_REFUSED_STREAM;
-}
-
-static int
-on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
-{
-	struct h2 *h = arg;
-	struct h2_stream *s = h2_find(h, frame->hd.stream_id);
-
-	(void)ng;
-	switch (frame->hd.type) {
-	case NGHTTP2_HEADERS:
-		if (s)
-			h2_head_done(h, s);
-		break;
-	case NGHTTP2_SETTINGS:
-		h->settled |= !(frame->hd.flags & NGHTTP2_FLAG_ACK);
-		break;
-	case NGHTTP2_PING:
-		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
-			h2_pong(h, frame->ping.opaque_data);
-		break;
-	case NGHTTP2_GOAWAY:
-		h2_goaway(h, frame->goaway.error_code);
-		break;
-	case NGHTTP2_RST_STREAM:
-		if (s && !s->answered)
-			h2_count_reset(h);
-		break;
-	default:
-		break;
-	}
-	if (s && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
-	    frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
-		h2_stream_end(s);
-	return 0;
-}
-
-/*
- * Our GOAWAY. What answers the PING behind it has heard it: nghttp2 sends a PING before what is
- * queued already. One with a code is nghttp2's word for what the peer did wrong.
- */
-static void
-h2_said_goaway(struct h2 *h, const nghttp2_goaway *frame)
-{
-	uint8_t opaque[8];
-
-	if (adit_mux_draining(&h->base) && !h->drain_ping) {
-		h->drain_ping = adit_now() | DRAIN_MARK;
-		memcpy(opaque, &h->drain_ping, sizeof(opaque));
-		nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, opaque);
-	}
-	if (frame->error_code == NGHTTP2_NO_ERROR || *h->fault)
-		return;
-	snprintf(h->fault, sizeof(h->fault), "%s%s%.*s",
-		 nghttp2_http2_strerror(frame->error_code), frame->opaque_data_len ? ": " : "",
-		 (int)frame->opaque_data_len, (const char *)frame->opaque_data);
-}
-
-static int
-on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
-{
-	struct h2_stream *s = h2_find(arg, frame->hd.stream_id);
-
-	(void)ng;
-	if (frame->hd.type == NGHTTP2_GOAWAY)
-		h2_said_goaway(arg, &frame->goaway);
-	if (frame->hd.type == NGHTTP2_RST_STREAM && is_fault(frame->rst_stream.error_code))
-		h2_count_reset(arg);
-	if (s && frame->hd.type == NGHTTP2_HEADERS)
-		s->answered = true;
-	if (s && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
-	    frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
-		h2_stream_finished(s);
-	return 0;
-}
-
-static int
-on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
-{
-	struct h2_stream *s = h2_find(arg, id);
-
-	(void)ng;
-	if (s && s->session)
-		h2_stream_gone(s, code);
-	return 0;
-}
 
 static void
 h2_lower_ended(struct h2 *h, int err)
@@ -439,16 +294,31 @@ h2_output(struct h2 *h)
 
 /* ---- time ----------------------------------------------------------------------------- */
 
-void
-h2_wake_at(struct h2 *h, uint64_t at)
+/* What the peer was to do in time, and has not done: it is told, and the session ends. */
+static void
+h2_time_out(struct h2 *h, uint32_t code)
 {
-	uint64_t now;
-
-	if (at == UINT64_MAX || (h->wake_at && h->wake_at <= at))
+	if (!h->settled) {
+		h2_fail(h, -ETIMEDOUT, "the peer says nothing");
 		return;
-	now = adit_now();
-	h->wake_at = at;
-	adit_timer_set(h->timer, at > now ? at - now : 0);
+	}
+	h->heading = h->idle_since = 0;
+	h->close_at = adit_now() + SESSION_LINGER;
+	nghttp2_session_terminate_session(h->ng, code);
+	h2_want(h);
+}
+
+/* When the peer has to be done with what it is about, or about something. */
+static uint64_t
+h2_patience(const struct h2 *h)
+{
+	uint64_t head = UINT64_MAX, idle = UINT64_MAX;
+
+	if (h->heading && h->setup.head_timeout)
+		head = h->heading + h->setup.head_timeout;
+	if (h->idle_since && h->setup.idle_timeout)
+		idle = h->idle_since + h->setup.idle_timeout;
+	return head < idle ? head : idle;
 }
 
 static void
@@ -459,6 +329,12 @@ h2_tick(void *arg)
 	struct h2_stream *s;
 
 	h->wake_at = 0;
+	if (now >= h2_patience(h)) {
+		h->was_idle = !h->heading;
+		h2_time_out(h, h->heading ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_NO_ERROR);
+		if (!h->lower)
+			return;
+	}
 	if (now >= h->close_at) {
 		h2_fail(h, -ETIMEDOUT, NULL);
 		return;
@@ -468,27 +344,16 @@ h2_tick(void *arg)
 	if (s)
 		h2_wake_at(h, s->deadline);
 	h2_wake_at(h, h->close_at);
+	h2_wake_at(h, h2_patience(h));
 }
 
 /* ---- the conn below --------------------------------------------------------------------- */
-
-/* A PING, unless one is under way. */
-static void
-h2_ping(struct h2 *h)
-{
-	uint8_t opaque[8];
-
-	if (h->pinged)
-		return;
-	h->pinged = adit_now();
-	memcpy(opaque, &h->pinged, sizeof(opaque));
-	nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, opaque);
-}
 
 static void
 h2_opened(struct h2 *h)
 {
 	const char *alpn = tls_alpn(h->lower);
+	struct h2_stream *s;
 
 	if (alpn && strcmp(alpn, "h2") != 0) {
 		h2_fail(h, -EPROTO, "the peer chose another protocol than h2");
@@ -500,6 +365,14 @@ h2_opened(struct h2 *h)
 	adit_mux_set_remote(&h->base, adit_conn_remote(h->lower));
 	h2_ping(h);			/* tells how long the way is */
 	adit_mux_ready(&h->base, ADIT_OPEN | ADIT_WRITE);
+	if (h->role->opened)
+		TAILQ_FOREACH(s, &h->streams, entry)
+			h->role->opened(s);
+	if (h->role->client)
+		return;
+	h->heading = adit_now();		/* the first bytes have the limit of a head */
+	h2_emptied(h);
+	h2_wake_at(h, h2_patience(h));
 }
 
 static void
@@ -518,6 +391,8 @@ h2_event(void *owner, struct adit_conn *lower, unsigned events)
 	/* Also when the wait was only for reading: what came may be answered at once. */
 	if (h->lower && (!h->blocked || events & ADIT_WRITE))
 		h2_output(h);
+	if (h->lower && h->heading)
+		h2_wake_at(h, h2_patience(h));
 	h2_want(h);
 }
 
@@ -527,9 +402,9 @@ static unsigned
 h2_room(const struct adit_mux *base, unsigned kind)
 {
 	const struct h2 *h = h2_of_const(base);
-	uint32_t most = FIRST_STREAMS;
+	uint32_t most = H2_FIRST_STREAMS;
 
-	if (kind || !h->conf->client || h->peer_drains ||
+	if (kind != h->role->kind || !h->role->client || h->peer_drains ||
 	    !nghttp2_session_check_request_allowed(h->ng))
 		return 0;
 	if (h->settled)
@@ -544,16 +419,16 @@ h2_open(struct adit_mux *base, unsigned kind, struct adit_err *e)
 	struct h2 *h = h2_of(base);
 	struct h2_stream *s;
 
-	if (kind || !h->conf->client) {
+	if (kind != h->role->kind || !h->role->client) {
 		adit_err_set(e, -ENOTSUP, "in HTTP/2 a client opens streams, and nothing else");
 		return NULL;
 	}
-	s = h2_room(base, 0) ? h2_stream_new(h) : NULL;
-	if (s && h2_head_request(h, s) == 0) {
+	s = h2_room(base, kind) ? h2_stream_new(h) : NULL;
+	if (s && h->role->open(s) == 0) {
+		s->counted = true;
 		h->n_opened++;
-		if (!h2_room(base, 0))
+		if (!h2_room(base, kind))
 			adit_mux_unready(base, ADIT_WRITE);
-		adit_conn_deadline(&s->base, h->conf->open_ms);
 		h2_want(h);
 		return &s->base;
 	}
@@ -608,7 +483,7 @@ h2_drain(struct adit_mux *base)
 {
 	struct h2 *h = h2_of(base);
 
-	if (!h->open || !h->lower || h->conf->client)
+	if (!h->open || !h->lower || h->role->client)
 		return;
 	nghttp2_submit_shutdown_notice(h->ng);
 	h2_want(h);
@@ -619,7 +494,7 @@ h2_drained(const struct adit_mux *base)
 {
 	const struct h2 *h = h2_of_const(base);
 
-	return h->conf->client || !h->open || h->drain_heard;
+	return h->role->client || !h->open || h->drain_heard;
 }
 
 static void
@@ -640,7 +515,7 @@ h2_close(struct adit_mux *base, const struct adit_reason *why)
 	/* Streams that were closed politely may still have to send. */
 	for (s = TAILQ_FIRST(&h->streams); s; s = next) {
 		next = TAILQ_NEXT(s, entry);
-		h2_stream_cut(s, err);
+		h2_stream_cut(s, err, NGHTTP2_CANCEL);
 	}
 	h->close_at = adit_now() + SESSION_LINGER;
 	h2_wake_at(h, h->close_at);
@@ -686,94 +561,34 @@ static const struct adit_mux_ops h2_ops = {
 
 /* ---- making them --------------------------------------------------------------------------- */
 
-static int
-h2_make_session(struct h2 *h, nghttp2_session_callbacks *cb, nghttp2_option *option)
-{
-	int ret;
-
-	h2_head_callbacks(cb);
-	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
-	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
-	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
-	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
-	nghttp2_option_set_no_auto_window_update(option, 1);
-	nghttp2_option_set_no_closed_streams(option, 1);
-	nghttp2_option_set_peer_max_concurrent_streams(option, FIRST_STREAMS);
-#ifdef HAVE_NGHTTP2_RESET_LIMIT
-	/* Its own limit counts streams that were answered, too; h2_count_reset has another. */
-	nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
-#endif
-	ret = h->conf->client ? nghttp2_session_client_new2(&h->ng, cb, h, option)
-			      : nghttp2_session_server_new2(&h->ng, cb, h, option);
-	return ret;
-}
-
-static int
-h2_first_frames(struct h2 *h)
-{
-	const nghttp2_settings_entry all[] = {
-		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_WINDOW },
-		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, H2_HEAD_MAX },
-		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
-		  h->conf->client ? 0 : h->conf->streams },
-		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },	/* a client's to say: RFC 9113, 6.5.2 */
-	};
-	int ret = nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, all,
-					  h->conf->client ? 4 : 3);
-
-	if (ret == 0)
-		ret = nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, 0,
-							    SESSION_WINDOW);
-	return ret;
-}
-
-static int
-h2_init(struct h2 *h)
-{
-	nghttp2_session_callbacks *cb = NULL;
-	nghttp2_option *option = NULL;
-	int ret = nghttp2_session_callbacks_new(&cb);
-
-	if (ret == 0)
-		ret = nghttp2_option_new(&option);
-	if (ret == 0)
-		ret = h2_make_session(h, cb, option);
-	if (ret == 0)
-		ret = h2_first_frames(h);
-	nghttp2_session_callbacks_del(cb);
-	nghttp2_option_del(option);
-	return ret;
-}
-
 static struct h2 *
-h2_alloc(struct adit_conn *lower, const struct h2_conf *conf)
+h2_alloc(struct adit_conn *lower, const struct h2_role *role, const struct h2_setup *setup)
 {
 	struct adit_worker *w = adit_conn_worker(lower);
-	struct h2 *h = adit_mux_new(w, &h2_ops, sizeof(*h));
+	struct h2 *h = adit_mux_new(w, &h2_ops, role->session_size);
 
 	if (!h)
 		return NULL;
 	memory_take(worker_memory(w), SESSION_COST);
-	h->conf = conf;
+	h->role = role;
+	h->setup = *setup;
 	h->close_at = UINT64_MAX;
-	h->resets = RESETS_MAX;
-	h->resets_at = adit_now();
 	TAILQ_INIT(&h->streams);
 	TAILQ_INIT(&h->backlog);
 	TAILQ_INIT(&h->lingering);
 	queue_init(&h->out, worker_chunks(w), OUT_CAP);
 	h->timer = adit_timer_new(w, h2_tick, h);
-	if (!h->timer || h2_init(h) != 0) {
+	if (!h->timer || h2_frames_init(h) != 0) {
 		adit_mux_close(&h->base, NULL);		/* without lower: nothing to end */
 		return NULL;
 	}
 	return h;
 }
 
-struct adit_mux *
-h2_new(struct adit_conn *lower, const struct h2_conf *conf)
+struct h2 *
+h2_new(struct adit_conn *lower, const struct h2_role *role, const struct h2_setup *setup)
 {
-	struct h2 *h = h2_alloc(lower, conf);
+	struct h2 *h = h2_alloc(lower, role, setup);
 
 	if (!h) {
 		adit_conn_close(lower, -ENOMEM);
@@ -783,5 +598,5 @@ h2_new(struct adit_conn *lower, const struct h2_conf *conf)
 	conn_set_vital(lower);
 	adit_conn_own(lower, h2_event, h);
 	h2_want(h);
-	return &h->base;
+	return h;
 }

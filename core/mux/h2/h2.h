@@ -1,7 +1,8 @@
 /*
- * HTTP/2 (RFC 9113) as a session of streams over any conn, as gost speaks it: each stream is a
- * request of the client's, CONNECT or, where both have a path, GET, that is answered by 200; then
- * the DATA frames both ways are the bytes. nghttp2 does the framing; it does no I/O.
+ * HTTP/2 (RFC 9113) as a session of streams over any conn, as gost's transport of that name speaks
+ * it (exchanges are core/http/h2.h): each stream is a request of the client's, CONNECT or, where
+ * both have a path, GET, that is answered by 200; then the DATA frames both ways are the bytes.
+ * nghttp2 does the framing; it does no I/O.
  *
  * Sending: what is written to a stream stands in its queue until the peer's windows let it go;
  * nghttp2 takes from the queues in turn. Receiving: a stream's window is returned as its owner
@@ -24,7 +25,7 @@
 #include <adit/mux.h>
 #include <adit/opt.h>
 
-struct h2_conf {
+struct h2_transport_conf {
 	const char		*authority;	/* client: of its requests; "": none is known */
 	const char		*path;		/* of the requests, by GET; NULL: CONNECT */
 	const struct adit_pairs	*header;	/* client: more fields, lower case; may be NULL */
@@ -40,6 +41,6 @@ struct h2_conf {
  * returned (out of memory). conf is borrowed until the session is closed. mux->open takes kind 0
  * only, and of a client only.
  */
-struct adit_mux *h2_new(struct adit_conn *lower, const struct h2_conf *conf);
+struct adit_mux *h2_transport(struct adit_conn *lower, const struct h2_transport_conf *conf);
 
 #endif

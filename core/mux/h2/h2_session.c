@@ -17,7 +17,7 @@ struct h2_session {
 	struct adit_pairs	 header;
 	int64_t			 streams, backlog;
 	uint64_t		 handshake_timeout;	/* ns */
-	struct h2_conf		 conf;
+	struct h2_transport_conf		 conf;
 };
 
 #define AT(field) .offset = offsetof(struct h2_session, field)
@@ -116,7 +116,7 @@ session_init(struct h2_session *h, bool secure, struct adit_err *e)
 	if (!err)
 		err = session_take_header(h, e);
 	h->base.patience = h->handshake_timeout;
-	h->conf = (struct h2_conf){
+	h->conf = (struct h2_transport_conf){
 		.authority = host ? host : address ? address : "", .path = given(h->path),
 		.header = &h->header, .secure = secure, .client = !h->base.server,
 		.streams = (unsigned)h->streams, .backlog = (unsigned)h->backlog,
@@ -140,7 +140,7 @@ h2c_session_init(struct adit_session *s, struct adit_err *e)
 static struct adit_mux *
 h2_session_over(struct adit_session *s, struct adit_conn *lower, struct adit_err *e)
 {
-	struct adit_mux *m = h2_new(lower, &session_of(s)->conf);
+	struct adit_mux *m = h2_transport(lower, &session_of(s)->conf);
 
 	if (!m)
 		adit_err_set(e, -ENOMEM, "out of memory");

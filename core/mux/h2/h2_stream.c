@@ -1,7 +1,8 @@
+#include "core/mux/h2/h2_int.h"
+
 #include <errno.h>
 
 #include "core/conn/conn.h"
-#include "core/mux/h2/h2_int.h"
 #include "core/mux/mux.h"
 #include "core/runtime/memory.h"
 
@@ -15,7 +16,7 @@ static void
 stream_reset(struct h2 *h, struct h2_stream *s, uint32_t code)
 {
 	queue_fini(&s->out);
-	if (s->gone)
+	if (s->gone || !s->id)
 		return;
 	nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, code);
 	h2_want(h);
@@ -67,8 +68,8 @@ stream_consume(struct h2 *h, struct h2_stream *s, size_t len)
 	h2_want(h);
 }
 
-static ssize_t
-stream_read(struct adit_conn *c, void *buf, size_t len)
+ssize_t
+h2_stream_read(struct adit_conn *c, void *buf, size_t len)
 {
 	struct h2_stream *s = stream_of(c);
 	size_t n;
@@ -81,6 +82,17 @@ stream_read(struct adit_conn *c, void *buf, size_t len)
 	if (s->session)
 		stream_consume(s->session, s, n);
 	return (ssize_t)n;
+}
+
+size_t
+h2_stream_pour(struct adit_conn *c, struct adit_conn *to, size_t len)
+{
+	struct h2_stream *s = stream_of(c);
+	size_t n = conn_pour_queue(&s->in, to, len);
+
+	if (s->session)
+		stream_consume(s->session, s, n);
+	return n;
 }
 
 int
@@ -110,8 +122,8 @@ h2_stream_end(struct h2_stream *s)
 
 /* ---- sending ------------------------------------------------------------------------- */
 
-static ssize_t
-stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
+ssize_t
+h2_stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 {
 	struct h2_stream *s = stream_of(c);
 	struct h2 *h = s->session;
@@ -121,6 +133,8 @@ stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 		return -EPIPE;
 	if (!h || s->gone)
 		return -ECONNRESET;
+	if (s->ending)
+		return -EPIPE;
 	if (!iov_total(iov, n))
 		return 0;
 	mux_use(&h->base);
@@ -131,28 +145,74 @@ stream_writev(struct adit_conn *c, const struct iovec *iov, int n)
 	return (ssize_t)took;
 }
 
-ssize_t
-h2_stream_give(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
-	       nghttp2_data_source *source, void *arg)
+/* What stands in the queue goes by h2_stream_send, without another copy. */
+static ssize_t
+stream_give(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
+	    nghttp2_data_source *source, void *arg)
 {
 	struct h2_stream *s = nghttp2_session_get_stream_user_data(ng, id);
+	const struct h2 *h = arg;
 	size_t n;
 
+	(void)buf;
 	(void)source;
-	(void)arg;
 	if (!s)
 		return NGHTTP2_ERR_DEFERRED;
-	n = queue_take(&s->out, buf, len);
-	if (!s->out.len && s->ending)
+	n = s->out.len < len ? s->out.len : len;
+	if (n)
+		*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (n == s->out.len && s->ending) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
+		if (h->role->trail && h->role->trail(s))
+			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+	}
 	s->idle = !n && !s->ending;
-	if (!s->closed && !s->ending && queue_room(&s->out) >= H2_OUT_CAP / 2)
-		adit_conn_ready(&s->base, ADIT_WRITE);
 	return s->idle ? NGHTTP2_ERR_DEFERRED : (ssize_t)n;
 }
 
-static int
-stream_shutdown(struct adit_conn *c)
+const nghttp2_data_provider h2_stream_bytes = { { .ptr = NULL }, stream_give };
+
+/* Moves len bytes from the front of one queue to the end of the other, which has room. */
+static bool
+queue_shift(struct queue *to, struct queue *from, size_t len)
+{
+	while (len) {
+		struct iovec iov;
+		size_t n;
+
+		queue_peek(from, 0, &iov, 1);
+		n = iov.iov_len < len ? iov.iov_len : len;
+		if (queue_add(to, iov.iov_base, n) < n)
+			return false;
+		queue_drop(from, n);
+		len -= n;
+	}
+	return true;
+}
+
+/* No padding was asked for. */
+int
+h2_stream_send(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t len,
+	       nghttp2_data_source *source, void *arg)
+{
+	struct h2_stream *s = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
+	struct h2 *h = arg;
+
+	(void)source;
+	if (queue_room(&h->out) < H2_FRAME_HEAD + len)
+		return NGHTTP2_ERR_WOULDBLOCK;
+	if (!s || s->out.len < len)	/* it was reset, and RST_STREAM stands behind this */
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (queue_add(&h->out, head, H2_FRAME_HEAD) < H2_FRAME_HEAD ||
+	    !queue_shift(&h->out, &s->out, len))
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	if (!s->closed && !s->ending && queue_room(&s->out) >= H2_OUT_CAP / 2)
+		adit_conn_ready(&s->base, ADIT_WRITE);
+	return 0;
+}
+
+int
+h2_stream_shutdown(struct adit_conn *c)
 {
 	struct h2_stream *s = stream_of(c);
 
@@ -188,39 +248,21 @@ stream_leave_lists(struct h2 *h, struct h2_stream *s)
 	s->in_backlog = s->lingering = false;
 }
 
-/* What the peer is told by RST_STREAM. RFC 9113, 8.5: the conn behind a CONNECT has failed. */
-static uint32_t
-stream_code(const struct adit_conn *c, int why)
+void
+h2_stream_close(struct h2_stream *s, uint32_t code)
 {
-	uint64_t code = adit_conn_code(c);
-
-	if (code && code <= UINT32_MAX)
-		return (uint32_t)code;
-	switch (why) {
-	case ADIT_EDRAINING:
-	case ADIT_ELIMIT:
-		return NGHTTP2_REFUSED_STREAM;
-	default:
-		return NGHTTP2_CONNECT_ERROR;
-	}
-}
-
-static void
-stream_close(struct adit_conn *c, int why)
-{
-	struct h2_stream *s = stream_of(c);
 	struct h2 *h = s->session;
 	size_t unread = s->in.len;
 
 	if (!h)
 		return;
-	adit_conn_hold(c);
+	adit_conn_hold(&s->base);
 	adit_mux_count(&h->base, -1);
 	stream_leave_lists(h, s);
 	queue_fini(&s->in);
 	s->closed = true;
 	h->n_closed++;
-	if (s->gone) {
+	if (s->gone || !s->id) {
 		h2_stream_forget(s);
 		return;
 	}
@@ -228,9 +270,8 @@ stream_close(struct adit_conn *c, int why)
 	s->deadline = adit_now() + H2_LINGER;
 	TAILQ_INSERT_TAIL(&h->lingering, s, wait);
 	h2_wake_at(h, s->deadline);
-	/* Before its answer has come there is nothing to end politely. */
-	if (why || !adit_conn_is_open(c)) {
-		stream_reset(h, s, why ? stream_code(c, why) : (uint32_t)NGHTTP2_CANCEL);
+	if (code) {
+		stream_reset(h, s, code);
 		return;
 	}
 	stream_consume(h, s, unread);
@@ -242,9 +283,22 @@ stream_close(struct adit_conn *c, int why)
 }
 
 static int
-stream_err(uint32_t code)
+stream_err(const struct h2_stream *s, uint32_t code)
 {
+	if (s->faulty)
+		return -EBADMSG;
 	return code == NGHTTP2_REFUSED_STREAM ? ADIT_EREFUSED : -ECONNRESET;
+}
+
+/* A client's, whose number is free again. */
+static void
+stream_uncount(struct h2 *h, struct h2_stream *s)
+{
+	if (!s->counted)
+		return;
+	s->counted = false;
+	h->n_opened--;
+	adit_mux_ready(&h->base, ADIT_WRITE);
 }
 
 void
@@ -264,11 +318,17 @@ h2_stream_fail(struct h2_stream *s, int err)
 
 /* Its owner, who is told, has nothing more to do with the session. */
 void
-h2_stream_cut(struct h2_stream *s, int err)
+h2_stream_cut(struct h2_stream *s, int err, uint32_t code)
 {
 	if (s->closed)
 		return;
-	stream_reset(s->session, s, NGHTTP2_CANCEL);
+	if (s->in_backlog || s->headless) {
+		adit_conn_set_code(&s->base, code);	/* closing it says so */
+		h2_stream_fail(s, err);
+		return;
+	}
+	stream_reset(s->session, s, code);
+	adit_conn_set_code(&s->base, code);
 	h2_stream_fail(s, err);
 	if (s->session)
 		h2_stream_forget(s);
@@ -277,11 +337,12 @@ h2_stream_cut(struct h2_stream *s, int err)
 void
 h2_stream_gone(struct h2_stream *s, uint32_t code)
 {
-	bool polite = code == NGHTTP2_NO_ERROR || code == NGHTTP2_CANCEL;
+	struct h2 *h = s->session;
+	bool polite = code == NGHTTP2_NO_ERROR ||
+		      (code == NGHTTP2_CANCEL && h->role->cancel_ends);
 
 	s->gone = true;
-	s->session->n_opened -= s->session->conf->client;
-	adit_mux_ready(&s->session->base, ADIT_WRITE);
+	stream_uncount(h, s);
 	if (s->closed) {
 		h2_stream_forget(s);
 	} else if (s->in_ended && polite) {
@@ -290,7 +351,7 @@ h2_stream_gone(struct h2_stream *s, uint32_t code)
 	} else {
 		adit_conn_set_code(&s->base, code);
 		conn_explain(&s->base, nghttp2_http2_strerror(code));
-		h2_stream_fail(s, stream_err(code));
+		h2_stream_fail(s, stream_err(s, code));
 	}
 }
 
@@ -311,9 +372,12 @@ h2_stream_forget(struct h2_stream *s)
 	stream_leave_lists(h, s);
 	TAILQ_REMOVE(&h->streams, s, entry);
 	h->grown -= (size_t)s->pace.size - H2_WINDOW;
-	if (!s->gone)
+	if (!s->gone && s->id)
 		nghttp2_session_set_stream_user_data(h->ng, s->id, NULL);
+	stream_uncount(h, s);
 	s->session = NULL;
+	if (TAILQ_EMPTY(&h->streams))
+		h2_emptied(h);
 	if (!s->closed) {
 		adit_mux_count(&h->base, -1);
 		return;
@@ -322,8 +386,8 @@ h2_stream_forget(struct h2_stream *s)
 	adit_conn_release(&s->base);
 }
 
-static void
-stream_free(struct adit_conn *c)
+void
+h2_stream_free(struct adit_conn *c)
 {
 	struct h2_stream *s = stream_of(c);
 
@@ -332,8 +396,8 @@ stream_free(struct adit_conn *c)
 }
 
 /* In the bytes of the conn below, where what is queued comes next, as far as it is of this one. */
-static int
-stream_delivery(struct adit_conn *c, struct adit_delivery *d)
+int
+h2_stream_delivery(struct adit_conn *c, struct adit_delivery *d)
 {
 	struct h2_stream *s = stream_of(c);
 	int err = s->session ? adit_conn_delivery(s->session->lower, d) : -ENOTSUP;
@@ -343,25 +407,13 @@ stream_delivery(struct adit_conn *c, struct adit_delivery *d)
 	return err;
 }
 
-static const struct adit_certificate *
-stream_certificate(struct adit_conn *c)
+const struct adit_certificate *
+h2_stream_certificate(struct adit_conn *c)
 {
 	struct h2_stream *s = stream_of(c);
 
 	return s->session ? adit_conn_certificate(s->session->lower) : NULL;
 }
-
-static const struct adit_conn_ops h2_stream_ops = {
-	.size = sizeof(h2_stream_ops),
-	.name = "h2",
-	.read = stream_read,
-	.writev = stream_writev,
-	.shutdown = stream_shutdown,
-	.close = stream_close,
-	.free = stream_free,
-	.delivery = stream_delivery,
-	.certificate = stream_certificate,
-};
 
 /* ---- making them ------------------------------------------------------------------------- */
 
@@ -370,10 +422,13 @@ h2_stream_new(struct h2 *h)
 {
 	struct adit_worker *w = adit_mux_worker(&h->base);
 	unsigned flags = adit_conn_flags(h->lower) & ADIT_CONN_SECURE;
-	struct h2_stream *s = adit_conn_new(w, &h2_stream_ops, sizeof(*s), flags);
+	const struct h2_role *role = h->role;
+	struct h2_stream *s = adit_conn_new(w, role->stream_ops, role->stream_size,
+					    flags | role->kind);
 
 	if (!s)
 		return NULL;
+	h->idle_since = 0;
 	s->session = h;
 	queue_init(&s->in, worker_chunks(w), H2_WINDOW_MAX);
 	queue_init(&s->out, worker_chunks(w), H2_OUT_CAP);
