@@ -49,10 +49,25 @@ metrics_denied(struct page *p)
 	page_answer(p, 401, NULL, NULL, 0);
 }
 
+/* Somebody waits for them: first for the workers' numbers, then for what the main thread knows. */
+struct metrics_request {
+	struct page		*page;		/* NULL: not waited for any more */
+	struct tally_asking	*gather;	/* while it runs */
+	struct desk_ask		*ask;
+	struct tally_book	*book;
+};
+
 static void
-metrics_gathered(void *arg, struct tally_book *book)
+metrics_request_free(struct metrics_request *r)
 {
-	struct page *p = arg;
+	tally_free(r->book);
+	desk_ask_free(r->ask);
+	free(r);
+}
+
+static void
+metrics_answer(struct page *p, const struct metrics_request *r)
+{
 	struct adit_worker *w = adit_conn_worker(&p->x->body);
 	const struct memory *memory = worker_memory(w);
 	const struct tunnel_worker *tunnels = tunnels_of(w);
@@ -60,15 +75,64 @@ metrics_gathered(void *arg, struct tally_book *book)
 		.counts = desk_counts(p->site->component->desk), .workers = adit_worker_count(w),
 		.memory_used = memory_used(memory), .memory_budget = memory_budget(memory),
 		.tunnels = tunnels ? tunnels_count(tunnels) : 0,
+		.states = !r->ask->err && !r->ask->status,
+		.ready = r->ask->ready, .running = r->ask->running,
 	};
 	size_t len = 0;
-	char *text = book ? metrics_text(book, &more, &len) : NULL;
+	char *text = r->book ? metrics_text(r->book, &more, &len) : NULL;
 
-	tally_free(book);
 	if (text)
 		page_answer(p, 200, "text/plain; version=0.0.4; charset=utf-8", text, len);
 	else
 		page_answer(p, 503, NULL, NULL, 0);
+}
+
+static void
+metrics_told(struct desk_ask *a)
+{
+	struct metrics_request *r = a->arg;
+	struct page *p = r->page;
+
+	if (p) {
+		p->asked = NULL;
+		metrics_answer(p, r);
+	}
+	metrics_request_free(r);
+}
+
+static void
+metrics_gathered(void *arg, struct tally_book *book)
+{
+	struct metrics_request *r = arg;
+
+	r->gather = NULL;
+	r->book = book;
+	desk_put(r->page->site->component->desk, r->ask);
+}
+
+static void
+metrics_ask(struct page *p)
+{
+	struct adit_worker *w = adit_conn_worker(&p->x->body);
+	struct metrics_request *r = calloc(1, sizeof(*r));
+
+	if (r) {
+		r->page = p;
+		r->ask = calloc(1, sizeof(*r->ask));
+	}
+	if (r && r->ask) {
+		r->ask->home = w;
+		r->ask->done = metrics_told;
+		r->ask->arg = r;
+		r->gather = tally_gather(w, metrics_gathered, r);
+	}
+	if (r && r->gather) {
+		p->asked = r;
+		return;
+	}
+	if (r)
+		metrics_request_free(r);
+	page_answer(p, 503, NULL, NULL, 0);
 }
 
 static void
@@ -85,16 +149,21 @@ metrics_serve(struct page *p)
 		page_field(p, "Allow", "GET, OPTIONS");
 		page_answer(p, 405, NULL, NULL, 0);
 	} else {
-		p->asked = tally_gather(adit_conn_worker(&p->x->body), metrics_gathered, p);
-		if (!p->asked)
-			page_answer(p, 503, NULL, NULL, 0);
+		metrics_ask(p);
 	}
 }
 
 static void
 metrics_cancel(struct page *p)
 {
-	tally_forget(p->asked);
+	struct metrics_request *r = p->asked;
+
+	if (r->gather) {
+		tally_forget(r->gather);
+		metrics_request_free(r);
+	} else {
+		r->page = NULL;
+	}
 }
 
 static void

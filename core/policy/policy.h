@@ -19,6 +19,7 @@ struct policy_world {
 	struct config		*config;	/* referenced by what is made */
 	struct adit_worker	*home;		/* where lists that are read again arrive */
 	struct adit_log		*log;
+	struct desk		*desk;		/* core/service/desk.h; or NULL */
 };
 
 /*

@@ -664,6 +664,22 @@ answer_below(struct job *j, char *rest)
 	j->ask->status = 404;
 }
 
+/* As show_service says it of each. */
+static void
+count_services(struct job *j)
+{
+	for (size_t i = 0; i < j->now->config->services.n; i++) {
+		const char *name = j->now->config->services.v[i].name;
+
+		if (own_service_is(name))
+			continue;
+		if (service_is_ready(j->now->services[i]))
+			j->ask->ready++;
+		else
+			j->ask->running++;
+	}
+}
+
 static void
 answer_path(struct job *j)
 {
@@ -688,6 +704,8 @@ admin_answer(const struct admin *m, struct desk_ask *a)
 
 	if (!j.now || !j.arena) {
 		a->status = 503;
+	} else if (!a->path) {
+		count_services(&j);
 	} else {
 		j.root = j.now->config->node;
 		answer_path(&j);

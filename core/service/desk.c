@@ -144,8 +144,14 @@ desk_close(struct desk *d)
 void
 desk_free(struct desk *d)
 {
+	struct desk_record *r, *next;
+
 	if (!d)
 		return;
+	for (r = atomic_load(&d->counts.records); r; r = next) {
+		next = r->next;
+		free(r);
+	}
 	pthread_mutex_destroy(&d->lock);
 	close(d->fd);
 	free(d);
@@ -188,6 +194,24 @@ desk_want_counts(struct desk *d)
 {
 	if (d)
 		atomic_store(&d->counts.wanted, true);
+}
+
+struct desk_record *
+desk_record(struct desk *d, const char *name)
+{
+	struct desk_record *first = d ? atomic_load(&d->counts.records) : NULL, *r;
+	unsigned n = 0;
+
+	for (r = first; r; r = r->next, n++)
+		if (strcmp(r->name, name) == 0)
+			return r;
+	r = d && n < DESK_RECORDS ? calloc(1, sizeof(*r) + strlen(name) + 1) : NULL;
+	if (!r)
+		return NULL;
+	memcpy(r->name, name, strlen(name) + 1);
+	r->next = first;
+	atomic_store(&d->counts.records, r);
+	return r;
 }
 
 void

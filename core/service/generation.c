@@ -124,7 +124,7 @@ make_recorder(const struct policy_world *world, size_t index, const void *before
 	      struct config_errors *errs)
 {
 	(void)before;
-	return recorder_new(world->config, index, world->log, errs);
+	return recorder_new(world, index, errs);
 }
 
 /* Whether a handler asks it; what nobody asks need not be there. */
@@ -349,7 +349,7 @@ generation_make_held(struct generation *g, const struct generation *old,
 		     const struct service_world *world, struct config_errors *errs)
 {
 	const struct policy_world mine = {
-		.config = g->config, .home = world->home, .log = world->log,
+		.config = g->config, .home = world->home, .log = world->log, .desk = world->desk,
 	};
 
 	for (size_t k = 0; k < HELD_KINDS; k++)

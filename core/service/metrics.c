@@ -198,6 +198,40 @@ write_services(struct text *t)
 	write_clients(t, CLIENT_FAILED);
 }
 
+static void
+write_states(struct text *t)
+{
+	const struct { const char *state; unsigned n; } states[] = {
+		{ "ready", t->more->ready }, { "running", t->more->running },
+	};
+
+	family(t, "gost_service_status", "gauge", "Number of services in each state");
+	for (size_t i = 0; t->more->states && i < sizeof(states) / sizeof(*states); i++) {
+		sample_begin(t, "");
+		sample_label(t, "state", states[i].state);
+		sample_end(t, states[i].n);
+	}
+}
+
+static void
+write_records(struct text *t)
+{
+	const struct desk_counts *counts = t->more->counts;
+	const struct desk_record *r = counts ? atomic_load(&counts->records) : NULL;
+
+	family(t, "gost_recorder_records_total", "counter",
+	       "Total records written by recorder");
+	for (; r; r = r->next) {
+		uint64_t n = atomic_load_explicit(&r->n, memory_order_relaxed);
+
+		if (!n)
+			continue;
+		sample_begin(t, "");
+		sample_label(t, "recorder", r->name);
+		sample_end(t, n);
+	}
+}
+
 /* ---- chains -------------------------------------------------------------------------- */
 
 static void
@@ -392,6 +426,8 @@ metrics_text(const struct tally_book *book, const struct metrics_more *more, siz
 	if (gethostname(t.host, sizeof(t.host) - 1) < 0)
 		*t.host = '\0';
 	write_services(&t);
+	write_states(&t);
+	write_records(&t);
 	write_chains(&t);
 	write_tunnels(&t);
 	write_adit(&t);

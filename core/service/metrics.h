@@ -16,6 +16,8 @@ struct metrics_more {
 	const struct desk_counts	*counts;	/* or NULL */
 	uint64_t			 memory_used, memory_budget;
 	unsigned			 workers, tunnels;
+	bool				 states;	/* both below are known */
+	unsigned			 ready, running;	/* services */
 };
 
 /* malloc'ed, terminated; NULL: out of memory. */

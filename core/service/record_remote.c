@@ -17,7 +17,7 @@
 #include "core/source/fetch.h"
 #include "core/source/redis.h"
 
-#define LIMIT_NS ADIT_SECONDS(10)	/* for one record, or a batch for Redis, where none is said */
+#define LIMIT_NS ADIT_SECONDS(10)	/* for a record, or a batch for Redis */
 #define END_NS ADIT_SECONDS(1)		/* for the other side to end its half too */
 #define AT_ONCE 8			/* connections to a server */
 #define HOST_MAX 256
@@ -217,7 +217,8 @@ tcp_set(struct remote *r, struct adit_err *e)
 	r->limit = (uint64_t)conf->timeout;
 	r->name = strdup(conf->addr);
 	if (adit_hostport_split(conf->addr, r->host, sizeof(r->host), &r->port) < 0 || !r->port)
-		return adit_err_set(e, ADIT_ECONFIG, "tcp: addr: not an address: \"%s\"", conf->addr);
+		return adit_err_set(e, ADIT_ECONFIG, "tcp: addr: not an address: \"%s\"",
+				    conf->addr);
 	return 0;
 }
 
@@ -346,7 +347,8 @@ redis_set(struct remote *r, struct adit_err *e)
 	if (!conf.key || !*conf.key)
 		return adit_err_set(e, ADIT_ECONFIG, "redis: key is needed");
 	if (conf.type && !redis_can_add(conf.type))
-		return adit_err_set(e, ADIT_ECONFIG, "redis: type: \"%s\" is none of set, list and sset",
+		return adit_err_set(e, ADIT_ECONFIG,
+				    "redis: type: \"%s\" is none of set, list and sset",
 				    conf.type);
 	conf.type = NULL;
 	if (redis_check(&conf, e) < 0)

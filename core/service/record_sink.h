@@ -43,7 +43,7 @@ struct record_sink_ops {
 
 struct record_sink {
 	const struct record_sink_ops	*ops;
-	const char			*tail;	/* what each record is to have behind it; borrowed */
+	const char			*tail;	/* to stand behind each record; borrowed */
 	int				 stop;	/* an eventfd of the recorder's */
 };
 

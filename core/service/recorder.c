@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/service/desk.h"
 #include "core/service/record_sink.h"
 
 #define TELL_S 10		/* between two lines about what was dropped */
@@ -17,6 +18,7 @@ struct recorder {
 	struct config			*config;	/* referenced */
 	const struct recorder_conf	*conf;
 	struct adit_log			*log;
+	struct desk_record		*count;		/* of all that come; or NULL */
 	pthread_mutex_t			 lock;		/* of all up to running */
 	pthread_cond_t			 more, less;
 	struct record_batch		 waiting;
@@ -151,6 +153,8 @@ recorder_start(struct recorder *r)
 void
 recorder_put(struct recorder *r, const char *record, size_t len)
 {
+	if (r->count)
+		atomic_fetch_add_explicit(&r->count->n, 1, memory_order_relaxed);
 	pthread_mutex_lock(&r->lock);
 	if (recorder_start(r) && record_batch_add(&r->waiting, record, len, r->sink->tail))
 		pthread_cond_signal(&r->more);
@@ -204,15 +208,16 @@ recorder_free(void *recorder)
 }
 
 static struct recorder *
-recorder_alloc(struct config *config, const struct recorder_conf *conf, struct adit_log *log)
+recorder_alloc(const struct policy_world *world, const struct recorder_conf *conf)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
-	r->config = config_get(config);
+	r->config = config_get(world->config);
 	r->conf = conf;
-	r->log = log;
+	r->log = world->log;
+	r->count = desk_record(world->desk, conf->name);
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->more, NULL);
 	pthread_cond_init(&r->less, NULL);
@@ -250,11 +255,11 @@ recorder_sink(const struct recorder *r, const struct place *at)
 }
 
 struct recorder *
-recorder_new(struct config *config, size_t index, struct adit_log *log, struct config_errors *errs)
+recorder_new(const struct policy_world *world, size_t index, struct config_errors *errs)
 {
-	const struct recorder_conf *conf = &config->recorders.v[index];
+	const struct recorder_conf *conf = &world->config->recorders.v[index];
 	const struct place top = { .errs = errs };
-	struct recorder *r = recorder_alloc(config, conf, log);
+	struct recorder *r = recorder_alloc(world, conf);
 	struct place_step step;
 
 	place_step_item(&step, &top, config_list_name(CONFIG_RECORDERS), index, conf->node);

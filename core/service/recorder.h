@@ -9,10 +9,7 @@
 
 #include <stddef.h>
 
-#include <adit/log.h>
-
-#include "core/config/model.h"
-#include "core/config/place.h"
+#include "core/policy/policy.h"
 
 #define RECORDER_QUEUE (1u << 20)	/* bytes that wait */
 #define RECORD_MAX 65536		/* of one record */
@@ -20,10 +17,11 @@
 struct recorder;
 
 /*
- * That of that place in config's list, which is referenced. Nothing is opened before the first
- * record: a check writes nothing. NULL with the reason in errs. Main thread; reads certificates.
+ * That of that place in the list of world's configuration, which is referenced. Nothing is opened
+ * before the first record: a check writes nothing. NULL with the reason in errs. Main thread; reads
+ * certificates.
  */
-struct recorder *recorder_new(struct config *config, size_t index, struct adit_log *log,
+struct recorder *recorder_new(const struct policy_world *world, size_t index,
 			      struct config_errors *errs);
 
 /* Writes what is left, within a second. Nobody uses it any more. NULL is fine. */

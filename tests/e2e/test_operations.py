@@ -86,10 +86,21 @@ def test_metrics_of_a_tunnel(world: World, transport: str):
     assert seen.get("adit_tunnels") == 1 and seen.get("adit_tunnel_sessions", service="service-0") >= 1
     assert seen.get("adit_memory_budget_bytes") > seen.get("adit_memory_used_bytes") > 0
     assert seen.get("process_open_fds") > 5 and seen.get("process_resident_memory_bytes") > 1 << 20
+    assert seen.get("gost_service_status", host=host, state="ready") == 1
     mine = metrics(client.listening("@metrics"))
+    assert mine.get("gost_service_status", state="ready") == 1 and mine.get("gost_service_status", state="running") == 0
     assert mine.get("gost_chain_node_connect_duration_seconds_count", chain="chain-0", node="node-0") >= 1
     client.stop()
     until(lambda: metrics(where).get("adit_tunnels") == 0, "nobody is bound")
+
+
+def test_a_service_that_is_not_up_yet(world: World):
+    """Its bind far away has not been taken: it is running, and not ready."""
+    dead = at(world.dead_port().address)
+    client = world.start("-L", f"rtcp://:0/{dead}", "-F", f"tunnel+tcp://{dead}?tunnel.id={tunnel_id()}",
+                         "-metrics", HERE)
+    seen = metrics(client.listening("@metrics"))
+    assert seen.get("gost_service_status", state="running") == 1 and seen.get("gost_service_status", state="ready") == 0
 
 
 def test_bytes_are_counted_as_they_pass(world: World):

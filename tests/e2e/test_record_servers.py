@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import socket
 from typing import Any
 
@@ -19,7 +21,7 @@ HERE = "127.0.0.1:0"
 MANY_FIELDS = {f"X-{i}": "y" * 4000 for i in range(6)}
 
 
-def recording(world: World, target: str, kind: str = "recorder.service.handler") -> Daemon:
+def recording(world: World, target: str, kind: str = "recorder.service.handler", more: str = "") -> Daemon:
     return world.start(config=f"""
 services:
 - name: service-0
@@ -28,6 +30,7 @@ services:
   handler: {{type: http}}
   listener: {{type: tcp}}
 recorders: [{{name: r, {target}}}]
+{more}
 """)
 
 
@@ -97,7 +100,9 @@ def test_http_a_post_for_each(world: World):
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("type, as_is", [("", set), (", type: set", set), (", type: list", list), (", type: sset", dict)])
+@pytest.mark.parametrize("type, as_is", [
+    ("", set), (", type: set", set), (", type: list", list), (", type: sset", dict),
+])
 def test_redis_in_each_type(world: World, type: str, as_is: type):
     redis = world.keep(Redis("s3cret"))
     daemon = recording(world, f"redis: {{addr: {at(redis.address)}, db: 2, key: 'k', password: s3cret{type}}}",
@@ -144,6 +149,25 @@ def test_a_server_that_says_nothing_holds_up_nobody(world: World, how: str):
     until(lambda: server.connections > 0, "it was asked")
     daemon.stop()
     assert dropped(daemon) == 100
+
+
+def test_records_are_counted(world: World):
+    """By recorder, those that are dropped too, and as long as the process lives."""
+    dead = at(world.dead_port().address)
+    daemon = recording(world, f"tcp: {{addr: {dead}}}", more=f"metrics: {{addr: {HERE}}}")
+
+    def counted() -> int:
+        text = visitor.get(daemon.listening("@metrics"), "any", "/metrics").text
+        found = re.search(r'^gost_recorder_records_total\{.*recorder="r"\} (\d+)$', text, re.M)
+        return int(found[1]) if found else 0
+
+    assert counted() == 0
+    visit(world, daemon, 3)
+    until(lambda: counted() == 3, "all are counted")
+    daemon.send(signal.SIGHUP)
+    daemon.log.wait("^config reloaded")
+    visit(world, daemon, 1)
+    until(lambda: counted() == 4, "and those after a reload")
 
 
 def test_what_is_left_is_sent_at_the_end(world: World):
