@@ -211,13 +211,15 @@ static void
 native_ask_logged_in(struct login *l, int err)
 {
 	struct native_ask *r = adit_container_of(l, struct native_ask, base.login);
+	const struct native_msg *m = &r->message;
 
 	if (err < 0) {
 		native_ask_refuse(r, err, NULL);
 		return;
 	}
 	adit_conn_deadline(r->base.conn, 0);
-	if (!*r->message.host || !request_awaits_rule(&r->base, r->message.host))
+	if (!*m->host || !request_awaits_rule(&r->base, m->type == NATIVE_BIND ? NULL : &m->tunnel,
+					      m->host))
 		native_ask_go(r);
 }
 

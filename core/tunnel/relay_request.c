@@ -273,6 +273,7 @@ static void
 relay_ask_logged_in(struct login *l, int err)
 {
 	struct relay_ask *r = adit_container_of(l, struct relay_ask, base.login);
+	bool bind = (r->message.code & RELAY_CMD_MASK) == RELAY_BIND;
 	char host[WIRE_ADDR_TEXT];
 
 	if (err < 0) {
@@ -282,7 +283,7 @@ relay_ask_logged_in(struct login *l, int err)
 	}
 	adit_conn_deadline(r->base.conn, 0);
 	relay_ask_host(r, host);
-	if (!*host || !request_awaits_rule(&r->base, host))
+	if (!*host || !request_awaits_rule(&r->base, bind ? NULL : &r->message.tunnel.id, host))
 		relay_ask_go(r);
 }
 

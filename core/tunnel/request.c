@@ -135,15 +135,29 @@ request_lookup(const struct request_conf *conf, struct adit_worker *w, const cha
 	return err == -EAGAIN ? ADIT_ENORULES : err;	/* it was waited for, if it could be */
 }
 
+static bool
+is_public(const struct request_conf *conf, const struct adit_uuid *named)
+{
+	return conf->has_public_id && memcmp(named, &conf->public_id, sizeof(*named)) == 0;
+}
+
+/* Whether who names that tunnel gets it, whatever the rules say. */
+static bool
+is_direct(const struct request_conf *conf, const struct adit_uuid *named)
+{
+	return conf->direct && !is_public(conf, named);
+}
+
 bool
-request_awaits_rule(struct request *r, const char *host)
+request_awaits_rule(struct request *r, const struct adit_uuid *named, const char *host)
 {
 	const struct request_conf *conf = r->conf;
 	struct adit_worker *w = adit_conn_worker(r->conn);
 	char name[HOSTNAME_MAX + 1];
 	struct adit_rule rule;
 
-	if (!conf->wait || hostname_normalise(host, strlen(host), name) <= 0 ||
+	if (!conf->wait || (named && is_direct(conf, named)) ||
+	    hostname_normalise(host, strlen(host), name) <= 0 ||
 	    conf->lookup(conf->arg, w, name, &rule) != -EAGAIN)
 		return false;
 	r->lookup.service = adit_component_name(conf->component);
@@ -182,13 +196,12 @@ request_route(const struct request_conf *conf, struct adit_worker *w, const stru
 	      const char *host, struct adit_uuid *out)
 {
 	char name[HOSTNAME_MAX + 1];
-	bool public_entry = conf->has_public_id &&
-			    memcmp(named, &conf->public_id, sizeof(*named)) == 0;
+	bool public_entry = is_public(conf, named);
 	struct adit_rule rule;
 	int err = ADIT_ENOROUTE;
 
 	*out = *named;
-	if (conf->direct && !public_entry)
+	if (is_direct(conf, named))
 		return 0;
 	if (hostname_normalise(host, strlen(host), name) > 0)
 		err = request_lookup(conf, w, name, &rule);

@@ -97,9 +97,10 @@ bool request_allows(const struct request_conf *conf, enum adit_network network, 
 
 /*
  * Whether the rule for host has to be waited for: then r->lookup.known is called by the loop,
- * unless r ends before. Else request_route says it.
+ * unless r ends before. Else request_route says it. named: the tunnel that a visitor names; NULL: a
+ * client binds.
  */
-bool request_awaits_rule(struct request *r, const char *host);
+bool request_awaits_rule(struct request *r, const struct adit_uuid *named, const char *host);
 
 /*
  * Tells who makes rules, if there is one, that tunnel may be reached by its endpoint's name, and by

@@ -400,12 +400,29 @@ def test_plugin_is_asked(world: World):
     assert "t0ken" not in server.log.text()
 
 
-def visitor_of(world: World, server: Daemon, tunnel: str, host: str) -> Daemon:
+@pytest.mark.parametrize("transport", ["tcp", "quic"])
+def test_visitors_of_a_direct_server_wait_for_no_plugin(world: World, transport: str):
+    """Who names his tunnel gets it, whatever the rules say, and however long they are asked for."""
+    tunnel, plugin = tunnel_id(), Plugin(world, {})
+    config = json.loads(config_of(plugin={"type": "http", "addr": plugin.url, "timeout": "60s"}))
+    service = config["services"][0]
+    service["handler"]["metadata"]["tunnel.direct"] = True
+    service["listener"]["type"] = transport
+    server = world.start("--workers", "1", config=json.dumps(config), name="server")
+    world.client(transport, server.listening("clients"), tunnel, world.site().address)
+    plugin.gate.clear()
+    there = visitor_of(world, server, tunnel, "app.local", transport)
+    assert visitor.get(there.listening("visit"), "app.local").text == "site\n"
+    assert not plugin.times("app.local")
+    plugin.gate.set()
+
+
+def visitor_of(world: World, server: Daemon, tunnel: str, host: str, transport: str = "tcp") -> Daemon:
     return world.start(name=f"visit-{host}", config=json.dumps({
         "services": [{"name": "visit", "addr": "127.0.0.1:0", "handler": {"type": "tcp", "chain": "c"},
                       "listener": {"type": "tcp"}, "forwarder": {"nodes": [{"name": "n", "addr": f"{host}:80"}]}}],
         "chains": [{"name": "c", "hops": [{"name": "h", "nodes": [{
-            "name": "n", "addr": at(server.listening("clients")), "dialer": {"type": "tcp"},
+            "name": "n", "addr": at(server.listening("clients")), "dialer": {"type": transport},
             "connector": {"type": "tunnel", "metadata": {"tunnel.id": tunnel}}}]}]}]}))
 
 
