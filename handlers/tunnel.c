@@ -119,7 +119,8 @@ tunnel_lookup(struct tunnel_handler *t, struct adit_ingress *ingress, struct adi
 	int err = ADIT_ENOROUTE;
 
 	if (ingress)
-		err = ingress->ops->lookup(ingress, w, host, out);
+		err = ingress->ops->lookup(ingress, w, adit_component_name(t->base.component), host,
+					   out);
 	else if (t->rules)
 		err = rules_find(t->rules, host, out);
 	return err == ADIT_ENOROUTE ? temporary_find(&t->requests.temporary, w, host, out) : err;

@@ -8,13 +8,13 @@ rules_ingress_of(struct adit_ingress *i)
 }
 
 static int
-rules_ingress_lookup(struct adit_ingress *i, struct adit_worker *w, const char *host,
-		     struct adit_rule *out)
+rules_ingress_lookup(struct adit_ingress *i, struct adit_worker *w, const char *service,
+		     const char *host, struct adit_rule *out)
 {
 	struct ingress_table *table =
 		atomic_load_explicit(&rules_ingress_of(i)->table, memory_order_acquire);
 
-	return table ? ingress_table_find(table, w, host, out) : ADIT_ENORULES;
+	return table ? ingress_table_find(table, w, service, host, out) : ADIT_ENORULES;
 }
 
 static int

@@ -10,6 +10,7 @@
 #include <adit/log.h>
 
 #include "core/conn/tls_creds.h"
+#include "core/runtime/text_hash.h"
 #include "core/service/dns_exchange.h"
 #include "core/service/route.h"
 
@@ -284,11 +285,7 @@ name_servers_take_chains(struct name_servers *s, struct chain *const *chains)
 static struct kept_name *
 memory_set(struct memory_of_names *m, const char *host)
 {
-	uint64_t h = 14695981039346656037u;
-
-	for (; *host; host++)
-		h = (h ^ (uint8_t)*host) * 1099511628211u;
-	return m->kept[(h ^ h >> 32) % SETS];
+	return m->kept[text_hash(host, 0) % SETS];
 }
 
 /* How many addresses of the query's name are known still, which are copied there. */

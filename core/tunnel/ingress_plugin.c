@@ -13,6 +13,7 @@
 #include "core/config/mask.h"
 #include "core/config/model.h"
 #include "core/conn/tls_creds.h"
+#include "core/runtime/text_hash.h"
 #include "core/source/fetch.h"
 
 #define LIMIT_NS ADIT_SECONDS(5)	/* for an answer, where no timeout is given */
@@ -21,7 +22,7 @@
 #define RETRY_NS ADIT_SECONDS(1)	/* between two questions that are not answered */
 #define BUCKETS 1024			/* a power of 2 */
 
-/* What is known of one host, or being asked. */
+/* What is known of one host at a service, or being asked. */
 struct told {
 	struct part		*part;
 	LIST_ENTRY(told)	 bucket;
@@ -29,11 +30,11 @@ struct told {
 	struct told_list	*list;
 	struct fetch		*fetch;		/* the question, or NULL */
 	struct adit_lookup	*waiting;
-	char			*service;	/* who asked first; NULL: nobody has */
-	uint16_t		 port;		/* and by which; 0: none */
+	uint16_t		 port;		/* of who asked first; 0: none */
 	int			 result;	/* -EAGAIN: nothing is known; else as find's */
 	struct adit_rule	 rule;
 	uint64_t		 until;
+	const char		*service;	/* behind host */
 	char			 host[];
 };
 
@@ -105,22 +106,20 @@ told_wake(struct told *t)
 /* ---- what is remembered --------------------------------------------------------------------- */
 
 static struct told_bucket *
-part_bucket(struct part *p, const char *host)
+part_bucket(struct part *p, const char *service, const char *host)
 {
-	uint64_t h = p->of->seed;
+	uint64_t h = text_hash(host, text_hash(service, p->of->seed));
 
-	for (; *host; host++)
-		h = (h ^ (uint8_t)*host) * 1099511628211u;
-	return &p->buckets[(h ^ h >> 32) & (BUCKETS - 1)];
+	return &p->buckets[h & (BUCKETS - 1)];
 }
 
 static struct told *
-part_find(struct part *p, const char *host)
+part_find(struct part *p, const char *service, const char *host)
 {
 	struct told *t;
 
-	LIST_FOREACH(t, part_bucket(p, host), bucket)
-		if (strcmp(t->host, host) == 0)
+	LIST_FOREACH(t, part_bucket(p, service, host), bucket)
+		if (strcmp(t->host, host) == 0 && strcmp(t->service, service) == 0)
 			return t;
 	return NULL;
 }
@@ -144,7 +143,6 @@ told_free(struct told *t)
 	TAILQ_REMOVE(&t->list->queue, t, used);
 	t->list->n--;
 	LIST_REMOVE(t, bucket);
-	free(t->service);
 	free(t);
 }
 
@@ -162,20 +160,22 @@ told_list_trim(struct told_list *list)
 }
 
 static struct told *
-part_add(struct part *p, const char *host)
+part_add(struct part *p, const char *host, const struct adit_lookup *q)
 {
-	size_t size = strlen(host) + 1;
-	struct told *t = calloc(1, sizeof(*t) + size);
+	size_t size = strlen(host) + 1, service_size = strlen(q->service) + 1;
+	struct told *t = calloc(1, sizeof(*t) + size + service_size);
 
 	if (!t)
 		return NULL;
 	memcpy(t->host, host, size);
+	t->service = memcpy(t->host + size, q->service, service_size);
+	t->port = q->port;
 	t->part = p;
 	t->result = -EAGAIN;
 	t->list = &p->unknown;
 	TAILQ_INSERT_HEAD(&t->list->queue, t, used);
 	t->list->n++;
-	LIST_INSERT_HEAD(part_bucket(p, host), t, bucket);
+	LIST_INSERT_HEAD(part_bucket(p, t->service, host), t, bucket);
 	told_list_trim(t->list);
 	return t;
 }
@@ -387,7 +387,7 @@ question_url(const struct ingress_plugin *p, const struct told *t)
 	if (t->port)
 		fprintf(to, "%%3A%u", t->port);
 	fputs("&service=", to);
-	append_encoded(to, t->service ? t->service : "");
+	append_encoded(to, t->service);
 	if (fclose(to) == 0)
 		return url;
 	free(url);
@@ -435,11 +435,11 @@ told_ask(struct told *t)
 }
 
 int
-ingress_plugin_find(struct ingress_plugin *of, struct adit_worker *w, const char *host,
-		    struct adit_rule *out)
+ingress_plugin_find(struct ingress_plugin *of, struct adit_worker *w, const char *service,
+		    const char *host, struct adit_rule *out)
 {
 	struct part *p = plugin_part(of, w);
-	struct told *t = p ? part_find(p, host) : NULL;
+	struct told *t = p ? part_find(p, service, host) : NULL;
 
 	if (!p)
 		return ADIT_ENORULES;
@@ -462,17 +462,13 @@ ingress_plugin_wait(struct ingress_plugin *of, struct adit_worker *w, const char
 		    struct adit_lookup *q)
 {
 	struct part *p = plugin_part(of, w);
-	struct told *t = p ? part_find(p, host) : NULL;
+	struct told *t = p ? part_find(p, q->service, host) : NULL;
 	int err = 0;
 
 	if (p && !t)
-		t = part_add(p, host);
+		t = part_add(p, host, q);
 	if (!t)
 		return ADIT_ENORULES;
-	if (!t->service && q->service) {
-		t->service = strdup(q->service);
-		t->port = q->port;
-	}
 	if (!t->fetch)
 		err = told_ask(t);
 	if (!err)

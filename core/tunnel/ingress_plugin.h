@@ -1,8 +1,8 @@
 /*
- * Rules that a program is asked for, one host at a time: gost's ingress plugin over HTTP. What it
- * says is kept for a while, by each worker for itself; those who want one host at the same time
- * share one question. While the program cannot be asked, rules that are known stay, and for other
- * hosts there is no answer.
+ * Rules that a program is asked for, one host of a service at a time: gost's ingress plugin over
+ * HTTP. What it says is kept for a while, by each worker for itself; those who want one host at the
+ * same time share one question. While the program cannot be asked, rules that are known stay, and
+ * for other hosts there is no answer.
  */
 #ifndef ADIT_CORE_INGRESS_PLUGIN_H
 #define ADIT_CORE_INGRESS_PLUGIN_H
@@ -13,7 +13,10 @@
 struct ingress_conf;
 struct ingress_plugin;
 
-/* Of each worker: hosts with a rule that are remembered, hosts without, questions under way. */
+/*
+ * Of each worker: hosts with a rule that are remembered, hosts without, questions under way; a host
+ * counts for each service that it is asked for.
+ */
 #define INGRESS_KNOWN_MAX 4096
 #define INGRESS_UNKNOWN_MAX 1024
 #define INGRESS_QUESTIONS_MAX 64
@@ -28,15 +31,15 @@ struct ingress_plugin *ingress_plugin_new(struct adit_worker *home,
 					  struct adit_err *e);
 
 /*
- * The rule for a normalised host name: 0; ADIT_ENOROUTE; ADIT_ENORULES: it cannot be asked now;
- * -EAGAIN: it has to be, by ingress_plugin_wait. On w.
+ * The rule for a normalised host name at a service: 0; ADIT_ENOROUTE; ADIT_ENORULES: it cannot be
+ * asked now; -EAGAIN: it has to be, by ingress_plugin_wait. On w.
  */
-int ingress_plugin_find(struct ingress_plugin *p, struct adit_worker *w, const char *host,
-			struct adit_rule *out);
+int ingress_plugin_find(struct ingress_plugin *p, struct adit_worker *w, const char *service,
+			const char *host, struct adit_rule *out);
 
 /*
- * Asks for host. 0: q->known is called once there is an answer, or it is clear that there will be
- * none, unless adit_lookup_end(q) before; ADIT_ENORULES: nobody is asked. On w.
+ * Asks for host, at q's service. 0: q->known is called once there is an answer, or it is clear that
+ * there will be none, unless adit_lookup_end(q) before; ADIT_ENORULES: nobody is asked. On w.
  */
 int ingress_plugin_wait(struct ingress_plugin *p, struct adit_worker *w, const char *host,
 			struct adit_lookup *q);

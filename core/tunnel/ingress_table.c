@@ -190,13 +190,13 @@ ingress_table_new(struct adit_worker *home, const struct ingress_conf *conf, str
 }
 
 int
-ingress_table_find(struct ingress_table *t, struct adit_worker *w, const char *host,
-		   struct adit_rule *out)
+ingress_table_find(struct ingress_table *t, struct adit_worker *w, const char *service,
+		   const char *host, struct adit_rule *out)
 {
 	int err;
 
 	if (t->plugin)
-		return ingress_plugin_find(t->plugin, w, host, out);
+		return ingress_plugin_find(t->plugin, w, service, host, out);
 	err = rules_find(atomic_load_explicit(&t->rules, memory_order_acquire), host, out);
 	return err == ADIT_ENOROUTE && !sources_are_known(t->sources) ? ADIT_ENORULES : err;
 }

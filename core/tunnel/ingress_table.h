@@ -28,12 +28,12 @@ struct ingress_table *ingress_table_new(struct adit_worker *home, const struct i
 					struct adit_err *e);
 
 /*
- * The rule for a normalised host name: 0; ADIT_ENOROUTE; ADIT_ENORULES: there is none so far, and a
- * source has not been read yet, or a plugin does not answer; -EAGAIN: to be waited for. On w, any
- * worker of home's group.
+ * The rule for a normalised host name, at the service of that name: 0; ADIT_ENOROUTE;
+ * ADIT_ENORULES: there is none so far, and a source has not been read yet, or a plugin does not
+ * answer; -EAGAIN: to be waited for. On w, any worker of home's group.
  */
-int ingress_table_find(struct ingress_table *t, struct adit_worker *w, const char *host,
-		       struct adit_rule *out);
+int ingress_table_find(struct ingress_table *t, struct adit_worker *w, const char *service,
+		       const char *host, struct adit_rule *out);
 
 /*
  * Of a table that is a plugin (core/tunnel/ingress_plugin.h): as the operations of an ingress. Of

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/runtime/text_hash.h"
 #include "core/tunnel/rules.h"
 #include "core/wire/hostname.h"
 
@@ -52,15 +53,11 @@ rules_free(struct rules *r)
 	free(r);
 }
 
-/* FNV-1a. Names come from the configuration, so nobody outside can make them collide. */
+/* Names come from who configures the server: nobody else can make them collide. */
 static size_t
 rules_hash(const char *name)
 {
-	uint64_t h = 14695981039346656037u;
-
-	for (; *name; name++)
-		h = (h ^ (uint8_t)*name) * 1099511628211u;
-	return (size_t)(h ^ h >> 32);
+	return (size_t)text_hash(name, 0);
 }
 
 static struct rule *

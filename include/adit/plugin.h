@@ -521,7 +521,7 @@ struct adit_rule {
 /* Somebody who waits for what an ingress does not know yet: embedded, zeroed. All on one worker. */
 struct adit_lookup {
 	void			(*known)(struct adit_lookup *q);	/* set by who waits */
-	const char		*service;	/* for whom: its name; borrowed; may be NULL */
+	const char		*service;	/* for whom: its name; borrowed */
 	uint16_t		 port;		/* that came with the host, or is meant; 0: none */
 	struct adit_lookup	*next, **prev;	/* the ingress's */
 };
@@ -539,12 +539,12 @@ struct adit_ingress_ops {
 	struct adit_plugin base;
 
 	/*
-	 * The rule for host (normalised: lower case, no port, no trailing dot). 0; ADIT_ENOROUTE;
-	 * ADIT_ENORULES: it cannot be said now; -EAGAIN, where there is wait: that has to be waited
-	 * for. On any worker, at the same time.
+	 * The rule for host (normalised: lower case, no port, no trailing dot) at the service of
+	 * that name. 0; ADIT_ENOROUTE; ADIT_ENORULES: it cannot be said now; -EAGAIN, where there
+	 * is wait: that has to be waited for. On any worker, at the same time.
 	 */
-	int	(*lookup)(struct adit_ingress *i, struct adit_worker *w, const char *host,
-			  struct adit_rule *out);
+	int	(*lookup)(struct adit_ingress *i, struct adit_worker *w, const char *service,
+			  const char *host, struct adit_rule *out);
 
 	/* optional, as for listeners */
 	int	(*init)(struct adit_ingress *i, struct adit_err *e);

@@ -323,7 +323,7 @@ def test_real_redis(world: World):
 
 
 class Plugin:
-    """gost's ingress plugin: answers by `rules`; what clients offer is in `offers`."""
+    """gost's ingress plugin: answers by `rules`, of "service/host" or "host"; what clients offer is in `offers`."""
 
     def __init__(self, world: World, rules: dict[str, str]) -> None:
         self.rules, self.asked, self.offers = rules, [], []   # type: ignore[var-annotated]
@@ -341,7 +341,8 @@ class Plugin:
         else:
             self.asked.append(query)
             self.gate.wait(30)
-            body = json.dumps({"endpoint": self.rules.get(query["host"].partition(":")[0], "")}).encode()
+            host = query["host"].partition(":")[0]
+            body = json.dumps({"endpoint": self.rules.get(f"{query['service']}/{host}", self.rules.get(host, ""))}).encode()
         handler.send_response(500 if self.broken else 200)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
@@ -398,6 +399,25 @@ def test_plugin_is_asked(world: World):
         assert visitor.read_to_end(sock) == b""
     assert plugin.asked[-1] == {"host": "visited.local", "service": "clients"}
     assert "t0ken" not in server.log.text()
+
+
+def test_plugin_may_answer_by_service(world: World):
+    """What it said to one service is not taken for what it says to another one."""
+    tunnel = tunnel_id()
+    plugin = Plugin(world, {"clients/app.local": tunnel, "others/more.local": tunnel})
+    config = json.loads(config_of(reload="1h", plugin={"type": "http", "addr": plugin.url}))
+    config["services"].append({**config["services"][0], "name": "others"})
+    server = world.start("--workers", "1", config=json.dumps(config), name="server")
+    for name in ("clients", "others"):
+        world.client("tcp", server.listening(name), tunnel, world.site(name).address)
+
+    def said(host: str) -> list[int]:
+        return [visitor.get(server.entrypoint(name), host).status for name in ("clients", "others")]
+
+    assert said("app.local") == said("app.local") == [200, 404]
+    assert said("more.local") == said("more.local") == [404, 200]
+    asked = [(q["service"], q["host"]) for q in plugin.asked if q["host"] == "app.local:80"]
+    assert sorted(set(asked)) == [("clients", "app.local:80"), ("others", "app.local:80")]
 
 
 @pytest.mark.parametrize("transport", ["tcp", "quic"])

@@ -192,7 +192,8 @@ find(const struct service_stage *t, const struct adit_ingress *i)
 	static char text[37];
 	struct adit_rule rule;
 
-	if (i->ops->lookup((struct adit_ingress *)(uintptr_t)i, t->loop->worker, "h", &rule) < 0)
+	if (i->ops->lookup((struct adit_ingress *)(uintptr_t)i, t->loop->worker, "s", "h",
+			   &rule) < 0)
 		return "";
 	adit_uuid_format(&rule.tunnel, text);
 	return text;

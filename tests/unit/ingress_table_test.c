@@ -103,7 +103,7 @@ find_in(struct ingress_table *table, const char *host)
 	static char text[38];
 	struct adit_rule rule;
 
-	if (ingress_table_find(table, NULL, host, &rule) < 0)
+	if (ingress_table_find(table, NULL, "s", host, &rule) < 0)
 		return "";
 	adit_uuid_format(&rule.tunnel, text + rule.private_);
 	if (rule.private_)
@@ -256,12 +256,14 @@ the_plugin_is_the_table(void **state)
 	struct adit_rule rule;
 
 	assert_int_equal(ingress_rules.base.instance, sizeof(instance));
-	assert_int_equal(ingress_rules.lookup(&instance.base, t->loop->worker, "in.example", &rule),
+	assert_int_equal(ingress_rules.lookup(&instance.base, t->loop->worker, "s", "in.example",
+					    &rule),
 			 ADIT_ENORULES);
 	make(t, false, 0);
 	instance.table = t->table;
 	t->table = NULL;
-	assert_int_equal(ingress_rules.lookup(&instance.base, t->loop->worker, "in.example", &rule),
+	assert_int_equal(ingress_rules.lookup(&instance.base, t->loop->worker, "s", "in.example",
+					    &rule),
 			 0);
 	ingress_rules.fini(&instance.base);
 }
@@ -300,7 +302,7 @@ read_a_lot(struct adit_worker *w, void *arg)
 	struct adit_rule rule;
 
 	for (int i = 0; i < 20000; i++)
-		assert_int_equal(ingress_table_find(r->table, w, "both.example", &rule), 0);
+		assert_int_equal(ingress_table_find(r->table, w, "s", "both.example", &rule), 0);
 	atomic_fetch_add(&r->changed, rule.private_);
 }
 
