@@ -20,6 +20,7 @@
 #define KNOWN_NS ADIT_SECONDS(10)	/* a rule is good for, where no reload is given */
 #define UNKNOWN_NS ADIT_SECONDS(2)	/* at most: that there is none */
 #define RETRY_NS ADIT_SECONDS(1)	/* between two questions that are not answered */
+#define DROPPED_LOG_NS ADIT_SECONDS(60)	/* between two lines of a worker about offers */
 #define BUCKETS 1024			/* a power of 2 */
 
 /* What is known of one host at a service, or being asked. */
@@ -62,6 +63,8 @@ struct part {
 	struct told_list	 known, unknown;	/* with a rule, or without */
 	LIST_HEAD(, offer)	 offers;
 	unsigned		 questions;		/* and offers, under way */
+	uint64_t		 dropped;		/* offers, since the last line about them */
+	uint64_t		 next_line;		/* when there may be another one */
 };
 
 struct ingress_plugin {
@@ -493,6 +496,24 @@ offer_answered(void *arg, char *text, size_t len, const struct adit_err *e)
 	offer_free(o);
 }
 
+/* As many as may be are under way. */
+static void
+part_drop_offer(struct part *p)
+{
+	const struct ingress_plugin *of = p->of;
+	uint64_t now = adit_now();
+
+	p->dropped++;
+	if (now < p->next_line)
+		return;
+	adit_log(of->log, ADIT_LOG_WARN,
+		 ADIT_FIELDS(ADIT_STR("ingress", of->name), ADIT_UINT("dropped", p->dropped)),
+		 "%s: is not told of a tunnel: %d questions are under way", of->from,
+		 INGRESS_QUESTIONS_MAX);
+	p->dropped = 0;
+	p->next_line = now + DROPPED_LOG_NS;
+}
+
 static char *
 offer_text(const struct adit_offer *offer)
 {
@@ -518,8 +539,12 @@ ingress_plugin_offer(struct ingress_plugin *of, struct adit_worker *w,
 	struct offer *o;
 	char *text;
 
-	if (!p || p->questions >= INGRESS_QUESTIONS_MAX)
+	if (!p)
 		return;
+	if (p->questions >= INGRESS_QUESTIONS_MAX) {
+		part_drop_offer(p);
+		return;
+	}
 	o = calloc(1, sizeof(*o));
 	text = offer_text(offer);
 	conf.body = text;

@@ -46,7 +46,8 @@ int ingress_plugin_wait(struct ingress_plugin *p, struct adit_worker *w, const c
 
 /*
  * Tells the program that a tunnel is there, which may be reached by host if it likes; what it
- * answers is for its later rules to say. On w.
+ * answers is for its later rules to say. Not done, and logged, counted, while as many questions are
+ * under way as may be. On w.
  */
 void ingress_plugin_offer(struct ingress_plugin *p, struct adit_worker *w,
 			  const struct adit_offer *offer);

@@ -489,6 +489,11 @@ def test_plugin_that_is_asked_too_much(world: World):
         until(lambda: time.monotonic() > known + 1.5, "the rule is old")
         assert status(server, "app.local") == 200
         assert status(server, "other.local") == 503
+        for name in ("late", "later"):
+            world.client("tcp", server.listening("clients"), tunnel_id(), world.site(name).address)
+        line = server.log.wait(f"^{plugin.url}: is not told of a tunnel: 64 questions are under way$")
+        assert line.level == "warn" and line.fields["dropped"] == 1
+        assert server.log.count("is not told of a tunnel") == 1
         plugin.gate.set()
 
 
