@@ -27,14 +27,14 @@ add_lines(struct limits *l, const struct adit_strings *lines, struct adit_err *e
 }
 
 static void *
-make(const struct limiter_conf *conf, enum limit_kind kind, const struct source_text *texts,
-     size_t n, struct adit_err *e)
+make(const struct limiter_conf *conf, enum limit_kind kind, const struct listing_source *from,
+     struct adit_err *e)
 {
 	struct limits *l = limits_new(kind);
 	int err = l ? add_lines(l, &conf->limits, e) : adit_err_set(e, -ENOMEM, "out of memory");
 
-	for (size_t i = 0; !err && i < n; i++)
-		err = limits_add_text(l, texts[i].text, e);
+	for (size_t i = 0; !err && i < from->n; i++)
+		err = limits_add_text(l, from->texts[i].text, e);
 	if (!err)
 		err = limits_seal(l, e);
 	if (!err)
@@ -44,21 +44,21 @@ make(const struct limiter_conf *conf, enum limit_kind kind, const struct source_
 }
 
 static void *
-traffic_make(const void *conf, const struct source_text *texts, size_t n, struct adit_err *e)
+traffic_make(const void *conf, const struct listing_source *from, struct adit_err *e)
 {
-	return make(conf, LIMIT_TRAFFIC, texts, n, e);
+	return make(conf, LIMIT_TRAFFIC, from, e);
 }
 
 static void *
-conns_make(const void *conf, const struct source_text *texts, size_t n, struct adit_err *e)
+conns_make(const void *conf, const struct listing_source *from, struct adit_err *e)
 {
-	return make(conf, LIMIT_CONNS, texts, n, e);
+	return make(conf, LIMIT_CONNS, from, e);
 }
 
 static void *
-rate_make(const void *conf, const struct source_text *texts, size_t n, struct adit_err *e)
+rate_make(const void *conf, const struct listing_source *from, struct adit_err *e)
 {
-	return make(conf, LIMIT_RATE, texts, n, e);
+	return make(conf, LIMIT_RATE, from, e);
 }
 
 static void

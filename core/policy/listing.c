@@ -11,6 +11,7 @@
 
 struct listing {
 	_Atomic(void *)		 now;
+	atomic_bool		 unwanted;
 	struct listing_conf	 conf;
 	struct sources		*sources;
 };
@@ -68,8 +69,9 @@ static void *
 listing_make(void *arg, const struct source_text *texts, size_t n, struct adit_err *e)
 {
 	const struct listing *l = arg;
+	const struct listing_source from = { .texts = texts, .n = n, .unwanted = &l->unwanted };
 
-	return l->conf.kind->make(l->conf.conf, texts, n, e);
+	return l->conf.kind->make(l->conf.conf, &from, e);
 }
 
 static bool
@@ -154,8 +156,11 @@ listing_new(const struct listing_conf *conf, const struct place *at)
 void
 listing_free(struct listing *l)
 {
-	if (l && l->sources)
+	if (!l)
+		return;
+	atomic_store_explicit(&l->unwanted, true, memory_order_relaxed);
+	if (l->sources)
 		sources_free(l->sources);
-	else if (l)
+	else
 		listing_gone(l);
 }

@@ -7,6 +7,8 @@
 #ifndef ADIT_CORE_LISTING_H
 #define ADIT_CORE_LISTING_H
 
+#include <stdatomic.h>
+
 #include <adit/log.h>
 #include <adit/worker.h>
 
@@ -18,15 +20,23 @@
 
 struct listing;
 
+/* What was read for a list. */
+struct listing_source {
+	const struct source_text	*texts;
+	size_t				 n;
+	const atomic_bool		*unwanted;	/* set meanwhile: the list has gone, and
+							 * what blocks for long is to end */
+};
+
 /* What lists of one kind are made of. Any thread. */
 struct listing_kind {
 	const char	*name;		/* "bypass": for the log, and a field there */
 
 	/*
-	 * The list of conf and of the n texts; ready for questions. NULL with e filled. Not on a
-	 * worker.
+	 * The list of conf and of what there is to read; ready for questions. NULL with e filled.
+	 * Not on a worker.
 	 */
-	void		*(*make)(const void *conf, const struct source_text *texts, size_t n,
+	void		*(*make)(const void *conf, const struct listing_source *from,
 				 struct adit_err *e);
 	void		(*free)(void *made);		/* NULL is fine */
 	size_t		(*count)(const void *made);

@@ -18,32 +18,36 @@ struct policy {
 typedef int add_fn(struct matchers *m, const char *text, struct adit_err *e);
 
 struct adding {
-	struct matchers	*to;
-	add_fn		*add;
+	struct matchers		*to;
+	add_fn			*add;
+	const atomic_bool	*unwanted;
 };
 
+/* Each may take as long as a name is looked up. */
 static int
 add_line(void *arg, char *line, struct adit_err *e)
 {
 	const struct adding *a = arg;
 
+	if (atomic_load_explicit(a->unwanted, memory_order_relaxed))
+		return adit_err_set(e, ADIT_ESTOPPED, "not wanted any more");
 	return a->add(a->to, line, e);
 }
 
 static void *
-make(const struct policy_conf *conf, add_fn *add, const struct source_text *texts, size_t n,
+make(const struct policy_conf *conf, add_fn *add, const struct listing_source *from,
      struct adit_err *e)
 {
-	struct adding a = { .to = matchers_new(), .add = add };
+	struct adding a = { .to = matchers_new(), .add = add, .unwanted = from->unwanted };
 	int err = a.to ? 0 : adit_err_set(e, -ENOMEM, "out of memory");
 
 	for (size_t i = 0; !err && i < conf->matchers.n; i++) {
-		err = add(a.to, conf->matchers.v[i], e);
+		err = add_line(&a, conf->matchers.v[i], e);
 		if (err)
 			adit_err_context(e, "matchers[%zu]: \"%.100s\"", i, conf->matchers.v[i]);
 	}
-	for (size_t i = 0; !err && i < n; i++)
-		err = listing_lines(texts[i].text, add_line, &a, e);
+	for (size_t i = 0; !err && i < from->n; i++)
+		err = listing_lines(from->texts[i].text, add_line, &a, e);
 	if (err) {
 		matchers_free(a.to);
 		return NULL;
@@ -53,15 +57,15 @@ make(const struct policy_conf *conf, add_fn *add, const struct source_text *text
 }
 
 static void *
-admission_make(const void *conf, const struct source_text *texts, size_t n, struct adit_err *e)
+admission_make(const void *conf, const struct listing_source *from, struct adit_err *e)
 {
-	return make(conf, matchers_add_address, texts, n, e);
+	return make(conf, matchers_add_address, from, e);
 }
 
 static void *
-bypass_make(const void *conf, const struct source_text *texts, size_t n, struct adit_err *e)
+bypass_make(const void *conf, const struct listing_source *from, struct adit_err *e)
 {
-	return make(conf, matchers_add, texts, n, e);
+	return make(conf, matchers_add, from, e);
 }
 
 static void

@@ -20,7 +20,7 @@ add_mapping(struct host_map *m, const struct mapping_conf *conf, struct adit_err
 }
 
 static void *
-hosts_make(const void *arg, const struct source_text *texts, size_t n, struct adit_err *e)
+hosts_make(const void *arg, const struct listing_source *from, struct adit_err *e)
 {
 	const struct hosts_conf *conf = arg;
 	struct host_map *m = host_map_new();
@@ -31,8 +31,8 @@ hosts_make(const void *arg, const struct source_text *texts, size_t n, struct ad
 		if (err)
 			adit_err_context(e, "mappings[%zu]", i);
 	}
-	for (size_t i = 0; !err && i < n; i++)
-		err = host_map_add_text(m, texts[i].text, e);
+	for (size_t i = 0; !err && i < from->n; i++)
+		err = host_map_add_text(m, from->texts[i].text, e);
 	if (err) {
 		host_map_free(m);
 		return NULL;
