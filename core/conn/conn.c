@@ -293,6 +293,8 @@ adit_conn_read(struct adit_conn *c, void *buf, size_t len)
 		if (core->err)
 			return core->err;
 		conn_unready(c, ADIT_READ);
+		if (core->throttle)
+			throttle_idle(core->throttle, ADIT_READ);
 	} else if (n < 0) {
 		adit_conn_fail(c, (int)n);
 		n = core->err;
@@ -316,6 +318,8 @@ conn_put(struct adit_conn *c, const struct iovec *iov, int n)
 		if (c->core->err)
 			return c->core->err;
 		conn_unready(c, ADIT_WRITE);
+		if (c->core->throttle)
+			throttle_idle(c->core->throttle, ADIT_WRITE);
 	} else if (took < 0) {
 		adit_conn_fail(c, (int)took);
 		took = c->core->err;

@@ -20,6 +20,7 @@ struct side {
 	int64_t			 left;		/* bytes that may move; below 0: a debt */
 	int64_t			 coming;	/* added when the timer runs out; 0: none waited
 						 * for */
+	bool			 untouched;	/* left is a share of which nothing has moved */
 };
 
 struct throttle {
@@ -38,6 +39,7 @@ throttle_side(struct throttle *t, unsigned dir)
 static void
 side_arrive(struct side *s)
 {
+	s->untouched = s->coming && s->left + s->coming > 0;
 	s->left += s->coming;
 	s->coming = 0;
 }
@@ -60,8 +62,9 @@ throttle_may_write(void *arg)
 	io_ready(&t->core->io, ADIT_WRITE);
 }
 
+/* At most want. */
 static int64_t
-side_share(const struct side *s)
+side_share(const struct side *s, size_t want)
 {
 	int64_t share = SHARE_MAX;
 
@@ -72,16 +75,16 @@ side_share(const struct side *s)
 		if (rate && part < (uint64_t)share)
 			share = part > SHARE_MIN ? (int64_t)part : SHARE_MIN;
 	}
-	return share;
+	return want < (uint64_t)share ? (int64_t)want : share;
 }
 
 /* Takes the next share. Returns how many ns from now it comes; 0: it is there. */
 static uint64_t
-side_take(struct side *s)
+side_take(struct side *s, size_t want)
 {
 	uint64_t now = adit_now(), longest = 0;
 
-	s->coming = side_share(s) - s->left;
+	s->coming = side_share(s, want) - s->left;
 	for (size_t i = 0; i < THROTTLE_BUCKETS && s->buckets[i]; i++) {
 		uint64_t wait = bucket_take(s->buckets[i], (uint64_t)s->coming, now);
 
@@ -117,7 +120,8 @@ throttle_allow(struct adit_conn_core *core, unsigned dir, size_t len)
 	if (s->coming)
 		return 0;
 	if (s->left <= 0) {
-		ns = side_take(s);
+		/* What is to be read is not known; what is to be written is. */
+		ns = side_take(s, dir == ADIT_READ ? SHARE_MAX : len);
 		if (ns && !side_wait(core->throttle, dir, ns)) {
 			side_arrive(s);
 			adit_conn_fail(core->conn, -ENOMEM);
@@ -136,6 +140,7 @@ throttle_used(struct throttle *t, unsigned dir, size_t n)
 
 	if (s->buckets[0])
 		s->left -= (int64_t)n;
+	s->untouched &= !n;
 }
 
 unsigned
@@ -177,6 +182,18 @@ side_settle(const struct side *s)
 		else
 			bucket_give(s->buckets[i], n);
 	}
+}
+
+void
+throttle_idle(struct throttle *t, unsigned dir)
+{
+	struct side *s = throttle_side(t, dir);
+
+	if (!s->untouched)
+		return;
+	side_settle(s);
+	s->left = 0;
+	s->untouched = false;
 }
 
 void

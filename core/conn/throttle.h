@@ -5,9 +5,10 @@
  * left answers -EAGAIN, and the conn is ready again when its share has come, by a timer of its
  * worker. Not reading is backpressure to whoever sends.
  *
- * A share is taken in one piece of some milliseconds' worth, in advance: so many conns are served
- * in turns, each is woken once for each piece and not for each byte, and none holds a lock. What is
- * left of it when the conn is freed goes back.
+ * A share is taken in one piece of some milliseconds' worth, in advance, for a write no more than
+ * it has: so many conns are served in turns, each is woken once for each piece and not for each
+ * byte, and none holds a lock. One of which nothing could be moved goes back at once, or conns that
+ * are open and silent would take all there is; what is left of it when the conn is freed, then.
  */
 #ifndef ADIT_CORE_THROTTLE_H
 #define ADIT_CORE_THROTTLE_H
@@ -45,6 +46,9 @@ size_t throttle_allow(struct adit_conn_core *core, unsigned dir, size_t len);
 
 /* So many did; of a datagram more than were allowed, which delays the next. */
 void throttle_used(struct throttle *t, unsigned dir, size_t n);
+
+/* Nothing could be moved that way for now, though it was allowed. */
+void throttle_idle(struct throttle *t, unsigned dir);
 
 /* Those of events of which no more is to be heard until a share has come are left out. */
 unsigned throttle_pass(const struct throttle *t, unsigned events);

@@ -389,6 +389,30 @@ test_short_conns_cost_what_they_move(void **state)
 	limits_free(limits);
 }
 
+/* Nor do those that are open and have nothing to move, or little, take what others may have. */
+static void
+test_silent_conns_cost_nothing(void **state)
+{
+	struct limits *limits = limits_of(LIMIT_TRAFFIC, "$ 64000 64000");
+	struct shares *s = shares_new();
+	struct adit_conn *a[200], *b[200];
+	struct loop *l = *state;
+	char buf[100] = "";
+
+	for (int i = 0; i < 200; i++) {
+		pair_of(l, "192.0.2.1", &a[i], &b[i]);
+		assert_int_equal(shares_slow(s, limits, a[i], 3), 0);
+		assert_int_equal(adit_conn_read(a[i], buf, sizeof(buf)), -EAGAIN);
+		assert_int_equal(adit_conn_write(a[i], buf, sizeof(buf)), sizeof(buf));
+	}
+	assert_int_equal(adit_conn_write(b[199], "y", 1), 1);
+	assert_int_equal(adit_conn_read(a[199], buf, sizeof(buf)), 1);
+	for (int i = 0; i < 200; i++)
+		close_pair(l, a[i], b[i]);
+	shares_put(s);
+	limits_free(limits);
+}
+
 static bool
 takes_a_byte(void *arg)
 {
@@ -456,6 +480,7 @@ main(void)
 		IN_LOOP(test_bytes),
 		IN_LOOP(test_bytes_are_shared),
 		IN_LOOP(test_short_conns_cost_what_they_move),
+		IN_LOOP(test_silent_conns_cost_nothing),
 		IN_LOOP(test_answers_and_failures_do_not_wait),
 		IN_LOOP(test_closed_while_waiting),
 	};
