@@ -18,6 +18,7 @@
 #include <adit/log.h>
 
 #include "core/runtime/folder.h"
+#include "core/runtime/put_file.h"
 
 #define YEAR (365 * 24 * 3600)
 #define NAME_MAX_LEN 253		/* of a host name */
@@ -302,48 +303,17 @@ out:
 	return good;
 }
 
-static int
-write_all(int fd, const gnutls_datum_t *d)
-{
-	for (size_t done = 0; done < d->size;) {
-		ssize_t n = write(fd, d->data + done, d->size - done);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			done += (size_t)n;
-	}
-	return 0;
-}
-
-/*
- * Puts the pair at path at once or not at all. replace: also over a file that is there; else
- * -EEXIST. A process that dies here leaves its temporary file.
- */
+/* Puts the pair at path at once or not at all. replace: as put_file. */
 static int
 pair_store(const char *path, const struct tls_pair *p, bool replace)
 {
-	char temporary[4096 + 16];
-	int fd, err = folder_make_for(path, 0700);
+	const struct iovec pieces[] = {
+		{ .iov_base = p->key.data, .iov_len = p->key.size },
+		{ .iov_base = p->cert.data, .iov_len = p->cert.size },
+	};
+	int err = folder_make_for(path, 0700);
 
-	if (err)
-		return err;
-	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
-	fd = mkostemp(temporary, O_CLOEXEC);		/* mode 0600 */
-	if (fd < 0)
-		return -errno;
-	err = write_all(fd, &p->key);
-	if (!err)
-		err = write_all(fd, &p->cert);
-	if (!err && fsync(fd) < 0)
-		err = -errno;
-	if (close(fd) < 0 && !err)
-		err = -errno;
-	if (!err && (replace ? rename(temporary, path) : link(temporary, path)) < 0)
-		err = -errno;
-	if (err || !replace)
-		unlink(temporary);
-	return err;
+	return err ? err : put_file(path, pieces, 2, replace);
 }
 
 /* Whether the kept pair, whose life began full, is still good for a while. */

@@ -1,17 +1,16 @@
 #include "core/service/admin.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/config/mask.h"
 #include "core/config/own_service.h"
 #include "core/conn/tally.h"
+#include "core/runtime/put_file.h"
 
 /* gost's codes of what is wrong with a request. */
 enum {
@@ -514,42 +513,6 @@ default_file(const struct job *j, bool json)
 	return json ? "adit.json" : "adit.yaml";
 }
 
-static int
-write_whole(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		text += n > 0 ? n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
-/* In one step, so that nobody reads a half; for its owner's eyes. */
-static int
-write_file(const char *path, const char *text, size_t len)
-{
-	char *beside;
-	int err, fd;
-
-	if (asprintf(&beside, "%s.XXXXXX", path) < 0)
-		return -ENOMEM;
-	fd = mkostemp(beside, O_CLOEXEC);
-	err = fd < 0 ? -errno : write_whole(fd, text, len);
-	if (fd >= 0) {
-		close(fd);
-		if (!err && rename(beside, path) < 0)
-			err = -errno;
-		if (err)
-			unlink(beside);
-	}
-	free(beside);
-	return err;
-}
-
 static bool
 has_ending(const char *path, const char *ending)
 {
@@ -564,8 +527,7 @@ save(struct job *j)
 	const char *format = j->ask->format;
 	bool json = format && strcmp(format, "json") == 0;
 	const char *path = j->ask->file ? j->ask->file : default_file(j, json);
-	char *text;
-	size_t len;
+	struct iovec text;
 	int err;
 
 	if (j->ask->file && !j->ask->known) {
@@ -577,15 +539,15 @@ save(struct job *j)
 		answer_error(j, 400, CODE_SAVE, "create file: %s: not .yaml, .yml or .json", path);
 		return;
 	}
-	text = tree_emit(j->root, json ? TREE_JSON : TREE_YAML, &len);
-	err = text ? write_file(path, text, len) : -ENOMEM;
+	text.iov_base = tree_emit(j->root, json ? TREE_JSON : TREE_YAML, &text.iov_len);
+	err = text.iov_base ? put_file(path, &text, 1, true) : -ENOMEM;
 	if (err)
 		answer_error(j, 500, CODE_SAVE, "create file: %s: %s", path, adit_strerror(err));
 	else
 		answer_done(j);
-	if (text)
-		explicit_bzero(text, len);
-	free(text);
+	if (text.iov_base)
+		explicit_bzero(text.iov_base, text.iov_len);
+	free(text.iov_base);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include <adit/worker.h>
 
 #include "core/runtime/folder.h"
+#include "core/runtime/put_file.h"
 #include "core/service/secret.h"
 
 #define FILE_NAME "secret"
@@ -37,31 +38,18 @@ secret_read(const char *path, uint8_t out[SECRET_LEN])
 	return n == SECRET_LEN ? 0 : -EBADMSG;
 }
 
-/*
- * Written beside and linked into place: of two processes that start together one wins, and both
- * read that.
- */
+/* Of two processes that start together one wins, and both read that. */
 static int
 secret_create(const char *path, uint8_t out[SECRET_LEN])
 {
-	char temporary[4200];
-	int fd, err = folder_make_for(path, 0700);
+	const struct iovec piece = { .iov_base = out, .iov_len = SECRET_LEN };
+	int err = folder_make_for(path, 0700);
 
 	if (err)
 		return err;
-	/* Not named after the process: in containers all have the same number. */
-	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
 	gnutls_rnd(GNUTLS_RND_KEY, out, SECRET_LEN);
-	if (write(fd, out, SECRET_LEN) != SECRET_LEN || fsync(fd) < 0)
-		err = -EIO;
-	close(fd);
-	if (!err && link(temporary, path) < 0 && errno != EEXIST)
-		err = -errno;
-	unlink(temporary);
-	return err ? err : secret_read(path, out);
+	err = put_file(path, &piece, 1, false);
+	return err && err != -EEXIST ? err : secret_read(path, out);
 }
 
 static int
