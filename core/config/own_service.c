@@ -64,20 +64,6 @@ own_service(struct arena *a, const struct own *o, const struct adit_tree *conf)
 	return service;
 }
 
-/* The services that are written, in a list that can be added to. */
-static struct adit_tree *
-written_services(struct arena *a, const struct adit_tree *root)
-{
-	const struct adit_tree *services = tree_get(root, "services");
-	struct adit_tree *list = tree_list(a, tree_pos(services ? services : root));
-
-	if (tree_type(services) == TREE_MAP)
-		tree_append(a, list, services);
-	for (size_t i = 0; tree_type(services) == TREE_LIST && i < tree_len(services); i++)
-		tree_append(a, list, tree_item(services, i));
-	return list;
-}
-
 const struct adit_tree *
 own_services_add(struct arena *a, const struct adit_tree *root)
 {
@@ -90,7 +76,7 @@ own_services_add(struct arena *a, const struct adit_tree *root)
 		if (tree_type(conf) != TREE_MAP || !*tree_text(tree_get(conf, "addr")))
 			continue;
 		if (!list)
-			list = written_services(a, root);
+			list = tree_items(a, tree_get(root, "services"));
 		tree_append(a, list, own_service(a, &own[i], conf));
 	}
 	if (!list)

@@ -92,12 +92,11 @@ static const struct adit_tree *print_map(struct arena *a, const struct schema_ob
 static const struct adit_tree *
 print_maps(struct arena *a, const struct schema_object *object, const struct adit_tree *value)
 {
+	const struct adit_tree *items = tree_items(a, value);
 	struct adit_tree *list = tree_list(a, tree_pos(value));
 
-	if (tree_type(value) == TREE_MAP)
-		tree_append(a, list, print_map(a, object, value));
-	for (size_t i = 0; tree_type(value) == TREE_LIST && i < tree_len(value); i++)
-		tree_append(a, list, print_map(a, object, tree_item(value, i)));
+	for (size_t i = 0; i < tree_len(items); i++)
+		tree_append(a, list, print_map(a, object, tree_item(items, i)));
 	return list;
 }
 

@@ -292,6 +292,18 @@ tree_append(struct arena *a, struct adit_tree *list, const struct adit_tree *ite
 		add_entry(a, list, (struct entry){ .value = item });
 }
 
+struct adit_tree *
+tree_items(struct arena *a, const struct adit_tree *value)
+{
+	struct adit_tree *list = tree_list(a, tree_pos(value));
+
+	if (tree_type(value) == TREE_MAP)
+		tree_append(a, list, value);
+	for (size_t i = 0; tree_type(value) == TREE_LIST && i < tree_len(value); i++)
+		tree_append(a, list, tree_item(value, i));
+	return list;
+}
+
 void
 tree_add(struct arena *a, struct adit_tree *map, const struct adit_tree *key,
 	 const struct adit_tree *value)

@@ -78,6 +78,9 @@ struct adit_tree *tree_map(struct arena *a, struct tree_pos pos);
 /* Adds item at the end of list. */
 void tree_append(struct arena *a, struct adit_tree *list, const struct adit_tree *item);
 
+/* A new list of what value lists; a map is the one item of it, and anything else has none. */
+struct adit_tree *tree_items(struct arena *a, const struct adit_tree *value);
+
 /* Adds an entry without looking for an older one of that key; the key is a scalar node. */
 void tree_add(struct arena *a, struct adit_tree *map, const struct adit_tree *key,
 	      const struct adit_tree *value);

@@ -308,14 +308,8 @@ show_items(struct job *j)
 static void
 job_take_list(struct job *j, enum config_list list)
 {
-	const struct adit_tree *value = tree_get(j->root, config_list_name(list));
-
 	j->list = list;
-	j->items = tree_list(j->arena, tree_pos(value));
-	if (tree_type(value) == TREE_MAP)
-		tree_append(j->arena, j->items, value);
-	for (size_t i = 0; tree_type(value) == TREE_LIST && i < tree_len(value); i++)
-		tree_append(j->arena, j->items, tree_item(value, i));
+	j->items = tree_items(j->arena, tree_get(j->root, config_list_name(list)));
 }
 
 static void
