@@ -9,6 +9,7 @@
 
 #include "core/conn/framed.h"
 #include "core/mux/mux_opts.h"
+#include "core/proxy/relay_port.h"
 #include "core/tunnel/relay_bind.h"
 #include "core/tunnel/relay_conn.h"
 
@@ -90,18 +91,57 @@ relay_connect(struct adit_connector *n, struct adit_conn *lower, const struct ad
 }
 
 static void
-relay_bound(void *arg, struct adit_mux *m, const struct relay_msg *answer)
+relay_log_bound(const struct relay_connector *r, const struct relay_msg *answer,
+		const char *network)
 {
-	const struct relay_connector *r = arg;
 	char where[WIRE_ADDR_TEXT] = "";
 
-	(void)m;
 	if (answer->n_addr)
 		wire_addr_format(&answer->addr[0], where);
 	adit_log(adit_component_log(r->base.component), ADIT_LOG_INFO,
 		 ADIT_FIELDS(ADIT_STR("kind", "connector"), ADIT_STR("connector", "relay"),
 			     ADIT_STR("node", adit_component_name(r->base.component))),
-		 "bind on %s/tcp OK", where);
+		 "bind on %s/%s OK", where, network);
+}
+
+static void
+relay_bound_tcp(void *arg, struct adit_mux *m, const struct relay_msg *answer)
+{
+	(void)m;
+	relay_log_bound(arg, answer, "tcp");
+}
+
+static void
+relay_bound_udp(void *arg, struct adit_mux *m, const struct relay_msg *answer)
+{
+	(void)m;
+	relay_log_bound(arg, answer, "udp");
+}
+
+/* One stream brings the datagrams of all. m: the request. */
+static struct adit_mux *
+relay_bind_udp(struct relay_connector *r, struct adit_conn *lower, const struct adit_target *address,
+	       const struct relay_msg *m)
+{
+	const struct relay_port_conf conf = {
+		.request = m, .answer_ms = ANSWER_MS, .flows = address->flows,
+		.name = adit_component_name(r->base.component),
+		.bound = relay_bound_udp, .arg = r,
+	};
+
+	return relay_port(lower, &conf);
+}
+
+static struct adit_mux *
+relay_bind_tcp(struct relay_connector *r, struct adit_conn *lower, struct relay_msg *m)
+{
+	const struct relay_bind_conf conf = {
+		.request = m, .smux = r->smux, .answer_ms = ANSWER_MS, .connections = 1,
+		.bound = relay_bound_tcp, .arg = r,
+	};
+
+	m->has_network = true;
+	return relay_bind(lower, &conf);
 }
 
 static struct adit_mux *
@@ -110,23 +150,19 @@ relay_bind_at(struct adit_connector *n, struct adit_conn *lower, const struct ad
 {
 	struct relay_connector *r = relay_of(n);
 	struct relay_msg m;
-	const struct relay_bind_conf conf = {
-		.request = &m, .smux = r->smux, .answer_ms = ANSWER_MS, .connections = 1,
-		.bound = relay_bound, .arg = r,
-	};
+	bool udp = address->network == ADIT_UDP;
 	struct adit_mux *mux;
 
-	if (address->network != ADIT_TCP) {
-		adit_conn_close(lower, -ENOTSUP);
-		adit_err_set(e, -ENOTSUP, "connector relay binds TCP ports alone");
+	if (udp && !address->port) {	/* that means an association, and no port at all */
+		adit_conn_close(lower, -EINVAL);
+		adit_err_set(e, -EINVAL, "a UDP port at a relay needs a number");
 		return NULL;
 	}
 	if (relay_request(r, RELAY_BIND, address, &m, e) < 0) {
 		adit_conn_close(lower, -EINVAL);
 		return NULL;
 	}
-	m.has_network = true;
-	mux = relay_bind(lower, &conf);
+	mux = udp ? relay_bind_udp(r, lower, address, &m) : relay_bind_tcp(r, lower, &m);
 	explicit_bzero(&m, sizeof(m));
 	if (!mux)
 		adit_err_set(e, -ENOMEM, "out of memory");

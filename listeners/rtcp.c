@@ -49,7 +49,7 @@ struct rtcp_listener {
 	unsigned		 worker;	/* of the first session */
 	struct adit_client	 client;
 	atomic_bool		 bound;		/* a session was open */
-	uint64_t		 ttl, largest;	/* of rudp's options, here and below: not used */
+	uint64_t		 ttl, largest;	/* of flows of rudp, as is: */
 	int64_t			 queue, backlog;
 	struct rtcp_part	 parts[SESSIONS_MAX];
 };
@@ -274,6 +274,10 @@ rtcp_bind_now(void *arg)
 	const struct adit_target address = {
 		.network = l->network, .host = l->host, .port = l->port, .client = l->client,
 		.lane = b->index,
+		.flows = {
+			.ttl = l->ttl, .backlog = (unsigned)l->backlog,
+			.queue = (unsigned)l->queue, .largest = (size_t)l->largest,
+		},
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 
@@ -437,22 +441,28 @@ rtcp_ready(const struct adit_listener *l)
 }
 
 /*
- * What gost's rudp has for a relay node, whose datagrams all come in one stream. A tunnel brings
- * each visitor in a flow of his own, and his side says when it is over.
+ * Over a relay node, whose datagrams all come in one stream. A tunnel brings each visitor in a flow
+ * of his own, and his side says when it is over.
  */
 static const char *const buffer_aliases[] = { "udp.bufferSize", NULL };
 static const char *const queue_aliases[] = { "recvQueueSize", NULL };
 
 #define AT(f) offsetof(struct rtcp_listener, f)
 static const struct adit_opt rudp_opts[] = {
-	{ .name = "ttl", .type = ADIT_OPT_DURATION, .offset = AT(ttl),
-	  .help = "accepted for gost's sake; the visitor's side says when a session is over" },
+	{ .name = "ttl", .type = ADIT_OPT_DURATION, .offset = AT(ttl), .def = "5s",
+	  .min = 1000000, .max = INT64_MAX,
+	  .help = "over a relay: silence, both ways, that ends a session; in a tunnel the "
+		  "visitor's side says when it is over" },
 	{ .name = "readBufferSize", .aliases = buffer_aliases, .type = ADIT_OPT_SIZE,
-	  .offset = AT(largest), .help = "accepted for gost's sake; datagrams have up to 64 KiB" },
+	  .offset = AT(largest), .def = "65507", .min = 1, .max = 65535,
+	  .help = "the same: longest datagram; longer ones are dropped" },
 	{ .name = "readQueueSize", .aliases = queue_aliases, .type = ADIT_OPT_INT,
-	  .offset = AT(queue), .help = "accepted for gost's sake" },
-	{ .name = "backlog", .type = ADIT_OPT_INT, .offset = AT(backlog),
-	  .help = "accepted for gost's sake" },
+	  .offset = AT(queue), .def = "1024", .min = 1, .max = 65535,
+	  .help = "the same: datagrams of a session that may wait; more are dropped" },
+	{ .name = "backlog", .type = ADIT_OPT_INT, .offset = AT(backlog), .def = "128", .min = 1,
+	  .max = 65535,
+	  .help = "the same: sessions that may wait for their way to be open; what would begin "
+		  "more is dropped" },
 	ADIT_OPT_END,
 };
 

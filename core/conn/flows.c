@@ -735,6 +735,21 @@ flows_stop(struct flows *f)
 	flows_tick(f);
 }
 
+void
+flows_end(struct flows *f, int why)
+{
+	bool gone = false;
+
+	if (!f)
+		return;
+	f->stopped = true;		/* it goes with the last */
+	if (!f->n)
+		flows_free(f);
+	else
+		while (!gone)
+			gone = flow_end(TAILQ_FIRST(&f->list), why);
+}
+
 unsigned
 flows_count(const struct flows *f)
 {

@@ -58,6 +58,9 @@ struct flows *flows_new(struct adit_packet_conn *p, const struct flows_conf *con
  */
 void flows_stop(struct flows *f);
 
+/* Ends f now, and all its flows, with that reason: the socket has gone. NULL is fine. */
+void flows_end(struct flows *f, int why);
+
 unsigned flows_count(const struct flows *f);
 const struct flows_stats *flows_stats(const struct flows *f);	/* f's */
 

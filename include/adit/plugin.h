@@ -178,6 +178,14 @@ struct adit_client {
 	uint8_t	id[16];
 };
 
+/* Of datagrams that come in for many, who are told apart by their addresses alone. */
+struct adit_flow_limits {
+	uint64_t	ttl;		/* ns of silence that end a flow */
+	unsigned	backlog;	/* flows that nobody has read yet */
+	unsigned	queue;		/* datagrams of one flow that wait to be read */
+	size_t		largest;	/* bytes of a datagram; longer ones are dropped */
+};
+
 struct adit_target {
 	enum adit_network	 network;
 	const char		*host;		/* a name or a literal; for ADIT_UNIX a path */
@@ -190,6 +198,8 @@ struct adit_target {
 							 * visitor after another */
 	struct adit_client	 client;	/* to bind: whose session it will be; zero: alone */
 	unsigned		 lane;		/* to bind: as adit_dial's */
+	struct adit_flow_limits	 flows;		/* to bind for UDP: where the node does not say whose
+						 * what is, and when he is through */
 };
 
 /* ---- layers ---------------------------------------------------------------------- */

@@ -546,6 +546,52 @@ def test_relay_listens_for_its_client(world: World, pair):
     until(refused, "the port is closed")
 
 
+@pytest.mark.peers
+@pytest.mark.short
+def test_relay_opens_a_udp_port_for_its_client(world: World, pair):
+    """rudp over relay: each address that comes is a session of its own, until it is silent."""
+    named, far = world.keep(datagrams.named("one")), world.start("-L", f"relay://user:pass@{HERE}?bind=true",
+                                                                 program=world.pair.server)
+    with datagrams.udp_socket(("127.0.0.1", 0)) as free:
+        port = free.getsockname()
+    client = world.start("-L", f"rudp://{at(port)}/{at(named.address)}?ttl=1s",
+                         "-F", f"relay://user:pass@{at(far.listening())}", program=world.pair.client)
+    with datagrams.UdpVisitor(port) as first, datagrams.UdpVisitor(port) as second:
+        first.ask(b"hello", b"one:hello")
+        second.ask(b"hello", b"one:hello")
+        assert len(set(named.sources)) == 2
+        for size in [1, 1200, 4000] if "gost" in (pair.server, pair.client) else [1, 1200, 9000, 65000]:
+            first.ask(b"x" * size, b"one:" + b"x" * size)
+        first.send(b"")                         # cannot be said, and harms nothing
+        first.ask(b"then", b"one:then")
+    if pair.client == "adit":
+        client.log.wait(r"^127\.0\.0\.1:\d+ >-< ")     # silence has ended one
+    client.stop()
+
+    def is_free() -> bool:
+        with contextlib.suppress(OSError), datagrams.udp_socket(port):
+            return True
+        return False
+    until(is_free, "the port is closed")
+
+
+def test_relay_udp_port_comes_back(world: World):
+    """When the connection to the node is lost; its sessions begin anew."""
+    echo, far = world.keep(datagrams.UdpServer()), world.start("-L", f"relay://{HERE}?bind=true")
+    link = world.tcp_proxy(far.listening())
+    with datagrams.udp_socket(("127.0.0.1", 0)) as free:
+        port = free.getsockname()
+    client = world.start("-L", f"rudp://{at(port)}/{at(echo.address)}?ttl=60s", "-F", f"relay://{at(link.address)}")
+    with datagrams.UdpVisitor(port) as asking:
+        asking.ask(b"before", b"before")
+        link.cut()
+        client.log.wait("^accept: .* retrying")
+        asking.ask(b"after", b"after")
+    assert len(set(echo.sources)) == 2
+    refused = world.start("-L", f"rudp://127.0.0.1:0/{at(echo.address)}", "-F", f"relay://{at(link.address)}")
+    refused.log.wait("a UDP port at a relay needs a number")
+
+
 def relay_answer(proxy: Address, request: bytes) -> bytes:
     with visitor.connect(proxy) as sock:
         sock.sendall(request)
