@@ -8,8 +8,9 @@
 #include "core/conn/ending.h"
 #include "core/http/front.h"
 
-struct ending
-http_visitor_ending(const struct http_visitor *v)
+/* The last line of it: who, since when, what so far. Borrows v. */
+static struct ending
+visitor_ending(const struct http_visitor *v)
 {
 	return (struct ending){
 		.component = v->activity.component, .kind = v->ops->kind, .id = v->conn,
@@ -76,7 +77,7 @@ http_visitor_leave(struct http_visitor *v)
 void
 http_visitor_end(struct http_visitor *v)
 {
-	const struct ending end = http_visitor_ending(v);
+	const struct ending end = visitor_ending(v);
 	char remote[ADIT_ADDR_TEXT];
 
 	ending_log(&end, ADIT_LOG_INFO, "%s >< %s", adit_addr_format(&v->remote, remote), v->host);

@@ -15,7 +15,6 @@
 #include "core/http/h1.h"
 
 struct http_visitor;
-struct ending;
 struct front_result;
 
 struct http_visitor_ops {
@@ -80,8 +79,5 @@ void http_visitor_see_end(struct http_visitor *v, const struct front_result *res
 /* Ends it now, while no request goes on; leave: without a line, which somebody else will write. */
 void http_visitor_end(struct http_visitor *v);
 void http_visitor_leave(struct http_visitor *v);
-
-/* The last line of it: who, since when, what so far. Borrows v. */
-struct ending http_visitor_ending(const struct http_visitor *v);
 
 #endif

@@ -133,7 +133,8 @@ native_error_status(int err)
 	return NATIVE_INTERNAL;
 }
 
-int
+/* Why c failed: its error, or what the peer's code says of that. */
+static int
 native_conn_error(struct adit_conn *c)
 {
 	int err = adit_conn_err(c);

@@ -33,9 +33,6 @@ int native_send_refusal(struct adit_conn *c, int err, const char *text);
 int native_status_error(uint64_t status);
 uint64_t native_error_status(int err);
 
-/* Why c failed: its error, or what the peer's code says of that. */
-int native_conn_error(struct adit_conn *c);
-
 /* Who comes and what he asks for, as fields of an OPEN. False: it has no encoding. */
 bool native_set_visitor(struct native_msg *m, const struct adit_addr *from, const char *host,
 			uint16_t port);

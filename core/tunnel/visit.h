@@ -12,8 +12,6 @@
 #include "core/tunnel/entry.h"
 #include "core/wire/hostname.h"
 
-struct ending;
-
 /*
  * Immutable, shared by an entry point and its visits; counted, because visits outlive the entry
  * point.
@@ -36,14 +34,6 @@ struct visit_id {
 	struct adit_addr	 remote;
 	char			 host[254];
 };
-
-/* Of c, which asked for host (copied). */
-void visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *host);
-
-/*
- * The last line of a visit, but for how it ended: who, since when. Borrows id; s for its component.
- */
-struct ending visit_ending(const struct visit_id *id, const struct entry_shared *s);
 
 /*
  * The tunnel for a host name (normalised): its name in out. 0; ADIT_ENOROUTE: no rule, or a private

@@ -24,7 +24,7 @@ struct tls_visit {
 	char			 tunnel[37];
 };
 
-void
+static void
 visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *host)
 {
 	id->conn = adit_conn_id(c);
@@ -34,7 +34,8 @@ visit_id_init(struct visit_id *id, const struct adit_conn *c, const char *host)
 	snprintf(id->host, sizeof(id->host), "%s", host);
 }
 
-struct ending
+/* But for how it ended. */
+static struct ending
 visit_ending(const struct visit_id *id, const struct entry_shared *s)
 {
 	return (struct ending){
