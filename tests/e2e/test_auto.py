@@ -293,7 +293,7 @@ def test_it_climbs_to_where_the_server_is_now(world: World):
     world.write("client.yaml", bound_client(node, "127.0.0.2", tunnel, site))
     client.send(signal.SIGHUP)
     client.log.wait("^config reloaded", since=mark)
-    client.log.wait("^goes again by quic", limit=60)
+    client.log.wait("^goes (again )?by quic", since=mark, limit=60)  # another session may have come by it first
     until(lambda: server.get("app.local").text == "alpha\n", "the site is there")
     assert udp.carried > 0
 
