@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/conn/conn.h"
+#include "core/conn/tls_creds.h"
 #include "core/runtime/memory.h"
 
 #define IN_CAP 65536		/* read ahead of GnuTLS */
@@ -770,6 +771,17 @@ tls_client(struct adit_conn *lower, struct tls_creds *creds, const char *host, s
 {
 	assert(creds->policy->side == TLS_CLIENT);
 	return tls_new(lower, creds, host, e);
+}
+
+struct adit_conn *
+tls_client_of(struct adit_conn *lower, struct tls_source *source, const char *host,
+	      struct adit_err *e)
+{
+	struct tls_creds *creds = tls_creds_current(source);
+	struct adit_conn *c = tls_client(lower, creds, host, e);
+
+	tls_creds_put(creds);
+	return c;
 }
 
 struct adit_conn *

@@ -23,6 +23,8 @@
 
 #include "core/conn/tls_session.h"
 
+struct tls_source;
+
 /*
  * A conn over lower, which it owns from now on, also on failure (NULL, e filled). lower may still
  * be opening; the new conn is open when the handshake is done. creds are borrowed for the call and
@@ -32,7 +34,11 @@
 struct adit_conn *tls_client(struct adit_conn *lower, struct tls_creds *creds, const char *host,
 			     struct adit_err *e);
 
-/* The same; when open, adit_conn_asked is the name that the client asked for. */
+/* The same, with what source has now. */
+struct adit_conn *tls_client_of(struct adit_conn *lower, struct tls_source *source,
+				const char *host, struct adit_err *e);
+
+/* As tls_client; when open, adit_conn_asked is the name that the client asked for. */
 struct adit_conn *tls_server(struct adit_conn *lower, struct tls_creds *creds, struct adit_err *e);
 
 /* How long the handshake may take once lower is open; 15 s unless set. Before that. ms: not 0. */

@@ -86,11 +86,8 @@ tls_layer_client(struct adit_layer *l, struct adit_conn *lower, const char *host
 		 struct adit_err *e)
 {
 	struct tls_layer *t = layer_of(l);
-	struct tls_creds *creds = tls_creds_current(t->source);
-	struct adit_conn *c = tls_client(lower, creds, host, e);
 
-	tls_creds_put(creds);
-	return tls_layer_limit(t, c);
+	return tls_layer_limit(t, tls_client_of(lower, t->source, host, e));
 }
 
 static struct adit_conn *

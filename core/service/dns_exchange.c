@@ -8,7 +8,6 @@
 #include <adit/exchange.h>
 
 #include "core/conn/tls.h"
-#include "core/conn/tls_creds.h"
 #include "core/http/h1.h"
 #include "core/service/route.h"
 
@@ -290,13 +289,9 @@ exchange_tick(void *arg)
 static struct adit_conn *
 exchange_dress(struct dns_exchange *x, struct adit_conn *c, struct adit_err *e)
 {
-	struct tls_creds *creds;
-
 	if (x->how != DNS_OVER_TLS && x->how != DNS_OVER_HTTPS)
 		return c;
-	creds = tls_creds_current(x->server->tls);
-	c = tls_client(c, creds, x->server->host, e);
-	tls_creds_put(creds);
+	c = tls_client_of(c, x->server->tls, x->server->host, e);
 	if (!c || x->how == DNS_OVER_TLS)
 		return c;
 	x->http = h1_client(c, NULL);

@@ -146,7 +146,6 @@ struct adit_conn *
 target_secure(struct adit_handler *h, struct forward_node *node, struct adit_conn *c,
 	     struct adit_err *e)
 {
-	struct tls_creds *creds;
 	char host[256];
 	uint16_t port;
 	bool named;
@@ -155,9 +154,7 @@ target_secure(struct adit_handler *h, struct forward_node *node, struct adit_con
 		return c;
 	named = node->conf->addr[0] != '/' &&
 		adit_hostport_split(node->conf->addr, host, sizeof(host), &port) == 0;
-	creds = tls_creds_current(node->tls);
-	c = tls_client(c, creds, named ? host : NULL, e);
-	tls_creds_put(creds);
+	c = tls_client_of(c, node->tls, named ? host : NULL, e);
 	if (c)
 		target_watch(h, node, c, true);
 	else

@@ -12,7 +12,6 @@
 #include "core/conn/conn.h"
 #include "core/conn/dial.h"
 #include "core/conn/tls.h"
-#include "core/conn/tls_creds.h"
 #include "core/http/basic.h"
 #include "core/http/h1.h"
 #include "core/http/uri.h"
@@ -511,14 +510,8 @@ fetch_dial(struct fetch *f, struct adit_err *e)
 {
 	struct adit_conn *c = tcp_dial(f->worker, f->url.host, f->url.port,
 				       (unsigned)(f->limit / ADIT_MS(1)), e);
-	struct tls_creds *creds;
 
-	if (!c || !f->url.https)
-		return c;
-	creds = tls_creds_current(f->tls);
-	c = tls_client(c, creds, f->url.host, e);
-	tls_creds_put(creds);
-	return c;
+	return c && f->url.https ? tls_client_of(c, f->tls, f->url.host, e) : c;
 }
 
 static int

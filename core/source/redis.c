@@ -12,7 +12,6 @@
 #include "core/conn/conn.h"
 #include "core/conn/dial.h"
 #include "core/conn/tls.h"
-#include "core/conn/tls_creds.h"
 #include "core/wire/resp.h"
 
 #define REDIS_PORT 6379
@@ -430,7 +429,6 @@ redis_check(const struct redis_conf *conf, struct adit_err *e)
 static struct adit_conn *
 redis_dial(struct redis_talk *r, const struct redis_ask *ask, struct adit_err *e)
 {
-	struct tls_creds *creds;
 	struct adit_conn *c;
 	char host[256];
 	uint16_t port;
@@ -443,10 +441,7 @@ redis_dial(struct redis_talk *r, const struct redis_ask *ask, struct adit_err *e
 		     (unsigned)(ask->limit / ADIT_MS(1)), e);
 	if (!c || !ask->tls)
 		return c;
-	creds = tls_creds_current(ask->tls);
-	c = tls_client(c, creds, host, e);
-	tls_creds_put(creds);
-	return c;
+	return tls_client_of(c, ask->tls, host, e);
 }
 
 static struct redis_talk *
