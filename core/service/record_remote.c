@@ -8,7 +8,6 @@
 #include <adit/addr.h>
 #include <adit/conn.h>
 
-#include "core/config/mask.h"
 #include "core/conn/conn.h"
 #include "core/conn/dial.h"
 #include "core/conn/tls_creds.h"
@@ -287,9 +286,7 @@ http_set(struct remote *r, struct adit_err *e)
 		r->url = NULL;
 		return adit_err_set(e, -ENOMEM, "out of memory");
 	}
-	r->name = config_mask_url(r->url, strlen(r->url));
-	if (r->name)
-		r->name[strcspn(r->name, "?#")] = '\0';	/* a query may be a secret */
+	r->name = fetch_url_for_log(r->url);
 	if (fetch_check_url(r->url, &https, e) < 0)
 		return adit_err_context(e, "http: url");
 	if (http_check_header(&conf->header, e) < 0)

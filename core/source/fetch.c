@@ -9,6 +9,7 @@
 #include <adit/addr.h>
 #include <adit/exchange.h>
 
+#include "core/config/mask.h"
 #include "core/conn/conn.h"
 #include "core/conn/dial.h"
 #include "core/conn/tls.h"
@@ -157,6 +158,16 @@ fetch_check_url(const char *url, bool *https, struct adit_err *e)
 	*https = u.https;
 	url_fini(&u);
 	return err;
+}
+
+char *
+fetch_url_for_log(const char *url)
+{
+	char *masked = config_mask_url(url, strlen(url));
+
+	if (masked)
+		masked[strcspn(masked, "?#")] = '\0';
+	return masked;
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */

@@ -46,6 +46,12 @@ int fetch_check_url(const char *url, bool *https, struct adit_err *e);
 bool fetch_check_field(const char *name, const char *value);
 
 /*
+ * url as logs may have it (malloc): without its query, which may be a secret, and its credentials
+ * as asterisks. NULL: out of memory.
+ */
+char *fetch_url_for_log(const char *url);
+
+/*
  * Begins it; conf and its texts are copied. done is called once, by the loop, unless it is
  * cancelled before. NULL with e filled: nothing was begun. On w, as all below.
  */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/config/mask.h"
 #include "core/conn/tls_creds.h"
 #include "core/runtime/watched_file.h"
 #include "core/source/fetch.h"
@@ -507,17 +506,6 @@ part_set_tls(struct part *p, const struct tls_conf *tls, struct adit_err *e)
 	return p->tls ? 0 : adit_err_context(e, "tls");
 }
 
-/* Without its query, which may be a secret, and without credentials. */
-static char *
-url_for_log(const char *url)
-{
-	char *from = config_mask_url(url, strlen(url));
-
-	if (from)
-		from[strcspn(from, "?#")] = '\0';
-	return from;
-}
-
 static int
 part_set_url(struct part *p, const struct url_conf *conf, struct adit_err *e)
 {
@@ -526,7 +514,7 @@ part_set_url(struct part *p, const struct url_conf *conf, struct adit_err *e)
 	p->kind = PART_HTTP;
 	p->limit = conf->timeout > 0 ? (uint64_t)conf->timeout : LIMIT_NS;
 	p->url = strdup(conf->url);
-	p->from = url_for_log(conf->url);
+	p->from = fetch_url_for_log(conf->url);
 	if (!p->url || !p->from)
 		return adit_err_set(e, -ENOMEM, "out of memory");
 	if (fetch_check_url(conf->url, &https, e) < 0)

@@ -10,7 +10,6 @@
 
 #include <jansson.h>
 
-#include "core/config/mask.h"
 #include "core/config/model.h"
 #include "core/conn/tls_creds.h"
 #include "core/runtime/text_hash.h"
@@ -577,10 +576,9 @@ plugin_set(struct ingress_plugin *p, const struct ingress_conf *conf, struct adi
 	p->token = from->token ? strdup(from->token) : NULL;
 	if (asprintf(&p->url, "%s%s", scheme, from->addr) < 0)
 		p->url = NULL;
-	p->from = p->url ? config_mask_url(p->url, strlen(p->url)) : NULL;
+	p->from = p->url ? fetch_url_for_log(p->url) : NULL;
 	if (!p->name || !p->from || (from->token && !p->token))
 		return adit_err_set(e, -ENOMEM, "out of memory");
-	p->from[strcspn(p->from, "?#")] = '\0';
 	if (from->type != PLUGIN_HTTP)
 		return adit_err_set(e, ADIT_EUNSUPPORTED,
 				    "plugin: type: grpc is not available in this build");
