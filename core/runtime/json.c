@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/runtime/utf8.h"
+
 void
 json_begin(struct json *j, char *buf, size_t size)
 {
@@ -21,40 +23,23 @@ put(struct json *j, const char *s, size_t len)
 	return true;
 }
 
-/* The length of the UTF-8 sequence (RFC 3629, section 4) at s, of n bytes; 0: there is none. */
-static size_t
-sequence(const unsigned char *s, size_t n)
-{
-	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 :
-		     s[0] < 0xf5 ? 4 : 0;
-
-	if (!len || len > n)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return len;
-}
-
 static bool
 put_quoted(struct json *j, const char *s, size_t len)
 {
 	bool ok = put(j, "\"", 1);
 
 	for (size_t i = 0; ok && i < len;) {
-		size_t n = sequence((const unsigned char *)s + i, len - i);
+		uint32_t c;
+		size_t n = utf8_decode(s + i, len - i, &c);
 		char escaped[8];
 
 		if (!n)
 			ok = put(j, "\\ufffd", 6);
-		else if (s[i] == '"' || s[i] == '\\')
+		else if (c == '"' || c == '\\')
 			ok = put(j, "\\", 1) && put(j, s + i, 1);
-		else if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+		else if (c < 0x20 || c == 0x7f)
 			ok = put(j, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\u%04x",
-							      (unsigned char)s[i]));
+							      (unsigned)c));
 		else
 			ok = put(j, s + i, n);
 		i += n ? n : 1;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/runtime/utf8.h"
+
 #define STRING_MAX 2048		/* of one value, escaped */
 #define CUT "..."
 #define TAIL 8			/* room that is kept for the end: "}\n */
@@ -25,36 +27,6 @@ line_puts(struct log_line *l, const char *s)
 	return line_put(l, s, strlen(s));
 }
 
-/* What the first byte of a UTF-8 sequence says of its length; 0: there is none that begins so. */
-static size_t
-utf8_len(unsigned char first)
-{
-	if (first < 0x80)
-		return 1;
-	if (first < 0xc2 || first > 0xf4)
-		return 0;
-	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* The length of the UTF-8 sequence (RFC 3629, section 4) at s and its code point, or 0. */
-static size_t
-utf8_decode(const unsigned char *s, uint32_t *out)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = utf8_len(s[0]);
-	uint32_t c = len < 2 ? s[0] : s[0] & (0x7fu >> len);
-
-	for (size_t i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)	/* the terminator too */
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || c < least[len])
-		return 0;
-	*out = c;
-	return len;
-}
-
 /*
  * What could move a terminal's cursor, break a line or turn the direction of the text that follows.
  */
@@ -72,7 +44,7 @@ escape(const char *s, enum log_format format, char out[8])
 	static const char plain[] = "\"\\\n\r\t", letters[] = "\"\\nrt";
 	const char *special = strchr(plain, *s);
 	uint32_t c;
-	size_t len = utf8_decode((const unsigned char *)s, &c);
+	size_t len = utf8_decode(s, SIZE_MAX, &c);
 
 	if (special) {
 		snprintf(out, 8, "\\%c", letters[special - plain]);
