@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "core/conn/conn.h"
+#include "core/runtime/addr_hash.h"
+#include "core/runtime/text_hash.h"
 #include "core/runtime/worker.h"
 
 /* An open conn that is counted; it has it as long as it is open. */
@@ -74,29 +76,10 @@ reason_of(int err)
 
 /* ---- books --------------------------------------------------------------------------- */
 
-/* FNV-1a. */
-static uint64_t
-hash_bytes(uint64_t h, const void *bytes, size_t len)
-{
-	const unsigned char *p = bytes;
-
-	while (len--)
-		h = (h ^ *p++) * 0x100000001b3u;
-	return h;
-}
-
-#define HASH_START 0xcbf29ce484222325u
-
-static size_t
-hash_text(const char *text)
-{
-	return (size_t)(hash_bytes(HASH_START, text, strlen(text)) >> 16);
-}
-
 static struct tally_service *
 book_find(const struct tally_book *b, const char *name)
 {
-	struct tally_service *s = b->services[hash_text(name) % TALLY_SLOTS];
+	struct tally_service *s = b->services[text_hash(name, 0) % TALLY_SLOTS];
 
 	while (s && strcmp(s->name, name) != 0)
 		s = s->next;
@@ -117,7 +100,7 @@ book_service(struct tally_book *b, const char *name)
 	if (!s)
 		return NULL;
 	memcpy(s->name, name, len);
-	at = &b->services[hash_text(name) % TALLY_SLOTS];
+	at = &b->services[text_hash(name, 0) % TALLY_SLOTS];
 	s->next = *at;
 	*at = s;
 	b->n_services += *name != '\0';
@@ -128,8 +111,8 @@ book_service(struct tally_book *b, const char *name)
 static struct tally_client *
 service_client(struct tally_service *s, const struct adit_addr *addr, unsigned max)
 {
-	uint64_t h = hash_bytes(HASH_START, addr->ip, sizeof(addr->ip));
-	struct tally_client **at = &s->clients[(h >> 16) % TALLY_CLIENT_SLOTS], *c;
+	uint64_t h = addr_hash(addr, 1, 0);	/* few enough that none need be secret */
+	struct tally_client **at = &s->clients[h % TALLY_CLIENT_SLOTS], *c;
 	static const struct adit_addr others;
 
 	for (c = *at; c; c = c->next)
@@ -153,7 +136,7 @@ static struct tally_node *
 book_node(struct tally_book *b, const char *chain, const char *node)
 {
 	size_t len = strlen(chain) + 1, len2 = strlen(node) + 1;
-	struct tally_node **at = &b->nodes[(hash_text(chain) ^ hash_text(node)) % TALLY_SLOTS], *n;
+	struct tally_node **at = &b->nodes[text_hash(node, text_hash(chain, 0)) % TALLY_SLOTS], *n;
 
 	for (n = *at; n; n = n->next)
 		if (strcmp(n->chain, chain) == 0 && strcmp(n->node, node) == 0)
