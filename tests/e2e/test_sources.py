@@ -21,6 +21,8 @@ MAY_INCLUDE = {
     "core/conn/ws": ("adit/", "core/runtime/", "core/wire/", "core/conn/", "core/http/"),  # it begins as HTTP/1.1
     "core/conn/": ("adit/", "core/runtime/", "core/wire/"),
     "core/mux/": ("adit/", "core/runtime/", "core/wire/", "core/conn/"),
+    "core/http/h2": ("adit/", "core/runtime/", "core/wire/", "core/conn/", "core/http/",
+                     "core/mux/h2/"),  # its session is the transport's
     "core/http/": ("adit/", "core/runtime/", "core/wire/", "core/conn/"),
     "core/source/": ("adit/", "core/runtime/", "core/wire/", "core/conn/", "core/config/", "core/http/"),
     "core/identity/": ("adit/", "core/runtime/", "core/wire/", "core/config/", "core/source/"),

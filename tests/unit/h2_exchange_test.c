@@ -97,7 +97,7 @@ ask(struct h2_wire *w, int32_t id)
 	return x;
 }
 
-/* ---- the server's ------------------------------------------------------------------------- */
+/* ---- the server's ---------------------------------------------------------------------------- */
 
 static void
 a_request_is_an_exchange(void **state)
@@ -183,7 +183,8 @@ some_responses_have_no_body(void **state)
 		struct adit_exchange *x;
 
 		snprintf(fields, sizeof(fields),
-			 ":method: %s\n:scheme: https\n:authority: a.b\n:path: /\n", rows[i].method);
+			 ":method: %s\n:scheme: https\n:authority: a.b\n:path: /\n",
+			 rows[i].method);
 		x = asked(&w, H2W_END, id, fields);
 		assert_int_equal(h2w_send_head(x, rows[i].status, 0), 0);
 		snprintf(status, sizeof(status), ":status: %s\n", rows[i].status);
@@ -320,7 +321,7 @@ a_drain_serves_what_was_on_its_way(void **state)
 	h2w_fini(&w);
 }
 
-/* ---- the client's ------------------------------------------------------------------------- */
+/* ---- the client's ---------------------------------------------------------------------------- */
 
 static void
 a_response_comes_in_heads(void **state)
@@ -477,7 +478,7 @@ there_is_room_as_the_server_says(void **state)
 	h2w_fini(&w);
 }
 
-/* ---- both --------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 struct duo {
 	struct loop		*loop;

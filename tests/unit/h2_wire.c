@@ -15,7 +15,7 @@
 #define FRAME_MAX 20000
 #define TEXT_MAX 4096
 
-/* ---- what the peer sends ------------------------------------------------------------------- */
+/* ---- what the peer sends --------------------------------------------------------------------- */
 
 void
 h2w_send(struct h2_wire *w, unsigned type, unsigned flags, uint32_t id, const void *payload,
@@ -90,7 +90,7 @@ h2w_goaway(struct h2_wire *w, uint8_t last, uint8_t code)
 	h2w_send(w, NGHTTP2_GOAWAY, 0, 0, (const uint8_t[]){ 0, 0, 0, last, 0, 0, 0, code }, 8);
 }
 
-/* ---- what came ------------------------------------------------------------------------------ */
+/* ---- what came ------------------------------------------------------------------------------- */
 
 static bool
 next_frame(struct h2_wire *w, struct h2_frame *f)
@@ -164,6 +164,17 @@ h2w_expect_head(struct h2_wire *w, unsigned flags, int32_t id, const char *field
 	assert_int_equal(f.flags & (H2W_END | H2W_HEAD), flags);
 }
 
+void
+h2w_expect_status(struct h2_wire *w, int32_t id, const char *status)
+{
+	struct h2_frame f = h2w_expect(w, NGHTTP2_HEADERS, id);
+	char text[TEXT_MAX];
+
+	decode(w, &f, text, sizeof(text));
+	text[strcspn(text, "\n")] = 0;
+	assert_string_equal(text, status);
+}
+
 static uint32_t
 code_at(const uint8_t *at)
 {
@@ -196,7 +207,7 @@ h2w_expect_none(struct h2_wire *w, unsigned type)
 	}
 }
 
-/* ---- the session ------------------------------------------------------------------------------ */
+/* ---- the session ----------------------------------------------------------------------------- */
 
 static void
 begin(struct h2_wire *w)
@@ -246,7 +257,7 @@ h2w_fini(struct h2_wire *w)
 	nghttp2_hd_inflate_del(w->inflater);
 }
 
-/* ---- heads as text ------------------------------------------------------------------------------ */
+/* ---- heads as text --------------------------------------------------------------------------- */
 
 struct adit_fields *
 h2w_fields(const char *text)

@@ -56,6 +56,9 @@ struct h2_frame h2w_expect(struct h2_wire *w, unsigned type, int32_t id);
 /* The next HEADERS of that stream: decoded, as text. Flags: exactly those. */
 void h2w_expect_head(struct h2_wire *w, unsigned flags, int32_t id, const char *fields);
 
+/* The same, of which the first field is that. */
+void h2w_expect_status(struct h2_wire *w, int32_t id, const char *status);
+
 /* A RST_STREAM, GOAWAY with that code. */
 void h2w_expect_reset(struct h2_wire *w, int32_t id, uint32_t code);
 void h2w_expect_goaway(struct h2_wire *w, uint32_t code);

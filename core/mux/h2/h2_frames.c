@@ -13,7 +13,8 @@
 #define RESETS_PER_S 33			/* by which that many come back */
 #define NOISE_MAX 10000			/* frames that carry nothing: empty, PING, PRIORITY, ... */
 #define NOISE_PER_S 2000
-#define CONTINUED_MAX 8u		/* frames that go on with one head */
+#define CONTINUED_MAX 7u			/* frames that go on with one head; an nghttp2 that
+					 * has a limit, 8, gives up without a GOAWAY */
 #define DRAIN_MARK (1ull << 63)		/* tells the PING behind a GOAWAY from the others */
 
 static struct h2_stream *
@@ -110,7 +111,10 @@ h2_count_noise(struct h2 *h)
 		nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-/* RFC 9113, 10.5: frames that cost work, and that no window or limit of streams holds back. */
+/*
+ * RFC 9113, 10.5: frames that cost work, and that no window or limit of streams holds back. Unknown
+ * ones are skipped, and not told of.
+ */
 static bool
 is_noise(const nghttp2_frame_hd *f)
 {
