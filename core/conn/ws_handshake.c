@@ -16,7 +16,6 @@
 #include "core/http/h1.h"
 #include "core/http/h1_write.h"
 
-#define NONCE 16		/* bytes of a key: RFC 6455, 4.1 */
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define VERSION "13"
 
@@ -169,9 +168,23 @@ is_key(struct adit_text key)
 
 	if (key.len != WS_KEY_TEXT - 1 || gnutls_base64_decode2(&text, &raw) < 0)
 		return false;
-	right = raw.size == NONCE;
+	right = raw.size == WS_NONCE;
 	gnutls_free(raw.data);
 	return right;
+}
+
+int
+ws_answer_key(struct adit_text key, char accept[WS_ACCEPT_TEXT])
+{
+	return is_key(key) ? answer_key(key.s, key.len, accept) : -EBADMSG;
+}
+
+int
+ws_make_key(const uint8_t nonce[WS_NONCE], char key[WS_KEY_TEXT], char accept[WS_ACCEPT_TEXT])
+{
+	int err = to_base64(nonce, WS_NONCE, key, WS_KEY_TEXT);
+
+	return err ? err : answer_key(key, strlen(key), accept);
 }
 
 /* ---- what both check ------------------------------------------------------------ */
@@ -260,15 +273,13 @@ ws_write_request(struct queue *q, const struct ws_policy *p, const char *host,
 {
 	struct h1_message m = { .asked = H1_ASKED_UPGRADE, .end = true, .keep = true };
 	struct adit_fields *f = adit_fields_new();
-	uint8_t nonce[NONCE];
+	uint8_t nonce[WS_NONCE];
 	char key[WS_KEY_TEXT];
 	int err = f ? 0 : -ENOMEM;
 
 	p->conf.random(nonce, sizeof(nonce));
 	if (!err)
-		err = to_base64(nonce, sizeof(nonce), key, sizeof(key));
-	if (!err)
-		err = answer_key(key, strlen(key), accept);
+		err = ws_make_key(nonce, key, accept);
 	if (!err)
 		err = fill_request(f, p, host, key);
 	if (!err)
@@ -325,6 +336,7 @@ ws_check_request(const struct adit_fields *f, const struct ws_policy *p,
 		 char accept[WS_ACCEPT_TEXT], const char **why)
 {
 	struct adit_text key = only(f, "Sec-WebSocket-Key");
+	int err;
 
 	if (!path_is(f, p->conf.path))
 		return refuse(404, "404 page not found", why);
@@ -338,9 +350,10 @@ ws_check_request(const struct adit_fields *f, const struct ws_policy *p,
 		return refuse(400, "more than one Sec-WebSocket-Key", why);
 	if (!key.s)
 		return refuse(400, "Sec-WebSocket-Key is missing", why);
-	if (!is_key(key))
+	err = ws_answer_key(key, accept);
+	if (err == -EBADMSG)
 		return refuse(400, "Sec-WebSocket-Key is not 16 bytes in base64", why);
-	if (answer_key(key.s, key.len, accept) < 0)
+	if (err < 0)
 		return refuse(503, "out of memory", why);
 	*why = NULL;
 	return 101;

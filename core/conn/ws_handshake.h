@@ -10,6 +10,7 @@
 
 #include "core/runtime/queue.h"
 
+#define WS_NONCE 16		/* bytes of a key (RFC 6455, 4.1) */
 #define WS_KEY_TEXT 25		/* 16 bytes in base64, terminated */
 #define WS_ACCEPT_TEXT 29	/* 20 bytes */
 
@@ -38,6 +39,15 @@ struct ws_policy {
 struct ws_policy *ws_policy_new(const struct ws_conf *conf, struct adit_err *e);
 struct ws_policy *ws_policy_get(struct ws_policy *p);
 void ws_policy_put(struct ws_policy *p);	/* NULL is fine */
+
+/*
+ * What a server answers to a key (RFC 6455, 4.2.2). 0; -EBADMSG: it is not 16 bytes in base64;
+ * -ENOMEM.
+ */
+int ws_answer_key(struct adit_text key, char accept[WS_ACCEPT_TEXT]);
+
+/* A key of those random bytes, and its answer. 0 or -ENOMEM. */
+int ws_make_key(const uint8_t nonce[WS_NONCE], char key[WS_KEY_TEXT], char accept[WS_ACCEPT_TEXT]);
 
 /*
  * Writes a request with a new key, the answer to which is given back in accept. host: where p has

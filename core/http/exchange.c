@@ -57,6 +57,12 @@ adit_exchange_trailers(struct adit_exchange *x, const struct adit_fields *f)
 	return err;
 }
 
+int
+adit_exchange_version(const struct adit_exchange *x)
+{
+	return exchange_ops(x)->version;
+}
+
 struct adit_exchange *
 adit_exchange_of(struct adit_conn *c)
 {

@@ -8,6 +8,7 @@
 #include "core/http/fields.h"
 #include "core/http/h1.h"
 #include "core/http/respond.h"
+#include "core/http/upgrade.h"
 
 enum front_state {
 	FRONT_OPENING,	/* far is not open, or takes no head yet */
@@ -19,6 +20,8 @@ enum front_state {
 struct front {
 	struct adit_exchange		*near, *far;	/* owned; near may be NULL at the end */
 	const struct adit_fields	*request;	/* borrowed; NULL once it is sent */
+	struct adit_fields		*rewritten;	/* request as far has to have it; owned */
+	struct http_upgrade		 upgrade;
 	struct front_opts		 opts;
 	void				(*done)(void *arg, const struct front_result *r);
 	void				*arg;
@@ -49,6 +52,7 @@ static void
 front_free(struct front *f)
 {
 	adit_fields_free(f->response);
+	adit_fields_free(f->rewritten);
 	adit_timer_free(f->timer);
 	free(f->why);
 	free(f);
@@ -217,6 +221,8 @@ front_take_head(struct front *f)
 	if (!f->response)
 		return -ENOMEM;
 	err = h1_strip_hop_by_hop(f->response, adit_fields_status(head) == 101);
+	if (err == 0)
+		err = http_upgrade_response(&f->upgrade, f->response);
 	if (err == 0 && f->opts.edit)
 		err = f->opts.edit(f->arg, f->response);
 	return err;
@@ -343,6 +349,41 @@ front_is_whole(struct adit_exchange *x)
 	return n == -EAGAIN ? 0 : (int)n;
 }
 
+/*
+ * An upgrade that far's version of HTTP asks for otherwise; or not at all, and then the request may
+ * be whole. 0 or why not.
+ */
+static int
+front_rewrite(struct front *f, int *whole)
+{
+	struct adit_text length = adit_fields_get(f->request, "Content-Length");
+	int from = adit_exchange_version(f->near), to = adit_exchange_version(f->far), err = 0;
+	bool body = length.s && strcmp(length.s, "0") != 0;
+
+	if (!http_upgrade_differs(f->request, from, to))
+		return 0;
+	if (!f->rewritten) {
+		f->rewritten = adit_fields_copy(f->request);
+		if (!f->rewritten)
+			return -ENOMEM;
+		err = http_upgrade_request(&f->upgrade, f->rewritten, body);
+	}
+	*whole |= f->upgrade.way == UPGRADE_NONE && !body;
+	return err;
+}
+
+static int
+front_send_request(struct front *f, int *whole)
+{
+	const struct adit_fields *request;
+	int err = front_rewrite(f, whole);
+
+	if (err < 0)
+		return err;
+	request = f->rewritten ? f->rewritten : f->request;
+	return adit_exchange_send_head(f->far, request, *whole ? ADIT_HEAD_END : 0);
+}
+
 static void
 front_ask(struct front *f)
 {
@@ -352,7 +393,7 @@ front_ask(struct front *f)
 		front_give_up(f, whole);
 		return;
 	}
-	err = adit_exchange_send_head(f->far, f->request, whole ? ADIT_HEAD_END : 0);
+	err = front_send_request(f, &whole);
 	if (err == -EAGAIN) {
 		adit_conn_want(&f->far->body, ADIT_WRITE);
 		return;

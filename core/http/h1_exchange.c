@@ -199,6 +199,7 @@ static const struct adit_exchange_ops h1_exchange_ops = {
 	.send_head = exchange_send_head,
 	.head = exchange_head,
 	.trailers = exchange_trailers,
+	.version = 11,
 };
 
 /* Neither side has a byte of HTTP left, and none of the other protocol's was lost on the way. */

@@ -217,6 +217,8 @@ http_status_of(int err)
 	case ADIT_ENORULES:
 	case -ENOMEM:
 		return 503;
+	case -ENOTSUP:
+		return 501;
 	default:
 		return 502;
 	}

@@ -49,7 +49,7 @@ bool http_is_idempotent(struct adit_text method);
 /* Whether the method changes nothing (RFC 9110, 9.2.1): no harm is done by one that comes late. */
 bool http_is_safe(struct adit_text method);
 
-/* What a failure of the far side means to the visitor: 502, 503 or 504. */
+/* What a failure of the far side means to the visitor: 501 to 504. */
 int http_status_of(int err);
 
 #endif

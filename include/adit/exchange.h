@@ -110,6 +110,8 @@ struct adit_exchange_ops {
 
 	/* Sends trailers, before shutdown; 0, -EAGAIN, -ENOTSUP (this message cannot carry any). */
 	int		(*trailers)(struct adit_exchange *x, const struct adit_fields *f);
+
+	int		 version;	/* adit_exchange_version */
 };
 
 struct adit_exchange {			/* first member of every kind */
@@ -123,6 +125,12 @@ struct adit_exchange {			/* first member of every kind */
 int adit_exchange_send_head(struct adit_exchange *x, const struct adit_fields *f, unsigned flags);
 const struct adit_fields *adit_exchange_head(struct adit_exchange *x);
 int adit_exchange_trailers(struct adit_exchange *x, const struct adit_fields *f);
+
+/*
+ * The version of HTTP that it is carried by: 11, 20, 30. The last two ask for another protocol by an
+ * extended CONNECT, the first by Upgrade.
+ */
+int adit_exchange_version(const struct adit_exchange *x);
 
 /* The exchange that c is the body of, or NULL: c has not ADIT_CONN_EXCHANGE. */
 struct adit_exchange *adit_exchange_of(struct adit_conn *c);
