@@ -139,8 +139,8 @@ control(struct section *s, enum adit_control which, struct adit_text value, cons
 }
 
 /*
- * RFC 9110, 15: three digits, the first of which is a class; 101 has no meaning here (RFC 9113, 8.6;
- * RFC 9114, 4.5).
+ * RFC 9110, 15: three digits, the first of which is a class; 101 has no meaning here (RFC 9113,
+ * 8.6; RFC 9114, 4.5).
  */
 static int
 take_status(struct section *s, struct adit_text value)

@@ -66,7 +66,7 @@ struct section_field {
 
 /* A head or trailers, ready for an encoder. */
 struct section_list {
-	struct section_field	*v;		/* owned; the texts are f's, or in the same memory */
+	struct section_field	*v;		/* owned; the texts are f's, or in its memory */
 	size_t			 n;
 	uint64_t		 length;	/* Content-Length, or SECTION_NO_LENGTH */
 	char			 digits[3];	/* of :status; hence a list is not copied */

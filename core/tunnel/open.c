@@ -2,7 +2,7 @@
  * Opening a conn in a tunnel: chooses a session, opens there, and on failure chooses anew. What its
  * owner gets at once is the session's own conn where that is of this worker and open; else one that
  * opens later (core/conn/opening.h). A session of another worker is asked by message; it answers
- * with one end of a pair when its conn is open.
+ * with one end of a pair when its conn is open. An exchange crosses such a pair as HTTP/1.1.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 
 #include "core/conn/framed.h"
 #include "core/conn/opening.h"
+#include "core/http/carried.h"
 #include "core/runtime/memory.h"
 #include "core/tunnel/table.h"
 
@@ -116,6 +117,18 @@ bridge_ended(void *arg, const struct adit_pump_stats *stats)
 	(void)stats;
 }
 
+/* Joins the two, which are taken: where that cannot be, the other end of near's pair fails. */
+static void
+bridge(struct adit_conn *near, struct adit_conn *far)
+{
+	if (adit_conn_flags(far) & ADIT_CONN_EXCHANGE) {
+		http_carry(near, adit_exchange_of(far));
+		return;
+	}
+	adit_conn_want(far, 0);
+	adit_pump(near, far, NULL, bridge_ended, NULL);
+}
+
 /* far is open: what it carries crosses in a pair. */
 static void
 open_bridge(struct tunnel_open *o)
@@ -138,8 +151,7 @@ open_bridge(struct tunnel_open *o)
 	o->err = 0;
 	o->local = *adit_conn_local(far);
 	o->remote = *adit_conn_remote(far);
-	adit_conn_want(far, 0);
-	adit_pump(near, far, NULL, bridge_ended, NULL);
+	bridge(near, far);
 	open_return(o);
 }
 
@@ -165,8 +177,6 @@ open_arrive(struct adit_message *m, struct adit_worker *w)
 	o->far = session_open(part, o->choice.session, &o->req, &e);
 	if (!o->far) {
 		open_refuse(o, e.code);
-	} else if (adit_conn_flags(o->far) & ADIT_CONN_EXCHANGE) {
-		open_refuse(o, -ENOTSUP);	/* a pair carries bytes, or framed datagrams */
 	} else if (adit_conn_is_open(o->far)) {
 		open_bridge(o);
 	} else {
@@ -250,6 +260,34 @@ open_cross(struct tunnel_open *o)
 	adit_worker_post(adit_worker_at(o->part->worker, o->choice.worker), &o->message);
 }
 
+/* c is open, but an exchange, and o's owner wants a stream. */
+static void
+open_carried(struct tunnel_open *o, struct adit_conn *c)
+{
+	struct adit_worker *w = adit_conn_worker(c);
+	struct adit_conn *near, *end;
+
+	if (adit_conn_pair(w, w, PAIR_CAP, &near, &end) < 0) {
+		adit_conn_close(c, -ENOMEM);
+		open_fail(o, -ENOMEM);
+		return;
+	}
+	adit_conn_set_local(end, adit_conn_local(c));
+	adit_conn_set_remote(end, adit_conn_remote(c));
+	bridge(near, c);
+	open_succeed(o, end);
+}
+
+/* Of a session of this worker: open. */
+static void
+open_reached(struct tunnel_open *o, struct adit_conn *c)
+{
+	if (adit_conn_flags(c) & ADIT_CONN_EXCHANGE)
+		open_carried(o, c);
+	else
+		open_succeed(o, c);
+}
+
 static void
 open_lower_event(void *owner, struct adit_conn *c, unsigned events)
 {
@@ -258,7 +296,7 @@ open_lower_event(void *owner, struct adit_conn *c, unsigned events)
 	(void)events;
 	o->lower = NULL;
 	if (adit_conn_is_open(c)) {
-		open_succeed(o, c);
+		open_reached(o, c);
 		return;
 	}
 	o->err = adit_conn_err(c);
@@ -270,19 +308,15 @@ open_lower_event(void *owner, struct adit_conn *c, unsigned events)
 static void
 open_watch(struct tunnel_open *o, struct adit_conn *c)
 {
-	if (adit_conn_flags(c) & ADIT_CONN_EXCHANGE) {
-		adit_conn_close(c, -ENOTSUP);
-		open_fail(o, -ENOTSUP);		/* its owner has a conn by now, not an exchange */
-		return;
-	}
 	if (adit_conn_is_open(c)) {
-		open_succeed(o, c);
+		open_reached(o, c);
 		return;
 	}
 	o->lower = c;
 	adit_conn_own(c, open_lower_event, o);
 	adit_conn_want(c, ADIT_OPEN);
-	opening_try(o->conn, c);
+	if (!(adit_conn_flags(c) & ADIT_CONN_EXCHANGE))
+		opening_try(o->conn, c);
 }
 
 /* Tries who is next, after a failure. */
@@ -434,7 +468,8 @@ open_first(const struct attempt *a, struct adit_conn **c, struct adit_err *e)
 		*c = session_open(a->part, a->choice.session, a->req, e);
 		if (!*c)
 			return !may_try_another(e->code);
-		if (adit_conn_is_open(*c) || adit_conn_flags(*c) & ADIT_CONN_EXCHANGE)
+		if (adit_conn_flags(*c) & ADIT_CONN_EXCHANGE ? a->req->exchange
+							     : adit_conn_is_open(*c))
 			return true;
 	} else if (a->part->crossing >= CROSSING_MAX) {
 		adit_err_set(e, ADIT_ELIMIT, "too many visitors wait for another worker");

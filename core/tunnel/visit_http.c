@@ -48,7 +48,8 @@ struct http_request {
 	const struct adit_fields *asked;	/* near's head */
 	struct adit_fields	*head;		/* what is sent on; owned */
 	struct adit_lookup	 lookup;	/* the rule for host is waited for */
-	struct adit_mux		*back;		/* the stream to the client, as a session; owned */
+	struct adit_mux		*back;		/* the stream to the client, as a session; owned;
+						 * NULL: its session has exchanges */
 	struct front		*front;		/* while the two sides are joined */
 	struct hostname		 host;
 	char			 tunnel[37];
@@ -237,8 +238,9 @@ request_answered(void *arg)
 	r->head = NULL;
 }
 
+/* What may carry the request: *far, or where it is a stream an exchange of r->back. */
 static int
-request_open_back(struct http_request *r, struct adit_err *e)
+request_open_back(struct http_request *r, struct adit_conn **far, struct adit_err *e)
 {
 	struct http_visit *v = r->visit;
 	struct adit_worker *w = v->worker;
@@ -247,12 +249,17 @@ request_open_back(struct http_request *r, struct adit_err *e)
 		.host = r->host.text, .port = r->host.has_port ? r->host.port : 80,
 		.session = r->choice.session,
 		.early = http_is_safe(adit_fields_control(r->head, ADIT_METHOD)),
+		.exchange = true,
 	};
 	struct adit_conn *c = adit_tunnel_open(w, &req, &r->choice, e);
 
 	r->reused = false;
 	if (!c)
 		return e->code;
+	if (adit_conn_flags(c) & ADIT_CONN_EXCHANGE) {
+		*far = c;
+		return 0;
+	}
 	r->back = h1_client(c, NULL);
 	return r->back ? 0 : adit_err_set(e, -ENOMEM, "out of memory");
 }
@@ -272,7 +279,7 @@ request_choose(struct http_request *r, struct adit_worker *w)
 }
 
 static int
-request_find_back(struct http_request *r, struct adit_err *e)
+request_find_back(struct http_request *r, struct adit_conn **far, struct adit_err *e)
 {
 	struct http_visit *v = r->visit;
 	struct adit_worker *w = v->worker;
@@ -290,7 +297,7 @@ request_find_back(struct http_request *r, struct adit_err *e)
 	if (v->shared->conf.keepalive && !r->repeats && r->choice.fresh)
 		r->back = kept_take(w, &key);
 	if (!r->back)
-		return request_open_back(r, e);
+		return request_open_back(r, far, e);
 	r->reused = true;
 	return 0;
 }
@@ -307,7 +314,7 @@ request_try(struct http_request *r)
 	struct adit_exchange *near = r->near;
 	struct adit_conn *far = NULL;
 
-	if (request_find_back(r, &e) == 0)
+	if (request_find_back(r, &far, &e) == 0 && !far)
 		far = adit_mux_open(r->back, ADIT_CONN_EXCHANGE, &e);
 	if (!far) {
 		request_refuse(r, request_failure_status(e.code), e.code);

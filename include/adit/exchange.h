@@ -127,8 +127,8 @@ const struct adit_fields *adit_exchange_head(struct adit_exchange *x);
 int adit_exchange_trailers(struct adit_exchange *x, const struct adit_fields *f);
 
 /*
- * The version of HTTP that it is carried by: 11, 20, 30. The last two ask for another protocol by an
- * extended CONNECT, the first by Upgrade.
+ * The version of HTTP that it is carried by: 11, 20, 30. The last two ask for another protocol by
+ * an extended CONNECT, the first by Upgrade.
  */
 int adit_exchange_version(const struct adit_exchange *x);
 

@@ -31,6 +31,12 @@ struct adit_open {
 	 * where the protocol can use that.
 	 */
 	bool			 early;
+
+	/*
+	 * A session whose conns are exchanges may answer with one (ADIT_CONN_EXCHANGE). Without
+	 * that, or from another worker, it is a stream over which one request of HTTP/1.1 is served.
+	 */
+	bool			 exchange;
 };
 
 /* How a session opens a conn for a visitor; runs on the session's worker. */

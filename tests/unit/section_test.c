@@ -420,7 +420,9 @@ cookies_are_joined(void **state)
 	assert_text(adit_fields_at(f, 1)->name, "cookie");
 	assert_text(adit_fields_at(f, 1)->value, "c=1; f=2; g=3");
 	assert_text(adit_fields_at(f, 2)->name, "d");
-	assert_int_equal(fields_bytes(f), sizeof("a: b\r\n" "cookie: c=1; f=2; g=3\r\n" "d: e\r\n") -
+	assert_int_equal(fields_bytes(f), sizeof("a: b\r\n"
+						 "cookie: c=1; f=2; g=3\r\n"
+						 "d: e\r\n") -
 					  1 + sizeof("GEThttpsa.example/") - 1);
 	adit_fields_free(f);
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "core/http/h1.h"
 #include "core/runtime/worker.h"
 #include "core/tunnel/table.h"
 #include "tests/unit/tunnel_fake.h"
@@ -305,6 +306,128 @@ one_that_has_left_is_not_opened(void **state)
 	assert_int_equal(f.opened, 0);
 }
 
+/* ---- sessions of exchanges --------------------------------------------------------------- */
+
+#define ASKED	 "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+#define ANSWERED "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+/* A session whose conns are exchanges with a target that answers the first request. */
+struct site {
+	struct adit_worker	*worker;
+	struct adit_conn	*target;
+	struct adit_mux		*client;
+	size_t			 got;
+	uint64_t		 number;
+};
+
+static void
+site_target_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct site *s = owner;
+	char buf[256];
+	ssize_t n = adit_conn_read(c, buf, sizeof(buf));
+
+	(void)events;
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0) {
+		adit_conn_close(c, (int)n);
+		s->target = NULL;
+		return;
+	}
+	s->got += (size_t)n;
+	if (s->got == strlen(ASKED))
+		adit_conn_write(c, ANSWERED, strlen(ANSWERED));
+}
+
+static struct adit_conn *
+site_open(void *session, const struct adit_open *req, struct adit_err *e)
+{
+	struct site *s = session;
+	struct adit_conn *near;
+
+	(void)req;
+	if (adit_conn_pair(s->worker, s->worker, 4096, &near, &s->target) < 0)
+		abort();
+	adit_conn_own(s->target, site_target_event, s);
+	adit_conn_want(s->target, ADIT_READ);
+	s->client = h1_client(near, NULL);
+	return adit_mux_open(s->client, ADIT_CONN_EXCHANGE, e);
+}
+
+static void
+site_join(struct adit_worker *w, void *arg)
+{
+	struct site *s = arg;
+
+	s->worker = w;
+	s->number = adit_tunnel_join(w, &(const struct adit_member){
+		.tunnel = "t", .network = ADIT_TCP, .open = site_open, .session = s,
+	});
+}
+
+static void
+site_leave(struct adit_worker *w, void *arg)
+{
+	struct site *s = arg;
+
+	adit_tunnel_leave(w, s->number);
+	adit_mux_close(s->client, NULL);
+}
+
+/* Asks once, as an HTTP/1 client, over whatever it was given. */
+struct asker {
+	struct adit_conn	*c;
+	char			 got[256];
+	size_t			 n;
+	atomic_uint		 done;
+};
+
+static void
+asker_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct asker *a = owner;
+	ssize_t n;
+
+	if (events & ADIT_OPEN)
+		adit_conn_write(c, ASKED, strlen(ASKED));
+	adit_conn_want(c, ADIT_READ);
+	while ((n = adit_conn_read(c, a->got + a->n, sizeof(a->got) - 1 - a->n)) > 0)
+		a->n += (size_t)n;
+	if (n == -EAGAIN)
+		return;
+	adit_conn_close(c, (int)n);
+	atomic_fetch_add(&a->done, 1);
+}
+
+static void
+ask(struct adit_worker *w, void *arg)
+{
+	const struct adit_open req = { .tunnel = "t", .network = ADIT_TCP, .exchange = true };
+	struct asker *a = arg;
+
+	a->c = adit_tunnel_open(w, &req, NULL, NULL);
+	if (!a->c || adit_conn_flags(a->c) & ADIT_CONN_EXCHANGE)
+		abort();
+	adit_conn_own(a->c, asker_event, a);
+	adit_conn_want(a->c, ADIT_OPEN);
+}
+
+static void
+exchanges_cross_workers(void **state)
+{
+	struct asker a = { .n = 0 };
+	struct site s = { .got = 0 };
+
+	on(*state, 1, site_join, &s);
+	on(*state, 0, ask, &a);
+	await(*state, &a.done, 1);
+	assert_string_equal(a.got, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: "
+				   "close\r\n\r\nok");
+	on(*state, 1, site_leave, &s);
+	workers_call(*state, nothing, NULL);
+}
+
 /* ---- all at once ------------------------------------------------------------------------- */
 
 #define STORM_SESSIONS 8
@@ -399,6 +522,7 @@ main(void)
 		GROUP_TEST(opening_waits_for_the_far_side),
 		GROUP_TEST(giving_up_reaches_the_far_side),
 		GROUP_TEST(one_that_has_left_is_not_opened),
+		GROUP_TEST(exchanges_cross_workers),
 		GROUP_TEST(everything_at_once),
 	};
 
