@@ -14,9 +14,9 @@
 #include <adit/log.h>
 #include <adit/plugin.h>
 
-#include "core/conn/tally.h"
 #include "core/service/component.h"
 #include "core/service/desk.h"
+#include "core/service/inquiry.h"
 #include "core/service/page.h"
 #include "core/service/service.h"
 
@@ -27,13 +27,6 @@ struct api_handler {
 	struct page_site	site;
 	char			*prefix;
 	bool			access_log;
-};
-
-/* A request that is asked about. One of gather and the desk has it. */
-struct api_request {
-	struct page		*page;
-	struct tally_asking	*gather;
-	struct desk_ask		*ask;
 };
 
 static const char *const prefix_aliases[] = { "api.pathPrefix", NULL };
@@ -113,51 +106,17 @@ api_denied(struct page *p)
 /* ---- what takes the main thread ------------------------------------------------------ */
 
 static void
-api_answered(struct desk_ask *a)
+api_answered(struct page *p, struct desk_ask *a)
 {
-	struct api_request *r = a->arg;
-	struct page *p = r ? r->page : NULL;
 	char *answer = a->answer;
 
-	if (!p) {			/* not waited for any more */
-		desk_ask_free(a);
-		return;
-	}
-	free(r);
-	p->asked = NULL;
 	a->answer = NULL;
-	if (a->err) {
+	if (a->err)
 		api_answer_json(p, 503, "{\"code\":503,\"msg\":\"not now\"}");
-	} else if (!answer && a->status == 404) {
+	else if (!answer && a->status == 404)
 		api_not_found(p);
-	} else {
+	else
 		page_answer(p, a->status, a->type, answer, a->answer_len);
-	}
-	desk_ask_free(a);
-}
-
-static void
-api_gathered(void *arg, struct tally_book *book)
-{
-	struct api_request *r = arg;
-
-	r->gather = NULL;
-	r->ask->book = book;
-	desk_put(r->page->site->component->desk, r->ask);
-}
-
-static void
-api_cancel(struct page *p)
-{
-	struct api_request *r = p->asked;
-
-	if (r->gather) {
-		tally_forget(r->gather);
-		desk_ask_free(r->ask);
-	} else {
-		r->ask->arg = NULL;
-	}
-	free(r);
 }
 
 /* The question that p's request is, but for its path. NULL: out of memory. */
@@ -168,8 +127,6 @@ api_ask_new(struct page *p)
 
 	if (!a)
 		return NULL;
-	a->home = adit_conn_worker(&p->x->body);
-	a->done = api_answered;
 	a->method = strdup(page_method(p));
 	a->format = page_query(p, "format");
 	a->file = page_query(p, "path");
@@ -186,27 +143,20 @@ api_ask_new(struct page *p)
 static void
 api_ask(struct page *p, const char *path)
 {
-	struct api_request *r = calloc(1, sizeof(*r));
 	struct desk_ask *a = api_ask_new(p);
 	size_t len = strlen(path);
+	int err = -ENOMEM;
 
 	if (len && path[len - 1] == '/')
 		len--;
 	if (a)
 		a->path = page_decode((struct adit_text){ path, len }, false);
-	if (!r || !a || !a->path) {
-		free(r);
+	if (a && a->path)	/* there may be services in the answer to a GET */
+		err = inquiry_begin(p, a, strcmp(a->method, "GET") == 0, api_answered);
+	else
 		desk_ask_free(a);
+	if (err)
 		page_answer(p, 503, NULL, NULL, 0);
-		return;
-	}
-	*r = (struct api_request){ .page = p, .ask = a };
-	a->arg = r;
-	p->asked = r;
-	if (strcmp(a->method, "GET") == 0)	/* there may be services in the answer */
-		r->gather = tally_gather(a->home, api_gathered, r);
-	if (!r->gather)
-		desk_put(p->site->component->desk, a);
 }
 
 /* ---- what is asked for --------------------------------------------------------------- */
@@ -300,7 +250,7 @@ api_init(struct adit_handler *h, struct adit_err *e)
 	api->site = (struct page_site){
 		.kind = "api", .component = h->component, .body_max = BODY_MAX,
 		.access_log = api->access_log, .guarded = api_guarded, .denied = api_denied,
-		.serve = api_serve, .cancel = api_cancel,
+		.serve = api_serve, .cancel = inquiry_cancel,
 	};
 	desk_want_counts(h->component->desk);
 	if (len && *api->prefix != '/')

@@ -11,6 +11,7 @@
 #include "core/runtime/worker.h"
 #include "core/service/component.h"
 #include "core/service/desk.h"
+#include "core/service/inquiry.h"
 #include "core/service/metrics.h"
 #include "core/service/page.h"
 #include "core/tunnel/table.h"
@@ -49,24 +50,8 @@ metrics_denied(struct page *p)
 	page_answer(p, 401, NULL, NULL, 0);
 }
 
-/* Somebody waits for them: first for the workers' numbers, then for what the main thread knows. */
-struct metrics_request {
-	struct page		*page;		/* NULL: not waited for any more */
-	struct tally_asking	*gather;	/* while it runs */
-	struct desk_ask		*ask;
-	struct tally_book	*book;
-};
-
 static void
-metrics_request_free(struct metrics_request *r)
-{
-	tally_free(r->book);
-	desk_ask_free(r->ask);
-	free(r);
-}
-
-static void
-metrics_answer(struct page *p, const struct metrics_request *r)
+metrics_told(struct page *p, struct desk_ask *a)
 {
 	struct adit_worker *w = adit_conn_worker(&p->x->body);
 	const struct memory *memory = worker_memory(w);
@@ -75,11 +60,10 @@ metrics_answer(struct page *p, const struct metrics_request *r)
 		.counts = desk_counts(p->site->component->desk), .workers = adit_worker_count(w),
 		.memory_used = memory_used(memory), .memory_budget = memory_budget(memory),
 		.tunnels = tunnels ? tunnels_count(tunnels) : 0,
-		.states = !r->ask->err && !r->ask->status,
-		.ready = r->ask->ready, .running = r->ask->running,
+		.states = !a->err && !a->status, .ready = a->ready, .running = a->running,
 	};
 	size_t len = 0;
-	char *text = r->book ? metrics_text(r->book, &more, &len) : NULL;
+	char *text = a->book ? metrics_text(a->book, &more, &len) : NULL;
 
 	if (text)
 		page_answer(p, 200, "text/plain; version=0.0.4; charset=utf-8", text, len);
@@ -88,51 +72,12 @@ metrics_answer(struct page *p, const struct metrics_request *r)
 }
 
 static void
-metrics_told(struct desk_ask *a)
-{
-	struct metrics_request *r = a->arg;
-	struct page *p = r->page;
-
-	if (p) {
-		p->asked = NULL;
-		metrics_answer(p, r);
-	}
-	metrics_request_free(r);
-}
-
-static void
-metrics_gathered(void *arg, struct tally_book *book)
-{
-	struct metrics_request *r = arg;
-
-	r->gather = NULL;
-	r->book = book;
-	desk_put(r->page->site->component->desk, r->ask);
-}
-
-static void
 metrics_ask(struct page *p)
 {
-	struct adit_worker *w = adit_conn_worker(&p->x->body);
-	struct metrics_request *r = calloc(1, sizeof(*r));
+	struct desk_ask *a = calloc(1, sizeof(*a));
 
-	if (r) {
-		r->page = p;
-		r->ask = calloc(1, sizeof(*r->ask));
-	}
-	if (r && r->ask) {
-		r->ask->home = w;
-		r->ask->done = metrics_told;
-		r->ask->arg = r;
-		r->gather = tally_gather(w, metrics_gathered, r);
-	}
-	if (r && r->gather) {
-		p->asked = r;
-		return;
-	}
-	if (r)
-		metrics_request_free(r);
-	page_answer(p, 503, NULL, NULL, 0);
+	if (!a || inquiry_begin(p, a, true, metrics_told) < 0)
+		page_answer(p, 503, NULL, NULL, 0);
 }
 
 static void
@@ -154,19 +99,6 @@ metrics_serve(struct page *p)
 }
 
 static void
-metrics_cancel(struct page *p)
-{
-	struct metrics_request *r = p->asked;
-
-	if (r->gather) {
-		tally_forget(r->gather);
-		metrics_request_free(r);
-	} else {
-		r->page = NULL;
-	}
-}
-
-static void
 metrics_handle(struct adit_handler *h, struct adit_conn *c)
 {
 	page_serve(c, &adit_container_of(h, struct metrics_handler, base)->site);
@@ -179,7 +111,7 @@ metrics_init(struct adit_handler *h, struct adit_err *e)
 
 	m->site = (struct page_site){
 		.kind = "metrics", .component = h->component, .guarded = metrics_guarded,
-		.denied = metrics_denied, .serve = metrics_serve, .cancel = metrics_cancel,
+		.denied = metrics_denied, .serve = metrics_serve, .cancel = inquiry_cancel,
 	};
 	desk_want_counts(h->component->desk);
 	if (*m->path != '/')
