@@ -40,8 +40,11 @@ static int
 weather_recv(struct adit_packet_conn *p, struct adit_packet *v, int n)
 {
 	struct weather_conn *c = weather_of(p);
-	int got = adit_packet_recv(c->lower, v, n);
+	int got;
 
+	if (c->w->dammed)
+		return -EAGAIN;
+	got = adit_packet_recv(c->lower, v, n);
 	if (got == -EAGAIN)
 		adit_packet_want(c->lower, c->want |= ADIT_READ);
 	return got;
@@ -149,6 +152,15 @@ weather_forge(struct weather *w, const struct adit_trouble *t)
 {
 	weather_of(w->conn)->forged = *t;
 	adit_packet_ready(w->conn, ADIT_READ);
+}
+
+void
+weather_undam(struct weather *w)
+{
+	struct weather_conn *c = weather_of(w->conn);
+
+	w->dammed = false;
+	adit_packet_want(c->lower, c->want |= ADIT_READ);
 }
 
 static void

@@ -844,6 +844,96 @@ flows_are_bounded(void **state)
 	adit_mux_close(client, NULL);
 }
 
+struct flow_reader {
+	struct adit_conn	*c;
+	unsigned		 n, until;
+};
+
+static void
+flow_reader_event(void *owner, struct adit_conn *c, unsigned events)
+{
+	struct flow_reader *reader = owner;
+	char buf[2000];
+
+	(void)events;
+	while (adit_conn_read(c, buf, sizeof(buf)) > 0)
+		reader->n++;
+	if (adit_conn_err(c))
+		adit_conn_want(c, 0);
+}
+
+static bool
+flow_reader_has_all(void *arg)
+{
+	const struct flow_reader *reader = arg;
+
+	return reader->n >= reader->until;
+}
+
+/* A flow, and who reads it on the other side. */
+static struct adit_conn *
+flow_with_reader(struct quic_rig *r, struct adit_mux *from, struct adit_mux *to,
+		 struct flow_reader *reader)
+{
+	struct adit_conn *a = adit_mux_open(from, ADIT_CONN_DGRAM, NULL);
+
+	assert_int_equal(adit_conn_write(a, "1", 1), 1);
+	*reader = (struct flow_reader){ .c = quic_rig_accept(r, to), .until = 1 };
+	adit_conn_own(reader->c, flow_reader_event, reader);
+	adit_conn_want(reader->c, ADIT_READ);
+	assert_true(loop_until(r->l, flow_reader_has_all, reader, RIG_LIMIT));
+	return a;
+}
+
+/* Writes n datagrams of 1200 bytes, which wait for room. */
+static void
+flow_flood(struct quic_rig *r, struct adit_conn *to, unsigned n)
+{
+	static char buf[1200];
+	uint64_t limit = adit_now() + ADIT_MS(RIG_LIMIT);
+
+	while (n && adit_now() < limit) {
+		if (adit_conn_write(to, buf, sizeof(buf)) > 0)
+			n--;
+		else
+			loop_turn(r->l, 1);
+	}
+	assert_int_equal(n, 0);
+}
+
+/*
+ * What has come to the socket meanwhile is more than a flow holds: it is taken in as far as its
+ * owner reads, and nothing that has come that far is lost.
+ */
+static void
+a_burst_waits_for_its_reader(void **state)
+{
+	static struct flow_reader first, reader;
+	const unsigned warm = 2000, burst = 250;
+	struct quic_rig *r = *state;
+	struct adit_mux *client, *server;
+	struct room room;
+	struct adit_conn *a, *b;
+
+	quic_rig_start(r);
+	quic_rig_session(r, &client, &server);
+	a = flow_with_reader(r, client, server, &first);
+	b = flow_with_reader(r, client, server, &reader);
+	room = (struct room){ client, adit_mux_room(client, ADIT_CONN_DGRAM) + 1 };
+	flow_flood(r, a, warm);			/* for a congestion window that takes the burst */
+	reader.until = reader.n + burst;
+	r->down.dammed = true;
+	flow_flood(r, b, burst);
+	adit_conn_close(b, 0);
+	assert_true(loop_until(r->l, room_is_back, &room, RIG_LIMIT));	/* all of it has left */
+	weather_undam(&r->down);
+	assert_true(loop_until(r->l, flow_reader_has_all, &reader, RIG_LIMIT));
+	adit_conn_close(a, 0);
+	adit_conn_close(first.c, 0);
+	adit_conn_close(reader.c, 0);
+	adit_mux_close(client, NULL);
+}
+
 /*
  * A flow that was closed is not opened again by a datagram that comes late; a new one is another.
  */
@@ -950,6 +1040,7 @@ main(void)
 		rig_test(a_closed_flow_sends_what_it_took),
 		rig_test(datagrams_share_packets),
 		rig_test(flows_are_bounded),
+		rig_test(a_burst_waits_for_its_reader),
 		rig_test(closed_flows_stay_closed),
 		rig_test(flows_beside_streams),
 	};

@@ -9,6 +9,8 @@
 #include "core/mux/quic/internal.h"
 
 #define RECV_SIZE    UDP_RECV_MAX
+#define RECV_LONG    (RECV_SIZE / QUIC_RECV_BATCH)
+#define SHORT_ENOUGH 64			/* short messages in a row, until there may be a batch */
 #define FLUSH_FROM   (UDP_BYTES_MAX - 1500)	/* a burst as long as GSO takes */
 #define TROUBLES_MAX 50			/* looked at per second: each looks at all sessions */
 
@@ -316,26 +318,29 @@ quic_endpoint_trouble(struct quic_endpoint *ep, const struct adit_trouble *t)
 }
 
 /*
- * One buffer where the kernel joins datagrams, several where each comes alone: a cache's worth
- * either way.
+ * One buffer where packets are long or the kernel joins them, several where all have been short for
+ * a while: 64 KiB either way, a cache's worth, and what a flow's queue takes.
  */
 static int
 endpoint_receive(struct quic_endpoint *ep, uint64_t now)
 {
+	int batch = ep->rx_short < SHORT_ENOUGH ? 1 : QUIC_RECV_BATCH, got, n = 0;
 	struct adit_packet v[QUIC_RECV_BATCH];
-	int got, n = 0;
 
-	for (int i = 0; i < ep->rx_batch; i++)
+	for (int i = 0; i < batch; i++)
 		v[i] = (struct adit_packet){
 			.data = { ep->rx + (size_t)i * RECV_SIZE, RECV_SIZE },
 		};
-	got = adit_packet_recv(ep->packet, v, ep->rx_batch);
+	got = adit_packet_recv(ep->packet, v, batch);
 	if (got < 0)
 		return got;
-	for (int i = 0; i < got && !ep->io.closed; i++)
+	for (int i = 0; i < got && !ep->io.closed; i++) {
+		if (v[i].data.iov_len > RECV_LONG)
+			ep->rx_short = 0;
+		else if (ep->rx_short < SHORT_ENOUGH)
+			ep->rx_short++;
 		n += endpoint_packet(ep, &v[i], false, now);
-	if (got)
-		ep->rx_batch = n > got ? 1 : QUIC_RECV_BATCH;
+	}
 	return n;
 }
 
@@ -351,7 +356,8 @@ endpoint_on_packets(void *owner, struct adit_packet_conn *packet, unsigned event
 		adit_packet_want(packet, ADIT_READ);
 		tx_flush(ep);
 	}
-	while (events & ADIT_READ && total < QUIC_TURN_PACKETS) {
+	ep->crowded = false;
+	while (events & ADIT_READ && total < QUIC_TURN_PACKETS && !ep->crowded) {
 		n = endpoint_receive(ep, now);
 		if (n < 0)
 			break;
@@ -490,7 +496,6 @@ quic_endpoint_new(struct adit_packet_conn *packet, const struct quic_conf *conf,
 	TAILQ_INIT(&ep->dirty);
 	TAILQ_INIT(&ep->fresh);
 	TAILQ_INIT(&ep->lingering);
-	ep->rx_batch = 1;
 	adit_random(&ep->source_key, sizeof(ep->source_key));
 	quic_rate_init(&ep->resets, 1000);
 	quic_rate_init(&ep->versions, 1000);

@@ -13,6 +13,7 @@
 
 #define DATAGRAM_MAX	65535
 #define QUEUE_CAP       (DATAGRAM_MAX + 2 + 65536) /* the longest always fits a queue half full */
+#define CROWDED		(QUEUE_CAP / 2)	/* then there is room for one more read */
 #define UNREAD_MAX      (8u << 20) /* of all flows of a session: what comes beyond is dropped */
 #define VECS		6
 #define PACKET_COST	(1 + 4 + 16)	/* short header without its id, the tag */
@@ -334,12 +335,18 @@ flow_begin(struct quic_flow *f, size_t len)
 	return true;
 }
 
+/*
+ * Where a flow has as much to read as the socket gives at a time, no more packets are read in this
+ * turn: the next ones would find no room, and all work on them would be lost. They wait in the
+ * socket's buffer, for their owner's turn and no longer.
+ */
 static void
 flow_add(struct quic_flow *f, const void *bytes, size_t len)
 {
 	struct quic_session *s = f->chan.session;
 
 	s->flow_unread += len;
+	s->ep->crowded |= f->chan.rx.len + len > CROWDED;
 	if (queue_add(&f->chan.rx, bytes, len) == len)
 		return;
 	s->flow_unread -= f->chan.rx.len + len;	/* out of memory: all that stands there is lost */

@@ -30,7 +30,7 @@
 #include "core/runtime/network.h"
 #include "core/runtime/worker.h"
 
-#define QUIC_RECV_BATCH	  8		/* buffers; used where the kernel finds nothing to join */
+#define QUIC_RECV_BATCH	  8		/* buffers; used where what comes is short */
 #define QUIC_TURN_PACKETS 128		/* datagrams read before the owners have their turn */
 #define QUIC_SEND_BATCH	  16
 #define QUIC_SEND_BUFFER  81920		/* a full GSO burst, and a longest packet begun behind it */
@@ -130,12 +130,13 @@ struct quic_endpoint {
 	uint64_t		 source_key;
 	struct quic_rate	 resets, versions, retries, refusals, troubles;
 	uint8_t *rx; /* QUIC_RECV_BATCH buffers; untouched pages cost nothing */
-	int			 rx_batch;
+	unsigned		 rx_short;	/* messages of the socket since a long one */
 	struct quic_tx		 tx;
 	TAILQ_HEAD(, quic_stream) lingering;	/* by linger_until */
 	struct adit_timer	*linger;
 	struct network_watch	 network;
 	struct quic_stats	 stats;
+	bool crowded; /* a flow has much to read: its owner is next, then more packets */
 	bool			 serves;	/* it was to, once: what comes in gets an answer */
 };
 
