@@ -120,8 +120,8 @@ relay_bound_udp(void *arg, struct adit_mux *m, const struct relay_msg *answer)
 
 /* One stream brings the datagrams of all. m: the request. */
 static struct adit_mux *
-relay_bind_udp(struct relay_connector *r, struct adit_conn *lower, const struct adit_target *address,
-	       const struct relay_msg *m)
+relay_bind_udp(struct relay_connector *r, struct adit_conn *lower,
+	       const struct adit_target *address, const struct relay_msg *m)
 {
 	const struct relay_port_conf conf = {
 		.request = m, .answer_ms = ANSWER_MS, .flows = address->flows,

@@ -1,8 +1,8 @@
 /*
  * Handlers `tcp`, `udp`, `unix`, `rtcp`, `rudp` and `forward`: join each conn, of bytes or of
  * datagrams, with one of the forwarder's nodes. With `sniffing` the first bytes decide on the node:
- * HTTP goes request by request, TLS by its SNI, anything else by its protocol; none of it is
- * decrypted.
+ * HTTP/1 goes request by request, HTTP/2 by the first request of a connection, TLS by its SNI,
+ * anything else by its protocol; none of it is decrypted.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -19,12 +19,15 @@
 #include "core/conn/opening.h"
 #include "core/conn/patience.h"
 #include "core/conn/peek.h"
+#include "core/http/h2_first.h"
+#include "core/http/uri.h"
 #include "core/service/http_forward.h"
 #include "core/service/target.h"
 #include "core/tunnel/forwarded.h"
 #include "core/wire/clienthello.h"
 #include "core/wire/sniff.h"
 
+#define SETTINGS_NS ADIT_MS(100)	/* until a client of HTTP/2 that waits is told ours */
 #define TELL_NS ADIT_SECONDS(10)	/* between two lines about datagrams that reach nobody */
 
 struct forward_handler {
@@ -47,8 +50,8 @@ static const struct adit_opt forward_opts[] = {
 	{ .name = "readTimeout", .type = ADIT_OPT_DURATION, .offset = AT(read_timeout),
 	  .def = "15s", .help = "limit for the head of a sniffed request and of its answer" },
 	{ .name = "sniffing", .type = ADIT_OPT_BOOL, .offset = AT(sniffing),
-	  .help = "choose nodes by what the first bytes tell: HTTP request by request, TLS by "
-		  "its server name, else by the protocol" },
+	  .help = "choose nodes by what the first bytes tell: HTTP/1 request by request, HTTP/2 "
+		  "by the first one, TLS by its server name, else by the protocol" },
 	{ .name = "sniffing.timeout", .type = ADIT_OPT_DURATION, .offset = AT(sniffing_timeout),
 	  .help = "limit for the bytes that sniffing needs; then a connection is of no known "
 		  "protocol; 0: readTimeout" },
@@ -74,7 +77,13 @@ struct forwarding {
 	struct adit_pump	*pump;
 	struct peek		 seen;		/* while sniffing */
 	struct adit_timer	*limit;		/* of that; owned; else NULL */
+	struct adit_timer	*hello;		/* of SETTINGS_NS; owned; else NULL */
 	const char		*protocol;	/* sniffed; NULL: unknown */
+	uint16_t		 port;		/* of asked; 0: unknown */
+	char			*path;		/* sniffed, as rules mean it; owned; may be NULL */
+	size_t			 path_len;
+	bool			 settled;	/* the visitor has our settings, and what he said to
+						 * that is not taken off yet */
 	struct forward_node	*secure;	/* wants TLS when far is open; or NULL */
 	struct forward_node	*node;		/* that far is to; or NULL */
 	struct adit_tried	 tried;
@@ -95,8 +104,10 @@ forwarding_free(struct forwarding *f)
 {
 	adit_activity_end(&f->activity);
 	adit_timer_free(f->limit);
+	adit_timer_free(f->hello);
 	peek_fini(&f->seen);
 	free(f->asked);
+	free(f->path);
 	free(f);
 }
 
@@ -307,8 +318,9 @@ forwarding_dial(struct forwarding *f, struct adit_err *e)
 	struct forward_target to;
 
 	req.host = f->asked;
-	req.port = f->protocol && strcmp(f->protocol, "tls") == 0 ? 443 : 0;
+	req.port = f->port;
 	req.protocol = f->protocol;
+	req.path = (struct adit_text){ f->path, f->path_len };
 	f->greeted = false;
 	if (forwarding_pick(f, &req, &to, e) < 0)
 		return NULL;
@@ -360,17 +372,35 @@ forwarding_become_http(struct forwarding *f)
 	forwarding_free(f);
 }
 
+/* A client of HTTP/2 that was spoken to, and said nothing that would tell where he wants to go. */
+static void
+forwarding_send_away(struct forwarding *f)
+{
+	struct ending end = ending_of(f->activity.component, f->conn);
+
+	end.kind = "handler";
+	end.by = "peer";
+	end.how = ending_how(-ETIMEDOUT);
+	ending_log(&end, ADIT_LOG_INFO, "no request of HTTP/2 came");
+	conn_write_now(f->conn, h2_first_goaway, sizeof(h2_first_goaway));
+	adit_conn_close(f->conn, 0);
+	forwarding_free(f);
+}
+
 /* It is known what it is, as far as it will be: what was read goes back. */
 static void
 forwarding_settle(struct forwarding *f, bool http)
 {
-	int err = peek_give_back(&f->seen, f->conn);
+	int err = f->settled ? -ETIMEDOUT : peek_give_back(&f->seen, f->conn);
 
 	adit_timer_free(f->limit);
-	f->limit = NULL;
+	adit_timer_free(f->hello);
+	f->limit = f->hello = NULL;
 	adit_conn_own(f->conn, forwarding_idle, f);
 	adit_conn_want(f->conn, 0);
-	if (err < 0)
+	if (f->settled)
+		forwarding_send_away(f);
+	else if (err < 0)
 		forwarding_fail(f, err, NULL, adit_strerror(err));
 	else if (http)
 		forwarding_become_http(f);
@@ -386,11 +416,82 @@ forwarding_look_tls(struct forwarding *f)
 	enum clienthello_result result = clienthello_parse(f->seen.buf, f->seen.len, &hello);
 
 	f->protocol = "tls";
+	f->port = 443;
 	if (result == CLIENTHELLO_FOUND) {
 		free(f->asked);
 		f->asked = strdup(hello.name);
 	}
 	return result != CLIENTHELLO_MORE;
+}
+
+/* Some clients ask for nothing before they have a server's settings (grpc-go). */
+static void
+forwarding_hello(void *arg)
+{
+	struct forwarding *f = arg;
+
+	if (conn_write_now(f->conn, h2_first_settings, sizeof(h2_first_settings)) > 0)
+		f->settled = true;
+}
+
+/* What the visitor said to our settings is not for the target. */
+static void
+forwarding_take_ack(struct forwarding *f, size_t at)
+{
+	uint8_t *ack = f->seen.buf + at;
+
+	f->seen.len -= H2_FIRST_FRAME;
+	memmove(ack, ack + H2_FIRST_FRAME, f->seen.len - at);
+	f->settled = false;
+}
+
+/* 0, or why there is no way to go by what the request says: its target will say what it is. */
+static int
+forwarding_take_request(struct forwarding *f, const struct adit_fields *request)
+{
+	struct adit_text authority = adit_fields_control(request, ADIT_AUTHORITY);
+	struct adit_text path = uri_path(adit_fields_control(request, ADIT_TARGET));
+	struct hostname host;
+
+	if (!authority.len || hostname_parse(authority.s, authority.len, &host) < 0)
+		return -EBADMSG;
+	free(f->asked);
+	f->asked = strdup(host.text);
+	f->port = host.has_port ? host.port : 80;
+	f->path = path.len ? malloc(path.len) : NULL;
+	if (f->path)
+		f->path_len = uri_normalise(path, f->path);
+	return f->asked ? 0 : -ENOMEM;
+}
+
+/* Whether the first request of HTTP/2 in the clear is there; all others go where it goes. */
+static bool
+forwarding_look_h2(struct forwarding *f)
+{
+	struct adit_worker *w = adit_conn_worker(f->conn);
+	struct adit_fields *request;
+	struct h2_first first;
+	int err;
+
+	f->protocol = "http";
+	if (!target_asks(&f->handler->base))
+		return true;
+	err = h2_first_look(f->seen.buf, f->seen.len, &first);
+	if (err)
+		return true;
+	if (first.settled && !first.head && !f->hello) {
+		f->hello = adit_timer_new(w, forwarding_hello, f);
+		if (f->hello)
+			adit_timer_set(f->hello, SETTINGS_NS);
+	}
+	if (!first.head || (f->settled && !first.ack))
+		return false;
+	if (h2_first_request(f->seen.buf, &first, &request) == 0)
+		forwarding_take_request(f, request);
+	adit_fields_free(request);
+	if (f->settled)
+		forwarding_take_ack(f, first.ack);
+	return true;
 }
 
 /* RESP's types: none of them begins a method that anybody uses. */
@@ -417,8 +518,8 @@ forwarding_look(struct forwarding *f)
 	case SNIFF_HTTP1:
 		http = true;
 		break;
-	case SNIFF_HTTP2:	/* without TLS: not by request, but by protocol */
-		f->protocol = "http";
+	case SNIFF_HTTP2:
+		known = forwarding_look_h2(f);
 		break;
 	case SNIFF_SSH:
 		f->protocol = "ssh";

@@ -16,7 +16,7 @@ struct udptun_socket {
 	struct adit_packet_conn	 base;
 	struct adit_conn	*lower;		/* owned; NULL once closed */
 	struct queue		 in, out;
-	bool			 drained;	/* lower has no more to read: its event is awaited */
+	bool			 drained;	/* lower has no more to read: it will say */
 	int			 err;		/* lower has ended */
 	void			(*ended)(void *arg, int err);
 	void			*arg;
@@ -33,8 +33,9 @@ socket_want(struct udptun_socket *s)
 {
 	unsigned want = s->drained ? (unsigned)ADIT_READ : 0;
 
+	want |= s->out.len ? (unsigned)ADIT_WRITE : 0;
 	if (s->lower)
-		adit_conn_want(s->lower, s->err ? 0 : want | (s->out.len ? (unsigned)ADIT_WRITE : 0));
+		adit_conn_want(s->lower, s->err ? 0 : want);
 }
 
 static void

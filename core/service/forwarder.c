@@ -101,6 +101,7 @@ forwarder_note(struct forwarder *f, const struct forward_node *n)
 
 	f->by_client |= n->matcher && matcher_asks_client(n->matcher);
 	f->by_path |= n->matcher || (filter && filter->path);
+	f->by_request |= n->matcher || n->bypasses || (filter && (filter->host || filter->path));
 	f->edits |= n->http != NULL;
 }
 

@@ -36,6 +36,7 @@ struct forwarder {
 	size_t				 n;
 	bool				 by_client;	/* who asks may decide on the node */
 	bool				 by_path;	/* paths are looked at */
+	bool				 by_request;	/* hosts or paths are */
 	bool				 edits;		/* nodes have settings that need sniffing */
 };
 

@@ -647,6 +647,12 @@ service_allows(const struct service *s, const struct policy_target *to)
 	return !policies_bypass(s->bypasses, to);
 }
 
+bool
+service_bypasses(const struct service *s)
+{
+	return s->bypasses != NULL;
+}
+
 struct adit_conn *
 service_dial(struct service *s, struct adit_worker *w, const struct adit_target *to,
 	     const struct adit_addr *visitor, struct adit_err *e)

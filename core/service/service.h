@@ -60,6 +60,9 @@ const struct service_conf *service_conf_of(const struct service *s);
 /* Whether its bypasses leave that target to it. Any thread. */
 bool service_allows(const struct service *s, const struct policy_target *to);
 
+/* Whether it has any. Any thread. */
+bool service_bypasses(const struct service *s);
+
 /*
  * A way to a target that it allows: as router_dial. visitor: who it is for, or NULL. On w.
  */

@@ -24,6 +24,14 @@ target_has_chain(const struct adit_handler *h)
 	return service_handler_chain(h->component->service) != NULL;
 }
 
+bool
+target_asks(const struct adit_handler *h)
+{
+	const struct forwarder *f = target_forwarder(h);
+
+	return !f->conf || f->by_request || service_bypasses(h->component->service);
+}
+
 struct route_request
 target_request(const struct adit_conn *visitor)
 {

@@ -16,6 +16,9 @@ const struct forwarder *target_forwarder(const struct adit_handler *h);
 /* Whether h's service has a chain to its targets, whose nodes may be told who visits. */
 bool target_has_chain(const struct adit_handler *h);
 
+/* Whether what is asked for matters: to the choice of a node, to bypasses, to the chain. */
+bool target_asks(const struct adit_handler *h);
+
 /* What is known of a conn without looking into it. */
 struct route_request target_request(const struct adit_conn *visitor);
 

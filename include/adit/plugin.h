@@ -198,8 +198,8 @@ struct adit_target {
 							 * visitor after another */
 	struct adit_client	 client;	/* to bind: whose session it will be; zero: alone */
 	unsigned		 lane;		/* to bind: as adit_dial's */
-	struct adit_flow_limits	 flows;		/* to bind for UDP: where the node does not say whose
-						 * what is, and when he is through */
+	struct adit_flow_limits	 flows;		/* to bind for UDP: where the node does not say
+						 * whose what is, and when he is through */
 };
 
 /* ---- layers ---------------------------------------------------------------------- */

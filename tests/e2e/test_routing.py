@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import signal
 import socket
+import subprocess
 from typing import Any, Mapping
 
 import pytest
 
-from harness import certs, visitor, websocket
+from harness import certs, h2c, visitor, websocket
 from harness.daemon import Daemon
 from harness.pages import ROOT
 from harness.servers import echo
@@ -211,6 +213,72 @@ def test_other_protocols(world: World):
             assert answer == name + first
             sock.shutdown(socket.SHUT_WR)
             assert visitor.read_to_end(sock) == b""
+
+
+@pytest.mark.short
+@pytest.mark.threads
+def test_http2_in_the_clear_goes_by_its_first_request(world: World):
+    """By host and by path; what follows on the connection goes the same way."""
+    one, two, three, rest = (world.keep(h2c.H2Site(name)) for name in ("one", "two", "three", "rest"))
+    forward = start(world, [
+        {"addr": at(one.address), "filter": {"host": "one.local"}},
+        {"addr": at(two.address), "filter": {"host": "two.local"}},
+        {"addr": at(three.address), "matcher": {"rule": "Host(`two.local`) && PathPrefix(`/three`)"}},
+        {"addr": at(rest.address)}]).listening("web")
+
+    def curl(*words: str) -> str:
+        return subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "--max-time", str(PATIENCE), *words],
+                              capture_output=True, text=True, check=True).stdout
+
+    if not shutil.which("curl"):
+        pytest.skip("no curl")
+    for host, path, name in (("one.local", "", "one"), ("TWO.local", "", "two"), ("two.local", "%74hree/x", "three"),
+                             ("else.local", "", "rest")):
+        assert curl("-H", f"Host: {host}", f"http://{at(forward)}/{path}") == name, host
+    body = world.write("body", "x" * 50000)
+    assert curl("-H", "Host: two.local", "--data-binary", f"@{body}", f"http://{at(forward)}/") == "two"
+    with visitor.connect(forward) as sock:
+        sock.sendall(h2c.PREFACE + h2c.frame(h2c.SETTINGS))
+        for byte in h2c.request(1, "one.local") + h2c.request(3, "two.local"):
+            sock.sendall(bytes([byte]))
+        got = [h2c.take(sock) for _ in range(6)]
+        assert [f.payload for f in got if f.kind == h2c.DATA] == [b"one", b"one"]
+
+
+def test_http2_clients_that_wait_for_settings(world: World):
+    """They are told settings, and what they say to that is not the target's; it tells its own afterwards."""
+    one, rest = (world.keep(h2c.H2Site(name)) for name in ("one", "rest"))
+    nodes = [{"addr": at(one.address), "filter": {"host": "one.local"}}, {"addr": at(rest.address)}]
+    forward = start(world, nodes).listening("web")
+    own = h2c.frame(h2c.SETTINGS, payload=b"\0\4\0\1\0\0")
+    with visitor.connect(forward) as sock:
+        sock.sendall(h2c.PREFACE + own)
+        assert h2c.take(sock) == (h2c.SETTINGS, 0, 0, b"")
+        sock.sendall(h2c.request(1, "one.local"))           # RFC 9113, 6.5.3: soon, but not at once
+        sock.sendall(h2c.frame(h2c.SETTINGS, h2c.ACK))
+        got = [h2c.take(sock) for _ in range(4)]
+        assert got[0] == (h2c.SETTINGS, 0, 0, b"") and got[3].payload == b"one"
+        assert [f.kind for f in one.seen] == [h2c.SETTINGS, h2c.HEADERS] and one.seen[0].payload
+        sock.sendall(h2c.frame(h2c.SETTINGS, h2c.ACK))
+        until(lambda: one.seen[-1][:2] == (h2c.SETTINGS, h2c.ACK), "the target hears of its own settings")
+    assert not rest.seen
+
+
+def test_http2_clients_that_say_nothing(world: World):
+    """Nobody guesses where they want to go; where that does not matter they are there at once."""
+    one, rest = (world.keep(h2c.H2Site(name)) for name in ("one", "rest"))
+    nodes = [{"addr": at(one.address), "filter": {"host": "one.local"}}, {"addr": at(rest.address)}]
+    forward = start(world, nodes, {"sniffing.timeout": "300ms"}).listening("web")
+    with visitor.connect(forward) as sock:
+        sock.sendall(h2c.PREFACE + h2c.frame(h2c.SETTINGS))
+        assert h2c.take(sock).kind == h2c.SETTINGS
+        assert h2c.take(sock) == (h2c.GOAWAY, 0, 0, bytes(8))
+        assert visitor.read_to_end(sock) == b""
+    alone = start(world, [{"addr": at(rest.address)}]).listening("web")
+    with visitor.connect(alone) as sock:
+        sock.sendall(h2c.PREFACE + h2c.frame(h2c.SETTINGS))
+        assert [h2c.take(sock)[:2] for _ in range(2)] == [(h2c.SETTINGS, 0), (h2c.SETTINGS, h2c.ACK)]
+    assert not one.seen
 
 
 def test_tls_without_a_node_gets_an_alert(world: World):

@@ -145,7 +145,8 @@ each_address_is_a_flow(void **state)
 static void
 what_is_said_back_is_framed(void **state)
 {
-	static const char answers[] = FROM_7 "first" FROM_7 "secon" "\0\1\xff\1\xc0\0\2\7\0\x35" "d";
+	static const char answers[] = FROM_7 "first" FROM_7 "secon"
+				      "\0\1\xff\1\xc0\0\2\7\0\x35" "d";
 	struct world *t = *state;
 	struct adit_conn *c;
 
