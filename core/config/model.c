@@ -235,6 +235,19 @@ resolve_hops(struct config *c)
 		}
 }
 
+/* The same for forwarders. */
+static void
+resolve_forwarders(struct config *c)
+{
+	for (size_t i = 0; i < c->services.n; i++) {
+		struct forwarder_conf *f = c->services.v[i].forwarder;
+		ptrdiff_t at = f && f->hop ? config_index_find(c, CONFIG_HOPS, f->hop) : -1;
+
+		if (at >= 0 && (size_t)at < c->hops.n)
+			f->ref = &c->hops.v[at];
+	}
+}
+
 static void
 build(struct walk *w, const struct adit_tree *root)
 {
@@ -246,6 +259,7 @@ build(struct walk *w, const struct adit_tree *root)
 	schema_walk(w, &schema_root, c, all, NULL);
 	c->node = root;
 	resolve_hops(c);
+	resolve_forwarders(c);
 	if (!c->log)
 		c->log = arena_alloc(w->arena, sizeof(*c->log));
 	if (c->log && !c->log->node)

@@ -200,8 +200,9 @@ struct chain_conf {
 
 struct forwarder_conf {
 	const struct adit_tree	*node;
-	const char		*hop;			/* then nodes are not used */
-	const struct adit_tree	*hop_group;		/* then neither */
+	const char		*hop;			/* then there are no nodes and no selector */
+	const struct hop_conf	*ref;			/* the one that hop names, or NULL */
+	const struct adit_tree	*hop_group;
 	struct selector_conf	*selector;
 	struct node_list	 nodes;
 };

@@ -411,7 +411,8 @@ check_chain_node(struct walk *w, void *base, const struct adit_tree *node,
 		n->dialer = default_component(w, ADIT_DIALER, node, path);
 	if (!n->connector || !n->dialer)
 		return;
-	if (!scalar_one_of(n->dialer->type, other)) {
+	if (!scalar_one_of(n->dialer->type, other) &&
+	    !(n->network && strcmp(n->network, "unix") == 0)) {
 		if (*n->addr)
 			check_addr(w, tree_get(node, "addr"), &at, 0);
 		else if (tree_type(tree_get(node, "addr")) == TREE_SCALAR)
@@ -557,6 +558,24 @@ check_chain_hop(struct walk *w, void *base, const struct adit_tree *node,
 }
 
 /* ---- services ------------------------------------------------------------- */
+
+/* A hop has its own. */
+void
+check_forwarder(struct walk *w, void *base, const struct adit_tree *node,
+		const struct tree_path *path)
+{
+	static const char *const own[] = { "nodes", "selector" };
+	const struct forwarder_conf *f = base;
+
+	for (size_t i = 0; f->hop && i < sizeof(own) / sizeof(*own); i++) {
+		const struct tree_path at = { .up = path, .key = own[i] };
+		const struct adit_tree *value = tree_get(node, own[i]);
+
+		if (!tree_is_null(value))
+			schema_error(w, value, &at, NULL, "not used beside the hop \"%.60s\"",
+				     f->hop);
+	}
+}
 
 static void
 check_listen_addr(struct walk *w, const struct service_conf *s, const struct tree_path *path)

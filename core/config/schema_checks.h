@@ -23,7 +23,8 @@ schema_check check_is_map, check_rule, check_rule_host, check_group_chains, chec
 schema_finish check_selector, check_tls, check_peer_tls, check_rotation, check_log,
 	check_ingress_rule, check_ingress, check_auther, check_grant, check_user;
 schema_finish check_handler, check_listener, check_connector, check_dialer;
-schema_finish check_chain_node, check_forward_node, check_top_hop, check_chain_hop, check_service;
+schema_finish check_chain_node, check_forward_node, check_top_hop, check_chain_hop, check_forwarder,
+	check_service;
 schema_place place_handler, place_listener, place_connector, place_dialer;
 
 /* The items of chainGroup.chains that are maps. */

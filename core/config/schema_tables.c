@@ -447,7 +447,7 @@ static const struct schema forwarder_rows[] = {
 };
 
 static const struct schema_object forwarder = {
-	.size = sizeof(struct forwarder_conf), .rows = forwarder_rows,
+	.size = sizeof(struct forwarder_conf), .rows = forwarder_rows, .finish = check_forwarder,
 };
 
 static const struct schema_word record_words[] = {

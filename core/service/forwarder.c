@@ -12,7 +12,7 @@
 static int
 forwarder_refuse_unsupported(const struct place *at)
 {
-	static const char *const own[] = { "hop", "name", "hopGroup", NULL };
+	static const char *const own[] = { "hopGroup", NULL };
 
 	return place_unavailable(at, own);
 }
@@ -77,7 +77,9 @@ static int
 node_init(struct forward_node *n, const struct node_conf *conf, const struct service_world *world,
 	  const struct place *at)
 {
-	static const char *const unavailable[] = { "probe", NULL };
+	static const char *const unavailable[] = {
+		"probe", "interface", "netns", "sockopts", "resolver", "hosts", NULL,
+	};
 	static atomic_uint_fast64_t ids;
 	int failed = place_unavailable(at, unavailable), err = 0;
 
@@ -105,33 +107,71 @@ forwarder_note(struct forwarder *f, const struct forward_node *n)
 	f->edits |= n->http != NULL;
 }
 
+static int
+forwarder_take_nodes(struct forwarder *f, const struct node_list *nodes,
+		     const struct service_world *world, const struct place *at)
+{
+	struct place_step step;
+	int failed = 0, err;
+
+	if (nodes->n > SELECTOR_MAX)
+		return place_say(at, ADIT_ECONFIG, "nodes: more than %d", SELECTOR_MAX);
+	f->nodes = calloc(nodes->n + 1, sizeof(*f->nodes));
+	if (!f->nodes)
+		return place_say(at, -ENOMEM, "out of memory");
+	for (f->n = 0; f->n < nodes->n; f->n++) {
+		place_step_item(&step, at, "nodes", f->n, nodes->v[f->n].node);
+		err = node_init(&f->nodes[f->n], &nodes->v[f->n], world, &step.at);
+		failed = err ? err : failed;
+		forwarder_note(f, &f->nodes[f->n]);
+	}
+	return failed;
+}
+
+/*
+ * One of the top, in the place of nodes. What its nodes have for the way through a chain (connector
+ * and dialer) is of no use here, as in gost.
+ */
+static int
+forwarder_take_hop(struct forwarder *f, const struct hop_conf *hop,
+		   const struct service_world *world, struct config_errors *errs)
+{
+	static const char *const unavailable[] = {
+		"interface", "sockopts", "plugin", "file", "redis", "http", "resolver", "hosts",
+		NULL,
+	};
+	const struct place top = { .errs = errs };
+	struct place_step step;
+	int err = 0, failed;
+
+	place_step_item(&step, &top, config_list_name(CONFIG_HOPS),
+			(size_t)(hop - world->config->hops.v), hop->node);
+	failed = place_unavailable(&step.at, unavailable);
+	if (!failed && !hop->nodes.n)
+		failed = place_say(&step.at, ADIT_ECONFIG, "a hop needs nodes");
+	f->bypasses = world_held(world, CONFIG_BYPASSES, &hop->bypasses, &err);
+	if (err)
+		failed = place_say(&step.at, err, "out of memory");
+	err = forwarder_take_nodes(f, &hop->nodes, world, &step.at);
+	return err ? err : failed;
+}
+
 int
 forwarder_init(struct forwarder *f, const struct forwarder_conf *conf,
 	       const struct service_world *world, const struct place *at)
 {
-	struct place_step step;
+	const struct hop_conf *hop = conf ? conf->ref : NULL;
 	int failed, err;
 
 	f->conf = conf;
 	if (!conf)
 		return 0;
-	selector_init(&f->selector, conf->selector);
+	selector_init(&f->selector, hop ? hop->selector : conf->selector);
 	f->by_client = f->selector.strategy == SELECT_HASH;
-	f->nodes = calloc(conf->nodes.n + 1, sizeof(*f->nodes));
-	if (!f->nodes)
-		return place_say(at, -ENOMEM, "out of memory");
-	if (conf->nodes.n > SELECTOR_MAX)
-		return place_say(at, ADIT_ECONFIG, "nodes: more than %d", SELECTOR_MAX);
 	failed = forwarder_refuse_unsupported(at);
-	for (f->n = 0; f->n < conf->nodes.n; f->n++) {
-		const struct node_conf *node = &conf->nodes.v[f->n];
-
-		place_step_item(&step, at, "nodes", f->n, node->node);
-		err = node_init(&f->nodes[f->n], node, world, &step.at);
-		failed = err ? err : failed;
-		forwarder_note(f, &f->nodes[f->n]);
-	}
-	return failed;
+	err = hop ? forwarder_take_hop(f, hop, world, at->errs) :
+		    forwarder_take_nodes(f, &conf->nodes, world, at);
+	return err ? err : failed;
 }
 
 void
@@ -143,7 +183,9 @@ forwarder_fini(struct forwarder *f)
 		tls_source_free(f->nodes[i].tls);
 		world_held_free(f->nodes[i].bypasses);
 	}
+	world_held_free(f->bypasses);
 	free(f->nodes);
+	f->bypasses = NULL;
 	f->nodes = NULL;
 	f->n = 0;
 }
@@ -217,6 +259,8 @@ forwarder_choose(struct forwarder *f, const struct route_request *req,
 	int64_t best = RANK_ANY;
 	size_t n = 0, all = 0;
 
+	if (policies_bypass(f->bypasses, &target))
+		return NULL;
 	for (size_t i = 0; i < f->n; i++) {
 		int64_t rank = node_rank(&f->nodes[i], req);
 

@@ -32,7 +32,9 @@ struct forward_node {
 struct forwarder {
 	const struct forwarder_conf	*conf;		/* borrowed; NULL: the service has none */
 	struct selector			 selector;
-	struct forward_node		*nodes;		/* owned; of conf's, in their order */
+	struct forward_node		*nodes;		/* owned; of conf's, or its hop's, in their
+							 * order */
+	struct held			**bypasses;	/* owned; the hop's */
 	size_t				 n;
 	bool				 by_client;	/* who asks may decide on the node */
 	bool				 by_path;	/* paths are looked at */

@@ -78,6 +78,45 @@ def test_tunnel_client_routes(world: World):
 
 
 @pytest.mark.short
+def test_a_forwarder_of_a_hop(world: World):
+    """gost's forwarder.hop: the nodes of one of the top, with its selector and bypass; also after a reload."""
+    one, two, three = (world.site(name) for name in ("one", "two", "three"))
+
+    def config(rest: Any) -> str:
+        web = {**service([]), "forwarder": {"hop": "targets"}}
+        hop = {"name": "targets", "selector": {"strategy": "fifo"}, "bypass": "not-these", "nodes": [
+            {"name": "a", "addr": at(one.address), "filter": {"host": "one.example"}},
+            {"name": "b", "addr": at(rest.address), "connector": {"type": "relay"}, "dialer": {"type": "tls"}}]}
+        return json.dumps({"services": [web], "hops": [hop],
+                           "bypasses": [{"name": "not-these", "matchers": ["no.example"]}]})
+
+    daemon = world.start(config=config(two), name="daemon")
+    where = daemon.listening("web")
+    with visitor.Visitor(where) as v:
+        assert v.get("one.example").text == "one\n"
+        assert v.get("any.example").text == "two\n"
+        assert v.get("no.example").status == 502
+    world.write("daemon.yaml", config(three))
+    daemon.send(signal.SIGHUP)
+    daemon.log.wait("^config reloaded")
+    until(lambda: visitor.get(where, "any.example").text == "three\n", "the service has the hop's new node")
+
+
+@pytest.mark.parametrize("forwarder, hop, says", [
+    ("{hop: h, nodes: [{addr: '127.0.0.1:1'}]}", "nodes: [{addr: '127.0.0.1:1'}]", 'not used beside the hop "h"'),
+    ("{hop: h}", "nodes: []", "a hop needs nodes"),
+    ("{hop: h}", "nodes: [{addr: '127.0.0.1:1'}], plugin: {addr: '127.0.0.1:1'}", "plugin is not available"),
+    ("{hop: g}", "nodes: [{addr: '127.0.0.1:1'}]", 'no "g" in hops'),
+])
+def test_what_is_no_hop_for_a_forwarder(world: World, forwarder: str, hop: str, says: str):
+    checked = world.run("check", "-C", str(world.write("c.yaml", f"""
+services: [{{name: s, addr: {HERE}, handler: {{type: tcp}}, listener: {{type: tcp}}, forwarder: {forwarder}}}]
+hops: [{{name: h, {hop}}}]
+""")))
+    assert checked.status == 2 and says in checked.log.text()
+
+
+@pytest.mark.short
 @pytest.mark.threads
 def test_port_forward_routes(world: World):
     """5-port-forward.yaml: HTTP, TLS by its name, TCP with a dead node, UDP."""
