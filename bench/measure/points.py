@@ -28,6 +28,7 @@ class Effort:
     warm_up: float
     visitors: int
     clients: int
+    tunnels: int
 
 
 def load(r: Running, mode: str, *more: object) -> list[str]:
@@ -188,37 +189,67 @@ def tunnel_id(i: int) -> str:
     return "00000000-0000-4000-8000-%012x" % (i + 1)
 
 
-def sessions(r: Running, effort: Effort) -> Point:
-    """A second client that binds so many tunnels, each by a session of its own."""
+def clients(r: Running, n: int, connections: int = 0) -> Process:
+    """A second client, that binds so many tunnels, each by a session of its own."""
     transport = r.system.name.rpartition("-")[2]
-    names = {f"n{i}": tunnel_id(i) for i in range(effort.clients)}
-    r.start()
-    time.sleep(effort.warm_up)
-    before, cpu = r.server.resident(), r.server.cpu()
-    text = tunnel_client(transport, names).replace("level: error", "level: info")
+    text = tunnel_client(transport, {f"n{i}": tunnel_id(i) for i in range(n)}, connections)
     for port, name in ((r.link, "{link}"), (r.site.sink_port, "{backend}")):
         text = text.replace(name, str(port))
     path = r.folder / "clients.yml"
-    path.write_text(text)
-    many = Process([r.system.programs["client"], "-C", str(path)], r.folder / "clients.log")
+    path.write_text(text.replace("level: error", "level: info"))
+    return Process([r.system.programs["client"], "-C", str(path)], r.folder / "clients.log")
+
+
+def bound(many: Process, n: int, effort: Effort) -> int:
+    """How many sessions are bound, once each has one; a client may open several for one service."""
+    if not wait(lambda: many.log.read_text().count(BOUND) >= n, 60 + n / 50, 0.1):
+        raise Void(f"{many.log.read_text().count(BOUND)} of {n} were bound")
+    time.sleep(effort.warm_up)
+    return many.log.read_text().count(BOUND)
+
+
+def at_rest(r: Running, many: Process, n: int, effort: Effort) -> float:
+    """The server's share of a CPU while n sessions do nothing."""
+    time.sleep(REST_SECONDS if n >= 100 else 0)
+    cpu, begun = r.server.cpu(), time.monotonic()
+    time.sleep(max(1.0, effort.seconds))
+    cpu, took = r.server.cpu() - cpu, time.monotonic() - begun
+    if not many.runs():
+        raise Void("the clients ended: " + many.log.read_text().strip()[-200:])
+    return cpu / took
+
+
+def sessions(r: Running, effort: Effort) -> Point:
+    """What each costs the server."""
+    r.start()
+    time.sleep(effort.warm_up)
+    before, cpu = r.server.resident(), r.server.cpu()
+    many = clients(r, effort.clients)
     try:
-        if not wait(lambda: many.log.read_text().count(BOUND) >= effort.clients,
-                    60 + effort.clients / 50, 0.1):
-            raise Void(f"{many.log.read_text().count(BOUND)} of {effort.clients} were bound")
-        time.sleep(effort.warm_up)
-        n = many.log.read_text().count(BOUND)  # a client may open several for one service
+        n = bound(many, effort.clients, effort)
         after, cpu = r.server.resident(), r.server.cpu() - cpu
-        time.sleep(REST_SECONDS if effort.clients >= 100 else 0)
-        idle, begun = r.server.cpu(), time.monotonic()
-        time.sleep(max(1.0, effort.seconds))
-        idle, took = r.server.cpu() - idle, time.monotonic() - begun
-        if not many.runs():
-            raise Void("the clients ended: " + many.log.read_text().strip()[-200:])
+        idle = at_rest(r, many, effort.clients, effort)
     finally:
         many.stop()
     return {"sessions": {"server kB/session": (after - before) / n / 1e3,
                          "CPU us/session to bind": cpu / n * 1e6,
-                         "CPU us/session/s at rest": idle / n / took * 1e6}}
+                         "CPU us/session/s at rest": idle / n * 1e6}}
+
+
+def tunnels(r: Running, effort: Effort) -> Point:
+    """What a server of many tunnels needs, each bound by one session."""
+    r.start()
+    begun = time.monotonic()
+    many = clients(r, effort.tunnels, 1)
+    try:
+        bound(many, effort.tunnels, effort)
+        took = time.monotonic() - begun
+        idle = at_rest(r, many, effort.tunnels, effort)
+        memory = r.server.resident() / 1e6
+    finally:
+        many.stop()
+    return {f"{effort.tunnels} tunnels": {"server MB": memory, "s until all are bound": took,
+                                          "server's CPU at rest, %": 100 * idle}}
 
 
 # ---- start and recovery ------------------------------------------------------------------------
@@ -262,5 +293,6 @@ KINDS = {
     "http": Kind(http, needs="wrk", backend="nginx"),
     "memory": Kind(memory),
     "sessions": Kind(sessions),
+    "tunnels": Kind(tunnels),
     "start": Kind(start),
 }

@@ -81,6 +81,8 @@ def limits() -> Iterator[Limit]:
                         "hop-udp")
     for direction in ("down", "up"):
         yield Limit("bulk", f"{direction} x1", "CPU s/GB", "adit-ws", 1.6, "hop-rw")
+    yield Limit("tunnels", "10000 tunnels", "server MB", "adit-tls", 500)
+    yield Limit("start", "client to first answer", "ms", "adit-auto", 1.2, "adit-quic")
 
 
 def value(limit: Limit, results: Results) -> Optional[float]:

@@ -100,10 +100,11 @@ CLIENT_CHAIN = """
 """
 
 
-def tunnel_client(transport: str, names: Mapping[str, str]) -> str:
-    """A client that binds each of these names with its tunnel id."""
+def tunnel_client(transport: str, names: Mapping[str, str], connections: int = 0) -> str:
+    """A client that binds each of these names with its tunnel id. connections: for each; 0: not said."""
     services = "".join(CLIENT_SERVICE.replace("NAME", name) for name in names)
-    chains = "".join(CLIENT_CHAIN.replace("NAME", name).replace("ID", tunnel)
+    more = f", connections: {connections}" if connections else ""
+    chains = "".join(CLIENT_CHAIN.replace("NAME", name).replace("ID", tunnel + more)
                      for name, tunnel in names.items())
     text = "log: {level: error}\nservices:" + services + "chains:" + chains
     return text.replace("TRANSPORT", transport)
@@ -139,13 +140,21 @@ def gost_like(name: str, path: str) -> Iterator[System]:
     programs = {"server": path, "client": path}
     commands = "{server} -C {folder}/server.yml", "{client} -C {folder}/client.yml"
     for transport in TRANSPORTS:
-        yield System(f"{name}-{transport}", ALL | {"sessions"}, *commands, programs=programs,
+        more = {"sessions", "tunnels"} if transport == "tls" else {"sessions"}
+        yield System(f"{name}-{transport}", ALL | more, *commands, programs=programs,
                      files=tunnel_files(transport))
         yield System(f"{name}-udp-{transport}", frozenset({"udp"}), *commands,
                      "{client} -C {folder}/visitor.yml", programs, udp_files(transport))
     for transport in MORE_TRANSPORTS:
         yield System(f"{name}-{transport}", frozenset({"bulk", "http"}), *commands,
                      programs=programs, files=tunnel_files(transport))
+
+
+def auto(name: str, path: str) -> System:
+    """adit's port of all transports, and its client that finds out which gets through."""
+    return System(f"{name}-auto", frozenset({"start"}), "{server} -C {folder}/server.yml",
+                  "{client} -C {folder}/client.yml", programs={"server": path, "client": path},
+                  files=tunnel_files("auto"))
 
 
 # ---- others, when their programs are in PATH ------------------------------------------------
@@ -227,7 +236,7 @@ def peers() -> Iterator[System]:
 
 def all_systems(adit: str, others: Mapping[str, str]) -> list[System]:
     """others: further builds of adit by name, measured in the same run."""
-    systems = [*references(), *gost_like("adit", adit)]
-    for name, path in others.items():
-        systems += gost_like(name, path)
+    systems = [*references()]
+    for name, path in {"adit": adit, **others}.items():
+        systems += [*gost_like(name, path), auto(name, path)]
     return systems + list(peers())
