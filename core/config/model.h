@@ -144,6 +144,18 @@ struct http_conf {
 	const char		*fail_codes;
 };
 
+enum probe_type { PROBE_TCP, PROBE_HTTP, PROBE_CMD };
+
+struct probe_conf {
+	const struct adit_tree	*node;
+	int			 type;			/* enum probe_type */
+	const char		*addr;			/* a Host, where http_host is not said */
+	int64_t			 interval, timeout;	/* ns; 0: not said */
+	const char		*http_path, *http_host, *command;
+	struct adit_pairs	 http_headers;
+	int64_t			 expected;		/* status; 0: 200 */
+};
+
 /* A node of a hop, or of a forwarder (no connector and dialer there). */
 struct node_conf {
 	const struct adit_tree	*node;
@@ -158,7 +170,8 @@ struct node_conf {
 	struct http_conf	*http;
 	struct auth_conf	*auth;			/* the old place of http->auth */
 	struct tls_conf		*tls;
-	const struct adit_tree	*probe, *metadata;
+	struct probe_conf	*probe;
+	const struct adit_tree	*metadata;
 
 	/* From metadata. */
 	int64_t			 weight;		/* 0 counts as 1 */
@@ -200,7 +213,7 @@ struct chain_conf {
 
 struct forwarder_conf {
 	const struct adit_tree	*node;
-	const char		*hop;			/* then there are no nodes and no selector */
+	const char		*hop;			/* then there is nothing else */
 	const struct hop_conf	*ref;			/* the one that hop names, or NULL */
 	const struct adit_tree	*hop_group;
 	struct selector_conf	*selector;

@@ -174,23 +174,25 @@ static const struct schema_object matcher = {
 };
 
 static const struct schema_word probe_words[] = {
-	{ "tcp", 0 }, { "http", 1 }, { "cmd", 2 }, { NULL, 0 },
+	{ "tcp", PROBE_TCP }, { "http", PROBE_HTTP }, { "cmd", PROBE_CMD }, { NULL, 0 },
 };
 
 static const struct schema probe_rows[] = {
-	{ .key = "type", .type = SCHEMA_TEXT, NOWHERE, .words = probe_words },
-	{ .key = "addr", .type = SCHEMA_TEXT, NOWHERE },
-	{ .key = "interval", .type = SCHEMA_DURATION, NOWHERE },
-	{ .key = "timeout", .type = SCHEMA_DURATION, NOWHERE },
-	{ .key = "httpPath", .type = SCHEMA_TEXT, NOWHERE },
-	{ .key = "httpHost", .type = SCHEMA_TEXT, NOWHERE },
-	{ .key = "httpHeaders", .type = SCHEMA_PAIRS, NOWHERE },
-	{ .key = "expectedStatus", .type = SCHEMA_INT, NOWHERE },
-	{ .key = "command", .type = SCHEMA_TEXT, NOWHERE },
+	{ .key = "type", .type = SCHEMA_WORD, AT(probe_conf, type), .words = probe_words },
+	{ .key = "addr", .type = SCHEMA_TEXT, AT(probe_conf, addr) },
+	{ .key = "interval", .type = SCHEMA_DURATION, AT(probe_conf, interval) },
+	{ .key = "timeout", .type = SCHEMA_DURATION, AT(probe_conf, timeout) },
+	{ .key = "httpPath", .type = SCHEMA_TEXT, AT(probe_conf, http_path) },
+	{ .key = "httpHost", .type = SCHEMA_TEXT, AT(probe_conf, http_host) },
+	{ .key = "httpHeaders", .type = SCHEMA_PAIRS, AT(probe_conf, http_headers) },
+	{ .key = "expectedStatus", .type = SCHEMA_INT, AT(probe_conf, expected), .max = 599 },
+	{ .key = "command", .type = SCHEMA_TEXT, AT(probe_conf, command) },
 	END,
 };
 
-static const struct schema_object probe = { .rows = probe_rows };
+static const struct schema_object probe = {
+	.size = sizeof(struct probe_conf), .rows = probe_rows,
+};
 
 static const struct schema group_chain_rows[] = {
 	{ .key = "chain", .old_key = "name", .type = SCHEMA_NAME, NOWHERE, .refers = CONFIG_CHAINS,

@@ -7,6 +7,7 @@
 #include "core/service/filter.h"
 #include "core/policy/policy.h"
 #include "core/service/forwarder.h"
+#include "core/service/probe.h"
 #include "core/service/world.h"
 
 static int
@@ -74,11 +75,20 @@ node_take_http(struct forward_node *n, const struct place *at)
 }
 
 static int
+node_check_probe(const struct forward_node *n, const struct place *at)
+{
+	const struct probe_conf *conf = n->conf->probe;
+	struct place_step step;
+
+	return conf ? probe_check(n, place_step(&step, at, "probe", conf->node)) : 0;
+}
+
+static int
 node_init(struct forward_node *n, const struct node_conf *conf, const struct service_world *world,
 	  const struct place *at)
 {
 	static const char *const unavailable[] = {
-		"probe", "interface", "netns", "sockopts", "resolver", "hosts", NULL,
+		"interface", "netns", "sockopts", "resolver", "hosts", NULL,
 	};
 	static atomic_uint_fast64_t ids;
 	int failed = place_unavailable(at, unavailable), err = 0;
@@ -93,6 +103,8 @@ node_init(struct forward_node *n, const struct node_conf *conf, const struct ser
 	err = node_take_http(n, at);
 	failed = err ? err : failed;
 	err = node_take_tls(n, world->log, at);
+	failed = err ? err : failed;
+	err = node_check_probe(n, at);
 	return err ? err : failed;
 }
 

@@ -11,6 +11,7 @@
 #include "core/service/auth.h"
 #include "core/service/desk.h"
 #include "core/service/listening.h"
+#include "core/service/probe.h"
 #include "core/service/service_int.h"
 #include "core/tunnel/forwarded.h"
 
@@ -484,6 +485,13 @@ struct service_call {
 	struct adit_err	 e;
 };
 
+/* They are one worker's, as many services' as there are of others. */
+static bool
+service_probes_on(const struct service *s, const struct adit_worker *w)
+{
+	return s->index % adit_worker_count(w) == adit_worker_index(w);
+}
+
 static void
 service_start_on(struct adit_worker *w, void *arg)
 {
@@ -495,6 +503,8 @@ service_start_on(struct adit_worker *w, void *arg)
 
 	if (!err)
 		err = listening_start(&s->listener, w, &e);
+	if (!err && service_probes_on(s, w))
+		s->probes = probes_start(&s->forwarder, w, s->handler_place.log);
 	if (!err || atomic_flag_test_and_set(&call->failed))
 		return;
 	if (!e.code)
@@ -511,6 +521,10 @@ service_stop_on(struct adit_worker *w, void *arg)
 	struct adit_handler *h = s->handler.base;
 
 	listening_stop(&s->listener, w);
+	if (service_probes_on(s, w)) {
+		probes_stop(s->probes);
+		s->probes = NULL;
+	}
 	if (h->ops->stop)
 		h->ops->stop(h, w);
 	activities_stop(&s->activities, w, 0);

@@ -40,6 +40,7 @@ struct service {
 	struct guard			 guard;
 	struct records			 records;
 	struct forwarder		 forwarder;
+	struct probes			*probes;	/* of its nodes, one worker's; NULL: none */
 	struct adit_strings		 trusted;	/* whose PROXY headers are taken; none:
 							 * anybody's; owned */
 	struct claims			 claims;

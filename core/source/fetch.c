@@ -41,7 +41,9 @@ struct fetch {
 	char			*method, *body;
 	char			*token;		/* a secret, dropped when sent elsewhere */
 	const struct adit_pairs	*fields;	/* or NULL */
+	const char		*authority;	/* or NULL */
 	bool			 head_only;
+	int			 status;
 	struct fetch_url	 url;
 
 	enum fetch_state	 state;
@@ -289,10 +291,11 @@ fetch_add_fields(const struct fetch *f, struct adit_fields *head)
 static struct adit_fields *
 fetch_head(const struct fetch *f)
 {
+	const char *authority = f->authority ? f->authority : f->url.authority;
 	const struct { enum adit_control which; const char *text; } control[] = {
 		{ ADIT_METHOD, f->method ? f->method : "GET" },
 		{ ADIT_SCHEME, f->url.https ? "https" : "http" },
-		{ ADIT_AUTHORITY, f->url.authority },
+		{ ADIT_AUTHORITY, authority },
 		{ ADIT_TARGET, f->url.target },
 	};
 	const struct adit_pairs *more = f->fields;
@@ -394,7 +397,7 @@ fetch_follow(struct fetch *f, const struct adit_fields *head)
 	struct adit_err e = ADIT_ERR_INIT;
 	bool same = true;
 
-	if (f->method || f->body || !location.len || f->redirects++ >= FETCH_REDIRECTS_MAX ||
+	if (f->head_only || f->method || f->body || !location.len || f->redirects++ >= FETCH_REDIRECTS_MAX ||
 	    !(status == 301 || status == 302 || status == 303 || status == 307 || status == 308) ||
 	    url_follow(&f->url, location.s, &same) < 0)
 		return false;
@@ -425,7 +428,7 @@ fetch_wait(struct fetch *f)
 		}
 		status = adit_fields_status(head);
 	} while (status < 200 && status != 101);
-	if (f->head_only && status >= 200 && status < 300) {
+	if (f->head_only && (f->status ? status == f->status : status < 300)) {
 		f->text = calloc(1, 1);
 		if (!f->text)
 			return -ENOMEM;
@@ -433,7 +436,7 @@ fetch_wait(struct fetch *f)
 		fetch_end(f, NULL);
 		return 1;
 	}
-	if (status == 200) {
+	if (status == 200 && !f->head_only) {
 		f->state = FETCH_READS;
 		return 0;
 	}
@@ -567,7 +570,9 @@ fetch_begin(struct adit_worker *w, const struct fetch_conf *conf, fetch_done *do
 	f->worker = w;
 	f->tls = conf->tls;
 	f->fields = conf->fields;
+	f->authority = conf->authority;
 	f->head_only = conf->head_only;
+	f->status = conf->status;
 	f->done = done;
 	f->arg = arg;
 	f->limit = conf->limit;

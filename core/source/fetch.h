@@ -25,7 +25,9 @@ struct fetch_conf {
 	const char		*body;		/* JSON; NULL: none */
 	const struct adit_pairs	*fields;	/* more of them, over ours; NULL: none. They live as
 						 * long as the fetch */
-	bool			 head_only;	/* any status of 2xx counts, and is the answer */
+	const char		*authority;	/* as Host; NULL: the URL's. Lives as those */
+	bool			 head_only;	/* a status of 2xx is all, and goes nowhere else */
+	int			 status;	/* head_only: this one is, instead; 0: see there */
 	struct tls_source	*tls;		/* for https; lives as long as the fetch */
 	size_t			 max;		/* bytes of an answer; a longer one is a failure */
 	uint64_t		 limit;		/* ns, for all of it */

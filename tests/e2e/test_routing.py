@@ -15,6 +15,7 @@ import pytest
 
 from harness import certs, h2c, visitor, websocket
 from harness.daemon import Daemon
+from harness.lists import ListServer
 from harness.pages import ROOT
 from harness.servers import echo
 from harness.waiting import PATIENCE, until
@@ -669,3 +670,53 @@ def test_forwarded_fields_of_a_port(world: World, trusted: bool):
         assert "203.0.113.9" not in str(told)
     plain = world.start("-L", f"tcp://127.0.0.1:0/{at(site.address)}?sniffing=true").listening()
     assert "x-forwarded-for" not in visitor.get(plain, "a.example", "/echo").json["headers"]
+
+
+# ---- probes ---------------------------------------------------------------------------------
+
+
+def probed(world: World, probe: dict[str, Any], first: Any, second: Any) -> Daemon:
+    """Two nodes, the first of which is probed once a second and forgotten for an hour when it fails."""
+    return start(world, [{"name": "first", "addr": at(first), "probe": {"interval": "1s", **probe},
+                          "metadata": {"failTimeout": "1h"}}, {"name": "second", "addr": at(second)}],
+                 selector={"strategy": "fifo"})
+
+
+@pytest.mark.short
+@pytest.mark.threads
+def test_a_probe_by_http(world: World):
+    """A node whose page has another status is out before any visitor gets there, and in when it is well."""
+    health, second = world.keep(ListServer("healthy")), world.site("second")
+    health.status = 503
+    daemon = probed(world, {"type": "http", "httpPath": "/health", "httpHost": "health.example",
+                            "httpHeaders": {"X-Probe": "yes"}, "expectedStatus": 204}, health.address, second.address)
+    daemon.log.wait(f"^probe of {at(health.address)}: status 503$")
+    method, target, fields = health.requests[0]
+    assert (method, target, fields["host"], fields["x-probe"]) == ("GET", "/health", "health.example", "yes")
+    assert visitor.get(daemon.listening("web"), "any.example").text == "second\n"
+    health.status = 204
+    daemon.log.wait("it is well again$")
+    assert visitor.get(daemon.listening("web"), "any.example").status == 204
+
+
+def test_a_probe_by_a_connection(world: World):
+    first, second = world.dead_port(), world.site("second")
+    daemon = probed(world, {"type": "tcp"}, first.address, second.address)
+    assert "refused" in daemon.log.wait(f"^probe of {at(first.address)}: ").msg
+    assert visitor.get(daemon.listening("web"), "any.example").text == "second\n"
+    daemon.stop()
+
+
+@pytest.mark.parametrize("node, says", [
+    ("addr: '127.0.0.1:1', probe: {type: cmd, command: 'true'}", "cmd is not available"),
+    ("addr: '127.0.0.1:1', probe: {type: udp}", "udp"),
+    ("addr: '127.0.0.1:1', probe: {type: http, httpPath: health}", "httpPath: must begin with a /"),
+    ("addr: '127.0.0.1:1', probe: {type: http, httpHeaders: {Host: x}}", "httpHeaders: Host: cannot be set"),
+    ("addr: name, probe: {}", "without host and port"),
+])
+def test_what_is_no_probe(world: World, node: str, says: str):
+    checked = world.run("check", "-C", str(world.write("c.yaml", f"""
+services:
+- {{name: s, addr: {HERE}, handler: {{type: tcp}}, listener: {{type: tcp}}, forwarder: {{nodes: [{{{node}}}]}}}}
+""")))
+    assert checked.status == 2 and says in checked.log.text()

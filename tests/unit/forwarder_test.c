@@ -182,18 +182,19 @@ what_is_not_there_is_refused(void **state)
 		"  addr: :1\n"
 		"  handler: {type: tcp}\n"
 		"  forwarder:\n"
-		"    hop: h\n"
+		"    hopGroup: {hops: [{hop: h}]}\n"
 		"    nodes:\n"
 		"    - {addr: \"h:1\", http: {rewriteBody: [{match: x}]}}\n"
-		"    - {addr: \"h:2\", probe: {type: tcp}, bypasses: []}\n"
+		"    - {addr: \"h:2\", probe: {type: cmd}, bypasses: []}\n"
 		"hops: [{name: h, nodes: [{addr: \"h:1\"}]}]\n";
 	static const char *const wrong[] = {
-		"stdin:6:10: forwarder.hop: hop is not available in this build\n"
-		"    6 |     hop: h\n"
-		"      |          ^",
+		"stdin:6:15: forwarder.hopGroup: hopGroup is not available in this build\n"
+		"    6 |     hopGroup: {hops: [{hop: h}]}\n"
+		"      |               ^",
 		("stdin:8:41: forwarder.nodes[0].http.rewriteBody: rewriteBody is not available "
 		 "in this build"),
-		"stdin:9:28: forwarder.nodes[1].probe: probe is not available in this build",
+		("stdin:9:35: forwarder.nodes[1].probe: type: cmd is not available in this "
+		 "build"),
 	};
 	const struct tree_path path = { .key = "forwarder" };
 	struct config *config = config_of_text(NULL, text);
