@@ -27,7 +27,7 @@
 #include "core/wire/clienthello.h"
 #include "core/wire/sniff.h"
 
-#define SETTINGS_NS ADIT_MS(100)	/* until a client of HTTP/2 that waits is told ours */
+#define SETTINGS_NS ADIT_MS(50)	/* until a client of HTTP/2 that waits is told ours */
 #define TELL_NS ADIT_SECONDS(10)	/* between two lines about datagrams that reach nobody */
 
 struct forward_handler {

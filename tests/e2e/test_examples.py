@@ -15,9 +15,11 @@ from typing import Mapping
 import pytest
 
 from harness import certs, pages, visitor
-from harness.datagrams import UdpServer, ask
+from harness.daemon import address
+from harness.datagrams import UdpServer, ask, udp_socket
 from harness.lists import ListServer, Redis
 from harness.pages import EXAMPLES, ROOT, Block, Command
+from harness.servers import echo
 from harness.waiting import until
 from harness.world import REGISTERED, World, at
 
@@ -269,6 +271,20 @@ def test_proxy_pair_works(world: World, folder: Path):
         f"{SERVER_NAME}:8443": at(server.listening("proxy"))}))
     assert visitor.get(local.listening("local"), "x", f"http://{at(site.address)}/").text == "reachable\n"
     ask(local.listening("dns"), b"query", b"query")
+
+
+def test_relay_pair_works(world: World, folder: Path):
+    sshd, dns = world.serve(echo), world.keep(UdpServer())
+    with udp_socket(("127.0.0.1", 0)) as free:
+        port = free.getsockname()
+    server = world.start(config=placed(folder, "relay-server.yaml", {'":8443"': HERE}))
+    client = world.start(config=placed(folder, "relay-client.yaml", {
+        "0.0.0.0:8022": HERE, "0.0.0.0:5353": at(port), "127.0.0.1:22": at(sshd.address),
+        "192.168.1.1:53": at(dns.address), f"{SERVER_NAME}:8443": at(server.listening("relay"))}))
+    with visitor.connect(address(client.log.wait("^bind on .*/tcp OK").msg)) as sock:
+        sock.sendall(b"hello")
+        assert sock.recv(5, socket.MSG_WAITALL) == b"hello"
+    ask(port, b"query", b"query")
 
 
 def test_port_forward_works(world: World, folder: Path):
