@@ -18,7 +18,7 @@ struct weather_conn {
 	struct weather		*w;
 	struct adit_packet	 late;		/* the one held back */
 	uint8_t			 late_bytes[65536];
-	bool			 holding, deaf;
+	bool			 holding, deaf, dammed;
 	struct adit_trouble	 forged;	/* to be told */
 	unsigned		 want;		/* of lower */
 };
@@ -42,7 +42,7 @@ weather_recv(struct adit_packet_conn *p, struct adit_packet *v, int n)
 	struct weather_conn *c = weather_of(p);
 	int got;
 
-	if (c->w->dammed)
+	if (c->dammed)
 		return -EAGAIN;
 	got = adit_packet_recv(c->lower, v, n);
 	if (got == -EAGAIN)
@@ -155,12 +155,13 @@ weather_forge(struct weather *w, const struct adit_trouble *t)
 }
 
 void
-weather_undam(struct weather *w)
+weather_dam(struct weather *w, bool dammed)
 {
 	struct weather_conn *c = weather_of(w->conn);
 
-	w->dammed = false;
-	adit_packet_want(c->lower, c->want |= ADIT_READ);
+	c->dammed = dammed;
+	if (!dammed)
+		adit_packet_want(c->lower, c->want |= ADIT_READ);
 }
 
 static void

@@ -16,7 +16,6 @@
 struct weather {
 	unsigned	lost, late, twice;
 	bool		cut;		/* nothing gets out */
-	bool		dammed;		/* what comes in stays in the socket, until weather_undam */
 	uint32_t	seed;
 	unsigned	sent;		/* datagrams that were to leave */
 	uint32_t	first, last;	/* versions of those with a long header */
@@ -29,7 +28,8 @@ struct weather {
 /* Takes lower. w is the test's and may change while it lasts. */
 struct adit_packet_conn *weather_new(struct adit_packet_conn *lower, struct weather *w);
 
-void weather_undam(struct weather *w);
+/* What comes in stays in the socket, until it may come again. On the worker of w->conn. */
+void weather_dam(struct weather *w, bool dammed);
 
 /* Somebody says t, as an ICMP message would. On the worker of w->conn. */
 void weather_forge(struct weather *w, const struct adit_trouble *t);

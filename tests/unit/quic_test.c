@@ -922,11 +922,11 @@ a_burst_waits_for_its_reader(void **state)
 	room = (struct room){ client, adit_mux_room(client, ADIT_CONN_DGRAM) + 1 };
 	flow_flood(r, a, warm);			/* for a congestion window that takes the burst */
 	reader.until = reader.n + burst;
-	r->down.dammed = true;
+	weather_dam(&r->down, true);
 	flow_flood(r, b, burst);
 	adit_conn_close(b, 0);
 	assert_true(loop_until(r->l, room_is_back, &room, RIG_LIMIT));	/* all of it has left */
-	weather_undam(&r->down);
+	weather_dam(&r->down, false);
 	assert_true(loop_until(r->l, flow_reader_has_all, &reader, RIG_LIMIT));
 	adit_conn_close(a, 0);
 	adit_conn_close(first.c, 0);
