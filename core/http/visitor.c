@@ -35,6 +35,8 @@ http_visitor_see_end(struct http_visitor *v, const struct front_result *result)
 {
 	const char *near = v->ops->name, *far = v->ops->far;
 
+	if (v->many)
+		return;
 	if (result->err && !result->near)
 		http_visitor_ended(v, ending_by(result->err, result->by_near ? near : far),
 				   ending_how(result->err));
@@ -50,7 +52,7 @@ http_visitor_asked(struct http_visitor *v, const struct adit_fields *head)
 }
 
 static void
-visitor_record(struct http_visitor *v)
+visitor_record(struct http_visitor *v, struct asked *a, const struct adit_traffic *now)
 {
 	const struct adit_record record = {
 		.size = sizeof(record), .conn = v->conn, .remote = &v->remote,
@@ -58,7 +60,7 @@ visitor_record(struct http_visitor *v)
 		.err = v->how && strcmp(v->how, "end") != 0 ? v->how : NULL,
 	};
 
-	asked_end(&v->asked, v->activity.component, record, adit_mux_traffic(v->front));
+	asked_end(a, v->activity.component, record, now);
 }
 
 void
@@ -67,7 +69,7 @@ http_visitor_leave(struct http_visitor *v)
 	struct adit_component *p = v->activity.component;
 
 	adit_component_get(p);	/* free may look at what it was configured with */
-	visitor_record(v);
+	visitor_record(v, &v->asked, adit_mux_traffic(v->front));
 	adit_mux_close(v->front, NULL);
 	adit_activity_end(&v->activity);
 	v->ops->free(v);
@@ -93,42 +95,75 @@ visitor_front_ended(struct http_visitor *v)
 	const struct adit_reason *why = adit_mux_reason(v->front);
 	const char *how = ending_how(why->err);
 
-	if (why->code) {
+	bool refused = why->code && !v->many;	/* the code is a status */
+
+	if (refused) {
 		v->requests += v->how ? 0 : 1;	/* one that broke off was counted */
 		v->status = (int)why->code;
 		how = why->code == 408 ? ending_how(-ETIMEDOUT) : "refused";
 	}
-	http_visitor_ended(v, why->code ? NULL : ending_by(why->err, v->ops->name), how);
+	http_visitor_ended(v, refused ? NULL : ending_by(why->err, v->ops->name), how);
 	http_visitor_end(v);
 }
 
+/* Nothing goes on, and nothing is to begin. */
+static void
+visitor_idle(struct http_visitor *v)
+{
+	if (adit_mux_err(v->front)) {
+		visitor_front_ended(v);
+	} else if (v->many && adit_mux_draining(v->front)) {
+		http_visitor_ended(v, NULL, "stopped");
+		http_visitor_end(v);
+	}
+}
+
 /*
- * One request at a time. While it goes on the front has nothing to say that the request does not
- * hear itself.
+ * In HTTP/1.1 the front has nothing to say while a request goes on that the request does not hear
+ * itself; nor has one that has ended.
  */
 static void
 visitor_event(void *owner, struct adit_mux *front, unsigned events)
 {
 	struct http_visitor *v = owner;
-	struct adit_conn *c = v->busy ? NULL : adit_mux_accept(front);
+	struct adit_conn *c = v->running && !v->many ? NULL : adit_mux_accept(front);
 
 	(void)events;
 	if (c) {
-		v->busy = true;
+		v->running++;
 		v->requests++;
-		adit_mux_want(front, 0);	/* until the next */
+		if (!v->many)
+			adit_mux_want(front, 0);	/* until the next */
 		v->ops->request(v, adit_exchange_of(c));
-	} else if (!v->busy && adit_mux_err(front)) {
-		visitor_front_ended(v);
+	} else if (!v->running) {
+		visitor_idle(v);
+	} else if (adit_mux_err(front)) {
+		adit_mux_want(front, 0);
 	}
+}
+
+/* From the loop it is seen what comes now. */
+static void
+visitor_go_on(struct http_visitor *v)
+{
+	v->running--;
+	adit_mux_want(v->front, ADIT_READ);
+	if (v->many && !v->running)
+		adit_mux_ready(v->front, ADIT_READ);
 }
 
 void
 http_visitor_next(struct http_visitor *v)
 {
-	visitor_record(v);
-	v->busy = false;
-	adit_mux_want(v->front, ADIT_READ);
+	visitor_record(v, &v->asked, adit_mux_traffic(v->front));
+	visitor_go_on(v);
+}
+
+void
+http_visitor_over(struct http_visitor *v, struct asked *a, const struct adit_traffic *bodies)
+{
+	visitor_record(v, a, bodies);
+	visitor_go_on(v);
 }
 
 static void
@@ -137,37 +172,60 @@ visitor_stop(struct adit_activity *a, int why)
 	struct http_visitor *v = adit_container_of(a, struct http_visitor, activity);
 
 	if (!why && adit_component_has_grace(a->component)) {
-		h1_server_last(v->front);
+		if (v->many)
+			adit_mux_drain(v->front);
+		else
+			h1_server_last(v->front);
 		return;
 	}
 	adit_mux_drain(v->front);
-	if (!why && v->busy)
+	if (!why && v->running)
 		return;
 	http_visitor_ended(v, NULL, "stopped");
 	v->stopping = true;
-	if (v->busy)
+	if (v->running)
 		v->ops->stop(v, why);
-	if (!v->busy)
+	if (!v->running)
 		http_visitor_end(v);
+}
+
+static void
+visitor_init(struct http_visitor *v, const struct http_visitor_ops *ops, struct adit_conn *c)
+{
+	v->ops = ops;
+	v->conn = adit_conn_id(c);
+	v->worker = adit_conn_worker(c);
+	v->born = adit_now() - adit_conn_age(c);
+	v->remote = *adit_conn_remote(c);
+}
+
+static int
+visitor_begin(struct http_visitor *v, struct adit_component *p)
+{
+	if (!v->front)
+		return -ENOMEM;
+	v->activity.stop = visitor_stop;
+	adit_activity_begin(&v->activity, p, adit_mux_worker(v->front));
+	adit_mux_own(v->front, visitor_event, v);
+	adit_mux_want(v->front, ADIT_READ);
+	return 0;
 }
 
 int
 http_visitor_begin(struct http_visitor *v, const struct http_visitor_ops *ops,
 		   struct adit_component *p, struct adit_conn *c, const struct h1_conf *conf)
 {
-	struct adit_worker *w = adit_conn_worker(c);
-
-	v->ops = ops;
-	v->conn = adit_conn_id(c);
-	v->worker = w;
-	v->born = adit_now() - adit_conn_age(c);
-	v->remote = *adit_conn_remote(c);
+	visitor_init(v, ops, c);
 	v->front = h1_server(c, conf);
-	if (!v->front)
-		return -ENOMEM;
-	v->activity.stop = visitor_stop;
-	adit_activity_begin(&v->activity, p, w);
-	adit_mux_own(v->front, visitor_event, v);
-	adit_mux_want(v->front, ADIT_READ);
-	return 0;
+	return visitor_begin(v, p);
+}
+
+int
+http_visitor_begin_many(struct http_visitor *v, const struct http_visitor_ops *ops,
+			struct adit_component *p, struct adit_conn *c, const struct h2_conf *conf)
+{
+	visitor_init(v, ops, c);
+	v->many = true;
+	v->front = h2_server(c, conf);
+	return visitor_begin(v, p);
 }

@@ -1,7 +1,7 @@
 /*
- * A visitor's connection of HTTP/1.1, served request by request: what whoever serves one needs
- * beside the requests themselves. One request at a time; the last line of the log; a drain, which
- * lets the request that goes on end.
+ * A visitor's connection of HTTP, served request by request: what whoever serves one needs beside
+ * the requests themselves. In HTTP/1.1 one request at a time, in HTTP/2 many; the last line of the
+ * log; a drain, which lets the requests that go on end.
  *
  * Embedded as the first member of what serves it. All on the connection's worker.
  */
@@ -13,6 +13,7 @@
 
 #include "core/http/asked.h"
 #include "core/http/h1.h"
+#include "core/http/h2.h"
 
 struct http_visitor;
 struct front_result;
@@ -24,11 +25,11 @@ struct http_visitor_ops {
 
 	/*
 	 * The next request, which is v's to end: http_visitor_next is due when its response is
-	 * over. Takes near, whose head is there. From the loop.
+	 * over, or http_visitor_over. Takes near, whose head is there. From the loop.
 	 */
 	void		(*request)(struct http_visitor *v, struct adit_exchange *near);
 
-	/* The request that goes on is to end, with that reason: http_visitor_next, now or soon. */
+	/* The requests that go on are to end, with that reason: http_visitor_next, now or soon. */
 	void		(*stop)(struct http_visitor *v, int why);
 
 	/*
@@ -49,8 +50,9 @@ struct http_visitor {
 	unsigned			 requests;
 	int				 status;	/* of the last response; the same */
 	const char			*by, *how;	/* what ended it, once that is known */
-	struct asked			 asked;		/* of the request that goes on */
-	bool				 busy;		/* a request goes on */
+	struct asked			 asked;		/* of the request that goes on: HTTP/1.1 */
+	unsigned			 running;	/* requests that go on */
+	bool				 many;		/* at a time: HTTP/2 */
 	bool				 stopping;
 };
 
@@ -61,18 +63,29 @@ struct http_visitor {
 int http_visitor_begin(struct http_visitor *v, const struct http_visitor_ops *ops,
 		       struct adit_component *p, struct adit_conn *c, const struct h1_conf *conf);
 
+/* The same in HTTP/2, with requests at the same time. */
+int http_visitor_begin_many(struct http_visitor *v, const struct http_visitor_ops *ops,
+			    struct adit_component *p, struct adit_conn *c,
+			    const struct h2_conf *conf);
+
 /* What is to be recorded of the request that goes on begins with that head. */
 void http_visitor_asked(struct http_visitor *v, const struct adit_fields *head);
 
 /* The request is over: the next one may come, or the end, from the loop. */
 void http_visitor_next(struct http_visitor *v);
 
+/*
+ * The same of one that went on beside others: a is of asked_begin, and recorded with what its
+ * bodies were.
+ */
+void http_visitor_over(struct http_visitor *v, struct asked *a, const struct adit_traffic *bodies);
+
 /* What ended it, for its last line: the first that is known counts. Literals. */
 void http_visitor_ended(struct http_visitor *v, const char *by, const char *how);
 
 /*
  * The same from what has come of a request: a response that was cut, or an upgraded connection that
- * is over, is the visitor's end too; of any other nothing is noted.
+ * is over, is the visitor's end too, in HTTP/1.1; of any other nothing is noted.
  */
 void http_visitor_see_end(struct http_visitor *v, const struct front_result *result);
 

@@ -448,8 +448,11 @@ newcomer_look(struct newcomer *n)
 	case SNIFF_TLS:
 		return newcomer_is_too_many(n, true) || newcomer_look_tls(n);
 	case SNIFF_HTTP1:
-	case SNIFF_HTTP2:
 		return newcomer_is_too_many(n, false) || newcomer_look_http(n);
+	case SNIFF_HTTP2:
+		if (!newcomer_is_too_many(n, false))
+			newcomer_leave(n, visit_h2);
+		return true;
 	case SNIFF_RELAY:
 		newcomer_refuse_relay(n);
 		return true;

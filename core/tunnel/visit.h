@@ -65,6 +65,9 @@ struct visit_start {
  */
 void visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start);
 
+/* The same in HTTP/2 (RFC 9113, 3.3: the client has begun with its preface). */
+void visit_h2(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start);
+
 /* What HTTP leaves behind when a visitor's connection has become another protocol's. */
 struct upgrade {
 	struct adit_conn	*visitor, *far;	/* with nobody's bytes but that protocol's */

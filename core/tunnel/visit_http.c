@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include <adit/exchange.h>
 #include <adit/log.h>
@@ -35,7 +36,7 @@ struct http_visit {
 	struct http_visitor	 base;
 	struct entry_shared	*shared;
 	struct adit_worker	*worker;
-	struct http_request	*request;	/* the one that is going on; owned */
+	LIST_HEAD(, http_request) requests;	/* that are going on; owned */
 	struct adit_addr	 client;	/* the visitor, as far as known and trusted */
 	struct visit_start	 start;		/* of the first request */
 	bool			 keeps;		/* streams that are for this visitor only */
@@ -44,6 +45,10 @@ struct http_visit {
 /* One request and its response. */
 struct http_request {
 	struct http_visit	*visit;
+	LIST_ENTRY(http_request) entry;
+	struct asked		 asked_of;	/* what is recorded of it */
+	struct adit_traffic	 bodies;
+	struct adit_addr	 client;	/* the visitor, by this one */
 	struct adit_exchange	*near;		/* toward the visitor; owned; NULL: front has it */
 	const struct adit_fields *asked;	/* near's head */
 	struct adit_fields	*head;		/* what is sent on; owned */
@@ -121,7 +126,7 @@ request_end(struct http_request *r, int why)
 			     ADIT_STR("err", why ? adit_strerror(why) : NULL)),
 		 "request");
 	adit_lookup_end(&r->lookup);
-	v->request = NULL;
+	LIST_REMOVE(r, entry);
 	v->base.status = r->status;
 	tally_status(v->worker, v->shared->tally, r->status);
 	if (r->near)
@@ -131,8 +136,13 @@ request_end(struct http_request *r, int why)
 	else if (r->back)
 		request_keep_back(r);
 	adit_fields_free(r->head);
+	if (v->base.many) {
+		snprintf(v->base.host, sizeof(v->base.host), "%s", r->host.text);
+		http_visitor_over(&v->base, &r->asked_of, &r->bodies);
+	} else {
+		http_visitor_next(&v->base);
+	}
 	free(r);
-	http_visitor_next(&v->base);
 }
 
 /* Answers in the target's stead: nothing of a response was passed on yet. */
@@ -208,6 +218,7 @@ request_done(void *arg, const struct front_result *result)
 	r->front = NULL;
 	r->near = result->near;
 	r->status = result->status;
+	r->bodies = (struct adit_traffic){ result->stats.bytes[0], result->stats.bytes[1] };
 	http_visitor_see_end(&v->base, result);
 	if (result->raw[0]) {
 		request_end(r, 0);
@@ -245,7 +256,7 @@ request_open_back(struct http_request *r, struct adit_conn **far, struct adit_er
 	struct http_visit *v = r->visit;
 	struct adit_worker *w = v->worker;
 	struct adit_open req = {
-		.tunnel = r->tunnel, .network = ADIT_TCP, .from = v->client,
+		.tunnel = r->tunnel, .network = ADIT_TCP, .from = r->client,
 		.host = r->host.text, .port = r->host.has_port ? r->host.port : 80,
 		.session = r->choice.session,
 		.early = http_is_safe(adit_fields_control(r->head, ADIT_METHOD)),
@@ -351,6 +362,7 @@ request_make_head(struct http_request *r, const struct adit_fields *head)
 	/* A proxy's connection may carry requests of many visitors, and a stream shows one. */
 	if (!err && !adit_addr_equal(&before, &v->client))
 		visit_drop_kept(v);
+	r->client = v->client;
 	if (!err)
 		err = forwarded_add_node(r->head, conf->node);
 	if (!err && !conf->keepalive && !upgrade)
@@ -451,8 +463,11 @@ visit_request(struct http_visitor *base, struct adit_exchange *near)
 	}
 	r->visit = v;
 	r->near = near;
-	v->request = r;
-	http_visitor_asked(base, head);
+	LIST_INSERT_HEAD(&v->requests, r, entry);
+	if (base->many)
+		asked_begin(&r->asked_of, base->activity.component, head);
+	else
+		http_visitor_asked(base, head);
 	r->asked = head;
 	r->lookup.known = request_known;
 	status = request_route(r);
@@ -470,12 +485,15 @@ visit_request(struct http_visitor *base, struct adit_exchange *near)
 static void
 visit_stop(struct http_visitor *base, int why)
 {
-	struct http_request *r = visit_of(base)->request;
+	struct http_request *r = LIST_FIRST(&visit_of(base)->requests), *next;
 
-	if (r->front)
-		http_front_stop(r->front, why);	/* ends it by its done */
-	else
-		request_end(r, why);
+	for (; r; r = next) {
+		next = LIST_NEXT(r, entry);
+		if (r->front)
+			http_front_stop(r->front, why);	/* ends it by its done */
+		else
+			request_end(r, why);
+	}
 }
 
 static const struct http_visitor_ops visit_ops = {
@@ -483,22 +501,42 @@ static const struct http_visitor_ops visit_ops = {
 	.request = visit_request, .stop = visit_stop, .free = visit_free,
 };
 
+/* NULL: c is closed. */
+static struct http_visit *
+visit_new(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start)
+{
+	struct http_visit *v = calloc(1, sizeof(*v));
+
+	if (!v) {
+		adit_conn_close(c, -ENOMEM);
+		return NULL;
+	}
+	LIST_INIT(&v->requests);
+	v->start = *start;
+	v->worker = adit_conn_worker(c);
+	v->client = *adit_conn_remote(c);
+	v->shared = entry_shared_get(s);
+	return v;
+}
+
 void
 visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start)
 {
 	const struct h1_conf conf = {
 		.head_timeout = HEAD_NS, .idle_timeout = IDLE_NS, .send_continue = false,
 	};
-	struct http_visit *v = calloc(1, sizeof(*v));
+	struct http_visit *v = visit_new(s, c, start);
 
-	if (!v) {
-		adit_conn_close(c, -ENOMEM);
-		return;
-	}
-	v->start = *start;
-	v->worker = adit_conn_worker(c);
-	v->client = *adit_conn_remote(c);
-	v->shared = entry_shared_get(s);
-	if (http_visitor_begin(&v->base, &visit_ops, s->conf.component, c, &conf) < 0)
+	if (v && http_visitor_begin(&v->base, &visit_ops, s->conf.component, c, &conf) < 0)
+		visit_free(&v->base);
+}
+
+void
+visit_h2(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start)
+{
+	const struct h2_conf conf = { .head_timeout = HEAD_NS, .idle_timeout = IDLE_NS };
+	struct http_visit *v = visit_new(s, c, start);
+
+	if (v && http_visitor_begin_many(&v->base, &visit_ops, s->conf.component, c, &conf) < 0)
 		visit_free(&v->base);
 }

@@ -1,6 +1,7 @@
 /*
  * The entry point up to where HTTP begins: what comes in there is told apart, and TLS goes by its
- * name to a tunnel whose sessions are the test's. visit_http() is the test's, too.
+ * name to a tunnel whose sessions are the test's. visit_http() and visit_h2()
+ * are the test's, too.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -41,7 +42,8 @@ struct world {
 	uint64_t		 member;
 
 	/* What came of a visitor. */
-	struct adit_conn	*http;		/* given to visit_http */
+	struct adit_conn	*http;		/* given to visit_http, or _h2 */
+	bool			 h2;		/* the latter */
 	struct adit_conn	*far;		/* the session's other end */
 	struct adit_open	 asked;
 	char			 host[256];
@@ -58,6 +60,14 @@ visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start
 	assert_non_null(http_world);
 	assert_null(http_world->http);
 	http_world->http = c;
+	http_world->h2 = false;
+}
+
+void
+visit_h2(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start)
+{
+	visit_http(s, c, start);
+	http_world->h2 = true;
 }
 
 /* a.example -> A, p.example -> A but private, b.example -> B, which nobody serves. */
@@ -424,6 +434,7 @@ http_goes_on_with_all_its_bytes(void **state)
 		assert_true(loop_until(t->loop, has_http, t, LIMIT));
 		assert_int_equal(adit_conn_read(t->http, buf, sizeof(buf)), strlen(heads[i]));
 		assert_memory_equal(buf, heads[i], strlen(heads[i]));
+		assert_int_equal(t->h2, strncmp(heads[i], "PRI ", 4) == 0);
 		assert_int_equal(t->activities.n, 0);
 		adit_conn_close(t->http, 0);
 		t->http = NULL;
