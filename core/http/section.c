@@ -25,7 +25,7 @@ is(struct adit_text t, struct adit_text other)
 	return http_text_equal(t, other.s, other.len);
 }
 
-/* ---- content ---------------------------------------------------------------------------- */
+/* ---- content --------------------------------------------------------------------------- */
 
 /* Methods are compared with case (RFC 9110, 9.1). */
 static bool
@@ -54,7 +54,7 @@ section_content(int status, enum section_asked asked)
 	return SECTION_BODY;
 }
 
-/* ---- which fields these are --------------------------------------------------------------- */
+/* ---- which fields these are ------------------------------------------------------------ */
 
 enum field_kind {
 	FIELD_OTHER,
@@ -92,7 +92,7 @@ field_kind(struct adit_text name)
 	return FIELD_OTHER;
 }
 
-/* ---- taken ---------------------------------------------------------------------------------- */
+/* ---- taken ----------------------------------------------------------------------------- */
 
 void
 section_begin(struct section *s, const struct section_rules *rules)
@@ -114,6 +114,13 @@ failed(struct section *s, int err)
 	s->err = err;
 	section_drop(s);
 	return err;
+}
+
+void
+section_fail(struct section *s, int err)
+{
+	if (!s->err)
+		failed(s, err);
 }
 
 static int
@@ -496,9 +503,9 @@ section_done(struct section *s, struct adit_fields **out)
 	return 0;
 }
 
-/* ---- given ---------------------------------------------------------------------------------- */
+/* ---- given ----------------------------------------------------------------------------- */
 
-#define PSEUDOS 5
+#define PSEUDOS (SECTION_LIST_MAX - FIELDS_MAX)
 
 /* Room for all of f, and for the names that have to be made lower case. */
 static int

@@ -13,7 +13,7 @@ enum section_kind { SECTION_REQUEST, SECTION_RESPONSE, SECTION_TRAILERS };
 
 #define SECTION_NO_LENGTH UINT64_MAX	/* no Content-Length */
 
-/* ---- taken ------------------------------------------------------------------------------ */
+/* ---- taken ----------------------------------------------------------------------------- */
 
 /* What is to be taken. */
 struct section_rules {
@@ -47,6 +47,9 @@ void section_begin(struct section *s, const struct section_rules *rules);
  */
 int section_add(struct section *s, struct adit_text name, struct adit_text value);
 
+/* It fails with err, for a reason of the decoder's own. The first failure stays. */
+void section_fail(struct section *s, int err);
+
 /*
  * The end of the section: 0 and *out is the caller's, else as section_add and *out is NULL. Host is
  * no field then but ADIT_AUTHORITY, several cookies are one, and a Content-Length that says
@@ -57,12 +60,14 @@ int section_done(struct section *s, struct adit_fields **out);
 /* Forgets one. Nothing happens if it is done. */
 void section_drop(struct section *s);
 
-/* ---- given ------------------------------------------------------------------------------ */
+/* ---- given ----------------------------------------------------------------------------- */
 
 struct section_field {
 	struct adit_text name, value;
 	bool		 secret;	/* never to be indexed (RFC 7541, 7.1.3; RFC 9204, 7.1.3) */
 };
+
+#define SECTION_LIST_MAX (256 + 5)	/* fields, and pseudo-fields */
 
 /* A head or trailers, ready for an encoder. */
 struct section_list {
@@ -81,7 +86,7 @@ struct section_list {
 int section_list(struct section_list *list, const struct adit_fields *f, enum section_kind kind);
 void section_list_free(struct section_list *list);
 
-/* ---- content ---------------------------------------------------------------------------- */
+/* ---- content --------------------------------------------------------------------------- */
 
 /* What a response answers, as far as its content depends on it. */
 enum section_asked { SECTION_ASKED_PLAIN, SECTION_ASKED_HEAD, SECTION_ASKED_CONNECT };

@@ -29,7 +29,7 @@ h3_code_text(uint64_t code)
 	return "an unknown error";
 }
 
-/* ---- heads -------------------------------------------------------------------------------- */
+/* ---- heads ----------------------------------------------------------------------------- */
 
 static size_t
 varint_len(uint8_t first)
@@ -68,7 +68,7 @@ h3_head_write(uint8_t out[H3_HEAD_MAX], uint64_t type, uint64_t len)
 	return n + more;
 }
 
-/* ---- where frames belong -------------------------------------------------------------------- */
+/* ---- where frames belong --------------------------------------------------------------- */
 
 uint64_t
 h3_frame_place(uint64_t type, enum h3_place place)
@@ -98,7 +98,7 @@ h3_frame_place(uint64_t type, enum h3_place place)
 	}
 }
 
-/* ---- payloads ------------------------------------------------------------------------------- */
+/* ---- payloads -------------------------------------------------------------------------- */
 
 /* One setting. Returns the bytes it takes, or 0: it is cut off. */
 static size_t

@@ -58,7 +58,7 @@ enum h3_code {
 /* The name of such a code, or "an unknown error". */
 const char *h3_code_text(uint64_t code);
 
-/* ---- heads -------------------------------------------------------------------------------- */
+/* ---- heads ----------------------------------------------------------------------------- */
 
 #define H3_HEAD_MAX 16
 
@@ -81,7 +81,7 @@ struct h3_frame h3_head_take(struct h3_head *h);
 /* Writes a head. Returns its length. */
 size_t h3_head_write(uint8_t out[H3_HEAD_MAX], uint64_t type, uint64_t len);
 
-/* ---- where frames belong -------------------------------------------------------------------- */
+/* ---- where frames belong --------------------------------------------------------------- */
 
 enum h3_place {
 	H3_REQUEST,		/* a request stream, read by the server */
@@ -95,7 +95,7 @@ enum h3_place {
 #define H3_SKIP 1
 uint64_t h3_frame_place(uint64_t type, enum h3_place place);
 
-/* ---- payloads ------------------------------------------------------------------------------- */
+/* ---- payloads -------------------------------------------------------------------------- */
 
 /* RFC 9114, 7.2.4.1; RFC 9204, 5; RFC 9220, 3. */
 struct h3_settings {

@@ -23,6 +23,8 @@ MAY_INCLUDE = {
     "core/mux/": ("adit/", "core/runtime/", "core/wire/", "core/conn/"),
     "core/http/h2": ("adit/", "core/runtime/", "core/wire/", "core/conn/", "core/http/",
                      "core/mux/h2/"),  # its session is the transport's
+    "core/http/h3": ("adit/", "core/runtime/", "core/wire/", "core/conn/", "core/http/",
+                     "core/mux/"),  # it goes over a session of QUIC
     "core/http/": ("adit/", "core/runtime/", "core/wire/", "core/conn/"),
     "core/source/": ("adit/", "core/runtime/", "core/wire/", "core/conn/", "core/config/", "core/http/"),
     "core/identity/": ("adit/", "core/runtime/", "core/wire/", "core/config/", "core/source/"),

@@ -465,7 +465,7 @@ the_number_of_fields_is_limited(void **state)
 	assert_int_equal(section_done(&s, &f), -E2BIG);
 }
 
-/* ---- given ---------------------------------------------------------------------------------- */
+/* ---- given ----------------------------------------------------------------------------- */
 
 /* The list as lines, those that may not be indexed with a '!' behind. */
 static void

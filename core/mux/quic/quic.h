@@ -256,6 +256,13 @@ uint64_t quic_session_peer_opened(const struct adit_mux *m);
  */
 struct adit_conn *quic_flow_claim(struct adit_mux *m, uint64_t number, struct adit_err *e);
 
+/*
+ * Whether a write to a stream may still go to the peer: not after its STOP_SENDING, of which its
+ * owner is told by an ADIT_HEAD once the stream is over. To be asked by who reads on: a write that
+ * fails ends the reading, too.
+ */
+bool quic_stream_takes(const struct adit_conn *c);
+
 /* The stream's number, or a flow's. -1 while it waits for room. */
 int64_t quic_conn_number(const struct adit_conn *c);
 

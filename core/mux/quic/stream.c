@@ -481,12 +481,11 @@ quic_stream_detach(struct quic_stream *st, bool failed, uint64_t code)
 
 	st->attached = false;
 	stream_drop_tx(st);
-	if (!c->closed && !st->ended) {
-		if (failed)
-			adit_conn_set_code(&c->base, code);
+	if (!c->closed && failed)
+		adit_conn_set_code(&c->base, code);
+	if (!c->closed && !st->ended)
 		adit_conn_fail(&c->base, -ECONNRESET);
-	}
-	adit_conn_ready(&c->base, ADIT_WRITE);
+	adit_conn_ready(&c->base, ADIT_WRITE | ADIT_HEAD);
 	if (c->closed)
 		stream_done(st);
 }
@@ -586,6 +585,14 @@ quic_stream_write(struct quic_stream *st, struct quic_writing *w)
 	default:
 		return n;
 	}
+}
+
+bool
+quic_stream_takes(const struct adit_conn *c)
+{
+	struct quic_chan *chan = quic_chan_of(c);
+
+	return chan->session && !quic_stream_of(chan)->stopped;
 }
 
 int64_t
