@@ -28,6 +28,7 @@ struct adit_mux_core {
 	void			*owner;
 	adit_mux_taker		*take;
 	void			*take_arg;
+	struct adit_mux		*tap;		/* borrowed; or NULL */
 	struct adit_reason	 reason;	/* err 0 while it lives; text owned */
 	unsigned		 streams;
 	bool			 used;		/* see mux_use */
@@ -166,11 +167,25 @@ adit_mux_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
 struct adit_conn *
 adit_mux_accept(struct adit_mux *m)
 {
-	struct adit_conn *c = m->ops->accept(m);
+	struct adit_conn *c = m->core->tap ? NULL : m->ops->accept(m);
 
 	if (!c && !m->core->reason.err)
 		m->core->io.ready &= (uint8_t)~ADIT_READ;
 	return c;
+}
+
+void
+mux_set_tap(struct adit_mux *m, struct adit_mux *tap)
+{
+	m->core->tap = tap;
+	if (tap && m->core->io.ready)
+		adit_mux_ready(tap, m->core->io.ready & (ADIT_READ | ADIT_WRITE | ADIT_OPEN));
+}
+
+struct adit_conn *
+mux_accept_tapped(struct adit_mux *m)
+{
+	return m->ops->accept(m);
 }
 
 void
@@ -268,10 +283,23 @@ adit_mux_siblings(const struct adit_mux *m)
 	return n ? n : 1;
 }
 
+static void
+mux_lose_tap(struct adit_mux_core *core, const struct adit_reason *why)
+{
+	struct adit_mux *tap = core->tap;
+
+	core->tap = NULL;
+	if (tap)
+		adit_mux_fail(tap, &(struct adit_reason){
+			.err = why && why->err ? why->err : -ECONNRESET,
+			.text = why ? why->text : NULL,
+		});
+}
+
 void
 adit_mux_close(struct adit_mux *m, const struct adit_reason *why)
 {
-	static const struct adit_reason polite;
+	struct adit_reason last = { .err = 0 };
 	struct adit_mux_core *core;
 
 	if (!m || m->core->io.closed)
@@ -280,9 +308,16 @@ adit_mux_close(struct adit_mux *m, const struct adit_reason *why)
 	core->cb = NULL;
 	while (!LIST_EMPTY(&core->followers))
 		mux_unfollow(LIST_FIRST(&core->followers));
+	mux_lose_tap(core, why);
+	if (why)
+		last = *why;
+	if (core->reason.err && !last.text) {	/* by a tap, which has said how */
+		last.code = core->reason.code;
+		last.text = core->reason.text;
+	}
 	io_hold(&core->io);
 	io_close(&core->io);
-	m->ops->close(m, why ? why : &polite);
+	m->ops->close(m, &last);
 	io_release(&core->io);
 }
 
@@ -377,12 +412,16 @@ void
 adit_mux_ready(struct adit_mux *m, unsigned events)
 {
 	io_ready(&m->core->io, events);
+	if (m->core->tap)
+		io_ready(&m->core->tap->core->io, events);
 }
 
 void
 adit_mux_unready(struct adit_mux *m, unsigned events)
 {
 	m->core->io.ready &= (uint8_t)~events;
+	if (m->core->tap)
+		m->core->tap->core->io.ready &= (uint8_t)~events;
 }
 
 /* Followers are told now: the mux itself, and its conns, are told by the loop. */
@@ -408,6 +447,8 @@ adit_mux_fail(struct adit_mux *m, const struct adit_reason *why)
 	LIST_FOREACH(f, &core->followers, entry)
 		mux_tell_heard(core, f);
 	io_ready(&core->io, ADIT_READ | ADIT_WRITE | ADIT_OPEN);
+	if (core->tap)
+		adit_mux_fail(core->tap, &core->reason);
 }
 
 void
@@ -423,6 +464,8 @@ adit_mux_hear(struct adit_mux *m, uint64_t now)
 		mux_tell_heard(core, f);
 	if (core->io.want & MUX_HEARD)
 		io_ready(&core->io, MUX_HEARD);
+	if (core->tap)
+		adit_mux_hear(core->tap, now);
 }
 
 void

@@ -36,6 +36,13 @@ void mux_unfollow(struct mux_follower *f);	/* also of none */
 void mux_await_heard(struct mux_follower *f, void (*heard)(void *arg), void *arg);
 
 /*
+ * For core/mux/tap.c. What m has for its owner goes to tap, but for its life: events, what can be
+ * accepted, its end; NULL: to its owner again.
+ */
+void mux_set_tap(struct adit_mux *m, struct adit_mux *tap);
+struct adit_conn *mux_accept_tapped(struct adit_mux *m);
+
+/*
  * Somebody has use of m: a conn of it moves bytes, or was opened (adit_mux_count says that). For
  * implementers whose sessions may rest (core/mux/liveness.h); costs next to nothing.
  */

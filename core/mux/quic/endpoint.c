@@ -549,6 +549,7 @@ quic_endpoint_close(struct quic_endpoint *ep, const struct adit_reason *why)
 	}
 	if (!ep->tx.blocked)
 		tx_flush(ep);
+	adit_packet_want(ep->packet, 0);	/* whoever still holds a session of it */
 	io_release(&ep->io);
 }
 
