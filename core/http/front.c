@@ -68,6 +68,21 @@ front_was_lost(int err)
 	return err != -ETIMEDOUT && err != -EBADMSG && err != ADIT_ETRUNCATED;
 }
 
+/*
+ * Whether it may be sent to another. Of one that the far side says it has not looked at
+ * (REFUSED_STREAM, H3_REQUEST_REJECTED, what is behind a GOAWAY: RFC 9113, 8.7) the method says
+ * nothing.
+ */
+static bool
+front_may_move(const struct front *f)
+{
+	if (f->heard)
+		return false;
+	if (f->request)
+		return true;	/* it was not sent */
+	return f->whole && (f->err == ADIT_EDRAINING || (f->repeatable && front_was_lost(f->err)));
+}
+
 /* near is closed, or the caller's again; far is closed. */
 static void
 front_report(struct front *f)
@@ -91,8 +106,7 @@ front_report(struct front *f)
 	if (f->near)
 		adit_conn_own(&f->near->body, NULL, NULL);
 	r.near = f->near;
-	r.again = r.near && !f->heard &&
-		  (f->request || (f->whole && f->repeatable && front_was_lost(f->err)));
+	r.again = r.near && front_may_move(f);
 	f->done(f->arg, &r);
 	front_free(f);
 }

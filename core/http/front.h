@@ -56,8 +56,8 @@ struct front_result {
 	struct adit_exchange	*near;
 	/*
 	 * near may be joined with another far side: nothing of a response came, no byte of the
-	 * request's body was passed on, and the request was not sent at all, or was lost with its
-	 * connection and may be repeated (RFC 9110, 9.2.2).
+	 * request's body was passed on, and the request was not sent at all, was not processed
+	 * (ADIT_EDRAINING), or was lost with its connection and may be repeated (RFC 9110, 9.2.2).
 	 */
 	bool			 again;
 	bool			 sent;		/* the request's head was: far had been open */

@@ -184,6 +184,7 @@ request_moves(const struct http_request *r, const struct front_result *result)
 	if (!result->again || r->repeats >= REPEATS_MAX || r->visit->base.stopping)
 		return false;
 	return (r->reused && !r->repeats) || result->err == ADIT_EPEERDEAD ||
+	       result->err == ADIT_EDRAINING ||
 	       !tunnels_has(part, r->tunnel, r->choice.session);
 }
 

@@ -323,6 +323,36 @@ a_dead_connection_is_replaced(void **state)
 	bed_free(b);
 }
 
+/* What the far side says it has not looked at may go to another, whatever the method. */
+static void
+what_was_not_processed_may_be_sent_again(void **state)
+{
+	static const struct { const char *request; int err; bool again;
+	} rows[] = {
+		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", ADIT_EDRAINING, true },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", ADIT_EPEERDEAD,
+		  false },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab", ADIT_EDRAINING,
+		  false },
+		{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ADIT_EPEERDEAD, true },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct bed *b = bed_new(*state, false);
+
+		request(b, rows[i].request);
+		join(b, NULL);
+		side_settle(b->far);
+		adit_mux_close(b->far->mux, &(struct adit_reason){ .err = rows[i].err });
+		b->far->mux = NULL;
+		side_settle(b->far);
+		assert_true(b->done);
+		assert_int_equal(b->result.err, rows[i].err);
+		assert_int_equal(b->result.again, rows[i].again);
+		bed_free(b);
+	}
+}
+
 static void
 what_may_not_be_repeated_is_not(void **state)
 {
@@ -694,6 +724,7 @@ main(void)
 		TEST(an_upgrade_leaves_the_connections),
 		TEST(a_refused_upgrade_leaves_nothing),
 		TEST(a_dead_connection_is_replaced),
+		TEST(what_was_not_processed_may_be_sent_again),
 		TEST(what_may_not_be_repeated_is_not),
 		TEST(an_interim_answer_is_no_answer),
 		TEST(a_broken_answer_is_seen_as_broken),
