@@ -534,11 +534,15 @@ forwarding_look(struct forwarding *f)
 	return known;
 }
 
-/* Protocols in which the server speaks first show nothing. */
+/* Protocols in which the server speaks first show nothing. Where HTTP/2 is to go is no guess. */
 static void
 forwarding_sniffed_late(void *arg)
 {
-	forwarding_settle(arg, false);
+	struct forwarding *f = arg;
+
+	if (f->hello && !f->settled)
+		forwarding_hello(f);
+	forwarding_settle(f, false);
 }
 
 static void

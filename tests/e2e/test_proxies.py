@@ -482,6 +482,21 @@ def test_udp_through_a_plain_socks_proxy(world: World):
         until(lambda: client.ask(b"again", b"again") and proxy.commands == [0xf3, 3, 3], "another association")
 
 
+def test_udp_leaves_no_encrypted_connection_by_itself(world: World):
+    """A refusal alone does not send in the clear what was to be encrypted: that takes relay=udp."""
+    echo, proxy = world.keep(datagrams.UdpServer()), world.keep(SocksRelay())
+    tls = world.start("-L", f"tls://{HERE}/{at(proxy.address)}").listening()
+    doors = [world.start("-L", f"udp://{HERE}/{at(echo.address)}?keepalive=true", "-F", f"socks5+tls://{at(tls)}{more}")
+             for more in ("", "?relay=udp")]
+    with datagrams.UdpVisitor(doors[0].listening()) as client:
+        def asked_again() -> bool:
+            client.send(b"secret")
+            return len(proxy.commands) > 1
+        until(asked_again, "another attempt")
+    assert set(proxy.commands) == {0xf3} and not echo.received
+    datagrams.ask(doors[1].listening(), b"said to be so", b"said to be so")
+
+
 # ---- relay ----------------------------------------------------------------------------
 
 

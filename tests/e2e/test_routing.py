@@ -308,7 +308,7 @@ def test_http2_clients_that_say_nothing(world: World):
     """Nobody guesses where they want to go; where that does not matter they are there at once."""
     one, rest = (world.keep(h2c.H2Site(name)) for name in ("one", "rest"))
     nodes = [{"addr": at(one.address), "filter": {"host": "one.local"}}, {"addr": at(rest.address)}]
-    forward = start(world, nodes, {"sniffing.timeout": "300ms"}).listening("web")
+    forward = start(world, nodes, {"sniffing.timeout": "1s"}).listening("web")
     with visitor.connect(forward) as sock:
         sock.sendall(h2c.PREFACE + h2c.frame(h2c.SETTINGS))
         assert h2c.take(sock).kind == h2c.SETTINGS
