@@ -136,6 +136,30 @@ def http(r: Running, effort: Effort) -> Point:
             "one per connection": requests(r, ["-H", "Connection: close"], effort)}
 
 
+def h2load(r: Running, *words: str) -> str:
+    done = subprocess.run(
+        [program("h2load"), "-t1", *words, "-H", f":authority: {HOST}", f"http://127.0.0.1:{r.entry}/"],
+        capture_output=True, text=True, timeout=120)
+    return done.stdout + done.stderr
+
+
+def http2(r: Running, effort: Effort) -> Point:
+    """By prior knowledge: 10 connections of 32 streams."""
+    r.start_server()
+    wait(lambda: listens(r.entry) or listens(r.link), 2)
+    r.start_client()
+    if not wait(lambda: "status codes: 1 2xx" in h2load(r, "-n1", "-c1"), 10):
+        raise Void("no answer: " + r.last_words())
+    cpu, seconds = r.cpu(), max(1, round(effort.seconds))
+    text = h2load(r, "-c10", "-m32", f"-D{seconds}")
+    cpu = r.cpu() - cpu
+    answered = re.search(r"status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx", text)
+    if not answered or not int(answered.group(1)):
+        raise Void("h2load said: " + text.strip()[-200:])
+    n = int(answered.group(1))
+    return {"10 x 32": {"requests/s": n / seconds, "CPU us/request": cpu / n * 1e6}}
+
+
 # ---- memory ----------------------------------------------------------------------------------
 
 def sides(r: Running, measure: Callable[[Process], float]) -> dict[str, float]:
@@ -291,6 +315,7 @@ KINDS = {
     "bulk": Kind(bulk),
     "udp": Kind(udp),
     "http": Kind(http, needs="wrk", backend="nginx"),
+    "http2": Kind(http2, needs="h2load", backend="nginx"),
     "memory": Kind(memory),
     "sessions": Kind(sessions),
     "tunnels": Kind(tunnels),

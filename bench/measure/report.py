@@ -70,6 +70,7 @@ def limits() -> Iterator[Limit]:
         yield Limit("http", "keep-alive", "requests/s", ours, 0.35, "nginx", least=True)
         yield Limit("http", "keep-alive", "p99 ms", ours, 3.0, "nginx")
         yield Limit("http", "one per connection", "CPU us/request", ours, 3.5, "nginx")
+        yield Limit("http2", "10 x 32", "CPU us/request", ours, 3.5, "nginx-h2")
         for side in ("server", "client"):
             yield Limit("memory", "idle", f"{side} MB", ours, 10)
             yield Limit("memory", "between requests", f"{side} kB/visitor", ours, 3)

@@ -65,6 +65,8 @@ def references() -> Iterator[System]:
         yield System("nginx", frozenset({"http", "memory", "start"}),
                      "{nginx} -c {folder}/nginx.conf -e {folder}/nginx.err",
                      files={"nginx.conf": NGINX_PROXY})
+        yield System("nginx-h2", frozenset({"http2"}), "{nginx} -c {folder}/nginx.conf -e {folder}/nginx.err",
+                     files={"nginx.conf": NGINX_PROXY.replace("backlog=4096", "http2 backlog=4096")})
 
 
 # ---- gost, and adit with gost's files -----------------------------------------------------
@@ -141,6 +143,8 @@ def gost_like(name: str, path: str) -> Iterator[System]:
     commands = "{server} -C {folder}/server.yml", "{client} -C {folder}/client.yml"
     for transport in TRANSPORTS:
         more = {"sessions", "tunnels"} if transport == "tls" else {"sessions"}
+        if name != "gost":
+            more.add("http2")
         yield System(f"{name}-{transport}", ALL | more, *commands, programs=programs,
                      files=tunnel_files(transport))
         yield System(f"{name}-udp-{transport}", frozenset({"udp"}), *commands,

@@ -26,6 +26,8 @@ struct owner {
 	unsigned		 n, habits;
 	size_t			 piece;		/* bytes that come at a time */
 	size_t			 burst;		/* bytes that begin a stream of ours */
+	unsigned		 kind;		/* of those that we open: as adit_mux_open */
+	void			(*begin)(struct adit_conn *c, bool ours);	/* NULL: nothing */
 };
 
 enum habit {
@@ -53,17 +55,25 @@ owner_use(struct owner *o, unsigned i)
 }
 
 static void
+owner_begin(struct owner *o, struct adit_conn *c, bool ours)
+{
+	if (o->begin)
+		o->begin(c, ours);
+	o->streams[o->n++] = c;
+}
+
+static void
 owner_act(struct owner *o)
 {
 	static const uint8_t big[20000];
 	struct adit_conn *c;
 
 	while (o->n < STREAMS && (c = adit_mux_accept(o->mux)))
-		o->streams[o->n++] = c;
-	if (o->habits & OPENS && o->n < STREAMS && (c = adit_mux_open(o->mux, 0, NULL))) {
+		owner_begin(o, c, false);
+	if (o->habits & OPENS && o->n < STREAMS && (c = adit_mux_open(o->mux, o->kind, NULL))) {
 		if (o->burst)
 			adit_conn_write(c, big, o->burst < sizeof(big) ? o->burst : sizeof(big));
-		o->streams[o->n++] = c;
+		owner_begin(o, c, true);
 	}
 	if (o->habits & PROBES)
 		adit_mux_probe(o->mux);
