@@ -7,7 +7,7 @@
  * -EBADMSG, after what had come), what breaks one of the connection all of it (GOAWAY). A request's
  * head beyond the limit is answered with 431, a response's fails with -E2BIG.
  *
- * ADIT_EREFUSED at a client: the server says that it has done nothing about the request
+ * ADIT_EDRAINING at a client: the server says that it has done nothing about the request
  * (REFUSED_STREAM, or a GOAWAY that came before it): it may be sent again, whatever it is.
  *
  * End in: END_STREAM. shutdown: END_STREAM, -EPROTO while bytes of a given Content-Length are

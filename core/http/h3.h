@@ -17,7 +17,7 @@
  * the rest of the peer's is not asked for any more. Any other close resets both directions, with
  * adit_conn_code if that is set, else H3_REQUEST_CANCELLED by a client, H3_INTERNAL_ERROR by a
  * server, H3_CONNECT_ERROR in a tunnel. A client's exchange that the server has not processed
- * (H3_REQUEST_REJECTED, or behind its GOAWAY) fails with ADIT_EPEERDEAD: it may be sent again
+ * (H3_REQUEST_REJECTED, or behind its GOAWAY) fails with ADIT_EDRAINING: it may be sent again
  * elsewhere. A server that wants no more of a request while it answers takes it silently.
  *
  * A CONNECT, extended or not, is a tunnel after a 2xx; before that the client's writes answer

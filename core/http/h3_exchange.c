@@ -66,7 +66,7 @@ h3_exchange_failed(struct h3_exchange *x, int err)
 		return;
 	}
 	if (!x->h->server && code == H3_REQUEST_REJECTED)
-		err = ADIT_EPEERDEAD;
+		err = ADIT_EDRAINING;
 	conn_explain(&x->base.body, conn_failure(x->stream));
 	adit_conn_set_code(&x->base.body, code);
 	adit_conn_fail(&x->base.body, err);
@@ -89,7 +89,7 @@ void
 h3_exchange_unprocessed(struct h3_exchange *x)
 {
 	if (x->rx == H3_RX_HEAD && !x->arrived)
-		h3_exchange_abort(x, ADIT_EPEERDEAD, H3_REQUEST_CANCELLED, "not processed");
+		h3_exchange_abort(x, ADIT_EDRAINING, H3_REQUEST_CANCELLED, "not processed");
 }
 
 /* ---- events of the stream -------------------------------------------------------------- */

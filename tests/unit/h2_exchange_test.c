@@ -389,11 +389,11 @@ what_was_not_processed_is_told(void **state)
 	for (int i = 0; i < 3; i++)
 		x[i] = ask(&w, 2 * i + 1);
 	h2w_reset(&w, 1, NGHTTP2_REFUSED_STREAM);
-	assert_int_equal(adit_conn_err(&x[0]->body), ADIT_EREFUSED);
+	assert_int_equal(adit_conn_err(&x[0]->body), ADIT_EDRAINING);
 	h2w_goaway(&w, 3, NGHTTP2_NO_ERROR);
 	assert_true(adit_mux_peer_drains(w.mux));
 	assert_int_equal(adit_mux_room(w.mux, ADIT_CONN_EXCHANGE), 0);
-	assert_int_equal(adit_conn_err(&x[2]->body), ADIT_EREFUSED);
+	assert_int_equal(adit_conn_err(&x[2]->body), ADIT_EDRAINING);
 	assert_int_equal(adit_conn_err(&x[1]->body), 0);
 	h2w_head(&w, H2W_HEAD | H2W_END, 3, ":status: 204\n");
 	h2w_expect_fields(x[1], "204\n");

@@ -329,8 +329,8 @@ another_answer_is_a_refusal(void **state)
 	adit_conn_close(c, ADIT_EREFUSED);
 	c = open_stream(&r, 3);
 	send_code(&r, NGHTTP2_RST_STREAM, 3, NGHTTP2_REFUSED_STREAM);
-	assert_int_equal(adit_conn_err(c), ADIT_EREFUSED);
-	adit_conn_close(c, ADIT_EREFUSED);
+	assert_int_equal(adit_conn_err(c), ADIT_EDRAINING);
+	adit_conn_close(c, ADIT_EDRAINING);
 	/* Nobody answers. */
 	c = open_stream(&r, 5);
 	adit_conn_close(c, 0);

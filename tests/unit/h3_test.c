@@ -642,7 +642,7 @@ what_comes_after_a_drain_was_not_processed(void **state)
 	adit_mux_drain(r->server);
 	c = h3_rig_open(r);
 	assert_int_equal(h3_rig_send(r, c, "GET https a /", ADIT_HEAD_END), 0);
-	assert_int_equal(h3_rig_failure(r, c), ADIT_EPEERDEAD);
+	assert_int_equal(h3_rig_failure(r, c), ADIT_EDRAINING);
 	h3_rig_close(c, -ECONNRESET);
 	assert_int_equal(adit_mux_err(r->client), 0);
 }
@@ -658,7 +658,7 @@ more_than_there_may_be_is_rejected(void **state)
 	h3_rig_ask(r, "GET https a /", ADIT_HEAD_END, &c, &s);
 	second = h3_rig_open(r);
 	assert_int_equal(h3_rig_send(r, second, "GET https a /", ADIT_HEAD_END), 0);
-	assert_int_equal(h3_rig_failure(r, second), ADIT_EPEERDEAD);
+	assert_int_equal(h3_rig_failure(r, second), ADIT_EDRAINING);
 	assert_int_equal(adit_conn_code(&second->body), H3_REQUEST_REJECTED);
 	h3_rig_close(second, -ECONNRESET);
 	h3_rig_close(c, -ECONNRESET);

@@ -287,7 +287,7 @@ stream_err(const struct h2_stream *s, uint32_t code)
 {
 	if (s->faulty)
 		return -EBADMSG;
-	return code == NGHTTP2_REFUSED_STREAM ? ADIT_EREFUSED : -ECONNRESET;
+	return code == NGHTTP2_REFUSED_STREAM ? ADIT_EDRAINING : -ECONNRESET;
 }
 
 /* A client's, whose number is free again. */
