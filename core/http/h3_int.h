@@ -30,6 +30,7 @@ enum h3_rx {
 	H3_RX_BODY,
 	H3_RX_TRAILED,	/* trailers have come: FIN is all that may follow */
 	H3_RX_DONE,
+	H3_RX_BROKEN,	/* what came ends the session: nothing more is read */
 };
 
 /* Where ours is. */

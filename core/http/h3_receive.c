@@ -20,6 +20,8 @@ malformed(struct h3_exchange *x, const char *why)
 static int
 violated(struct h3_exchange *x, uint64_t code, const char *why)
 {
+	x->rx = H3_RX_BROKEN;
+	x->left = 0;
 	h3_end(x->h, -EPROTO, code, why);
 	return -EPROTO;
 }
@@ -239,7 +241,7 @@ take_payload(struct h3_exchange *x)
 int
 h3_receive(struct h3_exchange *x)
 {
-	while (x->h && x->stream && x->rx != H3_RX_DONE) {
+	while (x->h && x->stream && x->rx < H3_RX_DONE) {
 		int err;
 
 		if (x->left && x->type == H3_DATA)
