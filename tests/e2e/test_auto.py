@@ -27,17 +27,6 @@ SPOKEN = ("tcp", "tls", "ws", "wss", "quic")
 DEFAULT = 20
 
 
-def ended(sock: socket.socket, within: float = DEFAULT) -> bytes:
-    """Waits for the other side to end the connection; returns what it said before."""
-    sock.settimeout(within)
-    try:
-        return visitor.read_to_end(sock)
-    except (ConnectionError, ssl.SSLError):
-        return b""
-    except TimeoutError:
-        raise AssertionError(f"still open after {within:g} s") from None
-
-
 # ---- the server ------------------------------------------------------------------------------------------
 
 
@@ -84,7 +73,7 @@ def test_server_ends_what_is_nothing(world: World):
                           b"GEX", b"POST / HTTP/1.1\r\n\r\n", b"GET http://a/ HTTP/1.1\r\n\r\n")]
     world.client("tls", server.clients, rules["app.local"], world.site("alpha").address)
     for sock in filter(None, begun):
-        ended(sock)
+        visitor.ended(sock)
         sock.close()
     assert time.monotonic() - begin < DEFAULT
     assert server.get("app.local").text == "alpha\n"
@@ -94,7 +83,7 @@ def test_server_ends_what_is_nothing(world: World):
 def test_server_speaks_http_to_http(world: World, tls):
     """A browser that comes to the port is answered; the path of the WebSocket is the configured one."""
     server = world.server("auto", {"app.local": tunnel_id()}, path="/tunnel")
-    assert b" 404 " in ended(beginning(server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", tls))
+    assert b" 404 " in visitor.ended(beginning(server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", tls))
     # In pieces: what it is shows only with the fifth byte.
     sock = visitor.connect(server.clients, "tunnel.example" if tls else None)
     for piece in (b"G", b"ET ", b"/", b"tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",

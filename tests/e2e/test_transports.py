@@ -4,7 +4,6 @@ what is peculiar to one. With --peers=gost each side of the wire is a gost once.
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 
 import pytest
@@ -30,17 +29,6 @@ def over_tls(transport: str) -> bool:
 def connect(address, transport: str) -> socket.socket:
     """A connection to a listener, past TLS where it has that."""
     return visitor.connect(address, "tunnel.example" if over_tls(transport) else None)
-
-
-def ended(sock: socket.socket, within: float = DEFAULT) -> bytes:
-    """Waits for the other side to end the connection; returns what it said before."""
-    sock.settimeout(within)
-    try:
-        return visitor.read_to_end(sock)
-    except (ConnectionError, ssl.SSLError):
-        return b""
-    except TimeoutError:
-        raise AssertionError(f"still open after {within:g} s") from None
 
 
 @pytest.mark.peers
@@ -117,7 +105,7 @@ def test_half_close(world: World, transport):
         assert b" 101 " in sock.recv(1 << 16)
         sock.sendall(b"hello")
         sock.shutdown(socket.SHUT_WR)
-        assert ended(sock) == b"5 bytes\n"
+        assert visitor.ended(sock) == b"5 bytes\n"
 
 
 @pytest.mark.peers
@@ -155,8 +143,8 @@ def test_peer_that_says_nothing(world: World, transport):
     server = publish(world, transport, world.site("alpha"), handshakeTimeout="500ms", readTimeout="500ms")
     with visitor.connect(server.clients) as bare, connect(server.clients, transport) as sock:
         begin = time.monotonic()
-        ended(sock)
-        ended(bare)
+        visitor.ended(sock)
+        visitor.ended(bare)
         assert time.monotonic() - begin < DEFAULT
     assert server.get("app.local").text == "alpha\n"
 
@@ -177,7 +165,7 @@ def test_peer_that_speaks_something_else(world: World, transport):
     for noise in (b"\0" * 64, b"\xff" * 300, b"SSH-2.0-OpenSSH_9.2\r\n", b"GET / HTTP/1.1\r\n\r\n"):
         with connect(server.clients, transport) as sock:
             sock.sendall(noise)
-            ended(sock)
+            visitor.ended(sock)
     assert server.get("app.local").text == "alpha\n"
 
 
@@ -216,7 +204,7 @@ def test_why_a_server_refused_is_told(world: World, transport):
     client.log.wait("the server refused the WebSocket: 404 Not Found")
     door = world.start("-L", "tcp://127.0.0.1:0/127.0.0.1:9", "-F", f"forward+{transport}://{at(server.clients)}")
     with visitor.connect(door.listening()) as sock:
-        ended(sock)
+        visitor.ended(sock)
     door.log.wait("the server refused the WebSocket: 404 Not Found")
 
 
@@ -338,7 +326,7 @@ def test_forward_from_a_path_by_command_line(world: World):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(path))
         sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert ended(sock).endswith(b"alpha\n")
+        assert visitor.ended(sock).endswith(b"alpha\n")
 
 
 @pytest.mark.parametrize("hops", [1, 2])

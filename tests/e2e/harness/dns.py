@@ -9,6 +9,7 @@ import threading
 from typing import Mapping
 
 from .daemon import Address
+from .servers import Server
 
 TYPE_A, CLASS_IN = 1, 1
 ANSWER, NO_SUCH_NAME = 0x8180, 0x8183
@@ -88,21 +89,10 @@ class CutDnsServer(DnsServer):
 
     def __init__(self, names: Mapping[str, str]) -> None:
         # Ports of UDP are free more often than those of TCP, which connections use as well.
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        super().__init__(names, self._listener.getsockname())
+        self._streams = Server(self.serve_stream)
+        super().__init__(names, self._streams.address)
         self.cut = True
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                conn, _ = self._listener.accept()
-            except OSError:
-                return
-            with conn:
-                self.serve_stream(conn)
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._streams.close()
         super().close()

@@ -98,3 +98,14 @@ def read_to_end(sock: socket.socket) -> bytes:
         if not block:
             return b"".join(blocks)
         blocks.append(block)
+
+
+def ended(sock: socket.socket, within: float = 20) -> bytes:
+    """Waits for the other side to end the connection; returns what it said before."""
+    sock.settimeout(within)
+    try:
+        return read_to_end(sock)
+    except (ConnectionError, ssl.SSLError):
+        return b""
+    except TimeoutError:
+        raise AssertionError(f"still open after {within:g} s") from None
