@@ -15,25 +15,16 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "bench/modes.h"
 #include "bench/sockets.h"
 
 enum { SIZE_MAX_SENT = 65507, BATCH = 32, ASKS = 4, WAIT_MS = 100, PACE_NS = 1000000 };
-
-static volatile sig_atomic_t stop;
-
-static void
-on_term(int sig)
-{
-	(void)sig;
-	stop = 1;
-}
 
 /* ---- the sink ------------------------------------------------------------------------- */
 
@@ -67,7 +58,7 @@ run_sink(char **args)
 			.msg_name = &from[i], .msg_namelen = sizeof(from[i]),
 		};
 	}
-	while (!stop) {
+	while (!modes_stop) {
 		int n = recvmmsg(fd, msgs, BATCH, MSG_WAITFORONE, NULL);
 
 		if (n < 0 && errno != EINTR)
@@ -114,7 +105,7 @@ run_send(char **args)
 
 	for (int i = 0; i < BATCH; i++)
 		msgs[i].msg_hdr = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1 };
-	while (!stop) {
+	while (!modes_stop) {
 		uint64_t want = rate ? due(begun, rate, *sent) : BATCH;
 		int n = want ? sendmmsg(fd, msgs, want < BATCH ? (unsigned)want : BATCH, 0) : 0;
 
@@ -159,37 +150,25 @@ run_hop(char **args)
 		{ .fd = front, .events = POLLIN }, { .fd = back, .events = POLLIN },
 	};
 
-	while (!stop) {
+	while (!modes_stop) {
 		if (poll(fds, 2, WAIT_MS) <= 0)
 			continue;
-		while (fds[0].revents && hop_move(front, &visitor, back, NULL) && !stop)
+		while (fds[0].revents && hop_move(front, &visitor, back, NULL) && !modes_stop)
 			;
-		while (fds[1].revents && hop_move(back, NULL, front, &visitor) && !stop)
+		while (fds[1].revents && hop_move(back, NULL, front, &visitor) && !modes_stop)
 			;
 	}
 }
 
-static const struct mode {
-	const char	*name;
-	void		(*run)(char **args);
-	int		 args;
-} modes[] = {
-	{ .name = "sink", .run = run_sink, .args = 2 },
-	{ .name = "send", .run = run_send, .args = 4 },
-	{ .name = "hop", .run = run_hop, .args = 2 },
+static const struct mode modes[] = {
+	{ .name = "sink", .run = run_sink, .least = 2, .most = 2 },
+	{ .name = "send", .run = run_send, .least = 4, .most = 4 },
+	{ .name = "hop", .run = run_hop, .least = 2, .most = 2 },
+	{ .name = NULL },
 };
 
 int
 main(int argc, char **argv)
 {
-	const struct sigaction term = { .sa_handler = on_term };
-
-	sigaction(SIGTERM, &term, NULL);
-	for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(*modes); i++) {
-		if (strcmp(modes[i].name, argv[1]) || argc - 2 != modes[i].args)
-			continue;
-		modes[i].run(argv + 2);
-		return 0;
-	}
-	errx(2, "usage: see the head of datagrams.c");
+	return modes_run(modes, argc, argv, "datagrams.c");
 }

@@ -18,7 +18,6 @@
 #include <err.h>
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/modes.h"
 #include "bench/sockets.h"
 
 enum { BUF = 256 * 1024, EVENTS = 64, FILES = 1 << 17, ANSWER_SECONDS = 10 };
@@ -38,14 +38,6 @@ enum { BUF = 256 * 1024, EVENTS = 64, FILES = 1 << 17, ANSWER_SECONDS = 10 };
 
 static char buf[BUF];
 static volatile uint64_t *received;
-static volatile sig_atomic_t stop;
-
-static void
-on_term(int sig)
-{
-	(void)sig;
-	stop = 1;
-}
 
 static void
 write_all(int fd, const char *at, size_t len)
@@ -155,7 +147,7 @@ run_sink(char **args)
 	received = sockets_counter(args[1]);
 	sink_epoll = epoll_create1(EPOLL_CLOEXEC);
 	epoll_ctl(sink_epoll, EPOLL_CTL_ADD, listener, ev);
-	while (!stop) {
+	while (!modes_stop) {
 		int n = epoll_wait(sink_epoll, ev, EVENTS, 1000);
 
 		for (int i = 0; i < n; i++) {
@@ -216,7 +208,7 @@ run_down(char **args)
 		sockets_nonblocking(fd);
 		epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev);
 	}
-	while (!stop) {
+	while (!modes_stop) {
 		struct epoll_event ev[EVENTS];
 		int n = epoll_wait(epoll, ev, EVENTS, 100);
 
@@ -244,7 +236,7 @@ run_up(char **args)
 		sockets_nonblocking(fd);
 		epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev);
 	}
-	while (!stop) {
+	while (!modes_stop) {
 		struct epoll_event ev[EVENTS];
 		int n = epoll_wait(epoll, ev, EVENTS, 100);
 
@@ -270,7 +262,7 @@ run_idle(char **args)
 	bool upgrade = args[3];
 	double begun = seconds_now();
 
-	for (long i = 0; i < visitors && !stop; i++) {
+	for (long i = 0; i < visitors && !modes_stop; i++) {
 		if (upgrade)
 			expect(visit(port, "GET /upgrade", args[1],
 				     "Connection: Upgrade\r\nUpgrade: bench\r\n\r\n"), "101");
@@ -279,35 +271,21 @@ run_idle(char **args)
 	}
 	printf("%.6f\n", seconds_now() - begun);
 	fflush(stdout);
-	while (!stop)
+	while (!modes_stop)
 		poll(NULL, 0, 100);
 }
 
-static const struct mode {
-	const char	*name;
-	void		(*run)(char **args);
-	int		 least, most;		/* arguments */
-} modes[] = {
+static const struct mode modes[] = {
 	{ .name = "sink", .run = run_sink, .least = 2, .most = 2 },
 	{ .name = "down", .run = run_down, .least = 4, .most = 4 },
 	{ .name = "up", .run = run_up, .least = 4, .most = 4 },
 	{ .name = "idle", .run = run_idle, .least = 3, .most = 4 },
+	{ .name = NULL },
 };
 
 int
 main(int argc, char **argv)
 {
-	const struct sigaction term = { .sa_handler = on_term };
-
 	sockets_prepare();
-	sigaction(SIGTERM, &term, NULL);
-	for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(*modes); i++) {
-		const struct mode *m = &modes[i];
-
-		if (strcmp(m->name, argv[1]) || argc - 2 < m->least || argc - 2 > m->most)
-			continue;
-		m->run(argv + 2);
-		return 0;
-	}
-	errx(2, "usage: see the head of load.c");
+	return modes_run(modes, argc, argv, "load.c");
 }
