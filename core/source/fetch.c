@@ -388,6 +388,12 @@ url_follow(struct fetch_url *u, const char *location, bool *same)
 	return 0;
 }
 
+static bool
+is_redirect(int status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
 /* Returns whether the request goes on, elsewhere. */
 static bool
 fetch_follow(struct fetch *f, const struct adit_fields *head)
@@ -397,8 +403,8 @@ fetch_follow(struct fetch *f, const struct adit_fields *head)
 	struct adit_err e = ADIT_ERR_INIT;
 	bool same = true;
 
-	if (f->head_only || f->method || f->body || !location.len || f->redirects++ >= FETCH_REDIRECTS_MAX ||
-	    !(status == 301 || status == 302 || status == 303 || status == 307 || status == 308) ||
+	if (f->head_only || f->method || f->body || !location.len ||
+	    f->redirects++ >= FETCH_REDIRECTS_MAX || !is_redirect(status) ||
 	    url_follow(&f->url, location.s, &same) < 0)
 		return false;
 	if (!same) {
