@@ -35,6 +35,7 @@ arena_free(struct arena *a)
 		return;
 	for (struct block *b = a->blocks; b; b = next) {
 		next = b->next;
+		explicit_bzero(b->bytes, b->used);	/* it may hold passwords */
 		free(b);
 	}
 	free(a);
