@@ -30,12 +30,17 @@ guard_take_scope(struct guard *g, const struct service_conf *conf, const struct 
 	return 0;
 }
 
-/* How often its addresses are looked through; of several services' the last counts. */
+/*
+ * How often its addresses are looked through; of several services' the last counts. There is none
+ * where its limits were refused, which stops the start, or the reload, after all services are made.
+ */
 static void
 limiter_set_cleanup(struct held *limiter, uint64_t period)
 {
-	if (limiter)
-		shares_set_cleanup(limiter_shares(held_now(limiter)), period);
+	const struct limiter *l = limiter ? held_now(limiter) : NULL;
+
+	if (l)
+		shares_set_cleanup(limiter_shares(l), period);
 }
 
 int

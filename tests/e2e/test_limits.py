@@ -325,6 +325,8 @@ def test_entry_point_refuses_one_visitor_too_many(world: World):
 
 
 @pytest.mark.parametrize("config, says", [
+    ("- {name: t, addr: 127.0.0.1:0, rlimiter: l, handler: {type: http}}\n"
+     "rlimiters: [{name: l, limits: ['$ -1']}]", 'limits[0]: expected a number a second, like 2.5, not "-1"'),
     ("climiters: [{name: l, limits: ['$ many']}]", 'limits[0]: expected a number of connections, not "many"'),
     ("limiters: [{name: l, limits: ['$ 1MB', '$ 2MB']}]", 'limits[1]: "$ 2MB" is the second line of its key'),
     ("rlimiters: [{name: l, limits: ['app.local 1']}]", "expected $, $$, an address or a network"),
@@ -338,3 +340,17 @@ services:
 """)))
     assert daemon.status == 2
     assert says in daemon.log.text()
+
+
+def test_a_reload_with_what_is_no_limit_changes_nothing(world: World):
+    """A new list, and a service that names it: both are made before anything is refused."""
+    config = limited(world, '"$ 2"')
+    daemon = world.start(config=config)
+    assert served(daemon, 3) == 2
+    since = daemon.log.mark()
+    (world.folder / f"{daemon.name}.yaml").write_text(
+        config.replace(" l\n", " other\n").replace("$ 2", "$ many"))
+    daemon.send(signal.SIGHUP)
+    daemon.log.wait(lambda e: 'expected a number of connections, not "many"' in e.msg, since)
+    daemon.log.wait("^config not reloaded", since)
+    assert served(daemon, 4) == 2
