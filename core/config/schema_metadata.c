@@ -6,10 +6,12 @@
  * knows it.
  */
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/config/opts.h"
+#include "core/config/scalar.h"
 #include "core/config/schema_checks.h"
 
 enum { MAX_PARTS = 4 };
@@ -233,6 +235,18 @@ is_remnant(const struct adit_tree *owner, const char *key)
 	return false;
 }
 
+/* One that stands for a count: 0, for none, makes no structure, and below it is refused where
+ * URLs are read. */
+static bool
+is_no_count(const char *key, const struct adit_tree *value)
+{
+	static const char *const counts[] = { "retries", "climiter", "rlimiter", NULL };
+	char *end;
+
+	return scalar_one_of(key, counts) && *tree_text(value) &&
+	       strtod(tree_text(value), &end) <= 0 && !*end;
+}
+
 /* A copy of what another part knows. */
 static bool
 is_copy(const struct parts *parts, const struct part *self, const char *key,
@@ -318,6 +332,22 @@ unknown_key(struct walk *w, const struct parts *parts, const struct part *part,
 	schema_error(w, key, path, n.best, "unknown key \"%.60s\"", tree_text(key));
 }
 
+/* A parameter that would make structure, had it a value: a variable of a shell that is not set. */
+static bool
+refuse_empty(struct walk *w, const struct adit_tree *key, const struct adit_tree *value,
+	     const struct tree_path *path)
+{
+	if (!from_argument(key) || *tree_text(value))
+		return false;
+	for (size_t i = 0; i < sizeof(remnants) / sizeof(*remnants); i++) {
+		if (strcasecmp(remnants[i].key, tree_text(key)) != 0)
+			continue;
+		schema_error(w, key, path, NULL, "\"%.60s\" has no value", tree_text(key));
+		return true;
+	}
+	return false;
+}
+
 static void
 check_key(struct walk *w, const struct parts *parts, const struct part *part, size_t i,
 	  const struct tree_path *path)
@@ -335,7 +365,8 @@ check_key(struct walk *w, const struct parts *parts, const struct part *part, si
 			check_references(w, row, value, &at);
 		return;
 	}
-	if (part->open || is_remnant(parts->owner, at.key) || is_copy(parts, part, at.key, value))
+	if (part->open || is_remnant(parts->owner, at.key) || is_no_count(at.key, value) ||
+	    is_copy(parts, part, at.key, value) || refuse_empty(w, key, value, &at))
 		return;
 	unknown_key(w, parts, part, key, &at);
 }
@@ -507,7 +538,8 @@ metadata_check_hop(struct walk *w, struct hop_conf *h, const struct tree_path *p
 		struct tree_path at = { .up = &below, .key = tree_text(key) };
 
 		if (find_row(&parts.v[0], at.key) || is_remnant(h->node, at.key) ||
-		    known_in_nodes(w, h, i))
+		    known_in_nodes(w, h, i) ||
+		    refuse_empty(w, key, tree_item(h->metadata, i), &at))
 			continue;
 		unknown_key(w, &parts, &parts.v[0], key, &at);
 	}

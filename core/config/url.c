@@ -310,7 +310,7 @@ add_single_limit(struct url_set *set, struct adit_tree *service, enum url_list l
 	add_limits(set, url_object(set, service, list, field, tree_pos(text)), limits);
 }
 
-/* A positive decimal number; 0 when there is none. */
+/* A decimal number; 0 when there is none. */
 static double
 read_rate(struct url_set *set, struct adit_tree *params, const struct adit_tree *value)
 {
@@ -326,6 +326,25 @@ read_rate(struct url_set *set, struct adit_tree *params, const struct adit_tree 
 	config_errors_add(set->errs, &problem, "expected a number, not \"%.60s\"", text);
 	url_drop_value(params, value);
 	return 0;
+}
+
+/* Drops those that are no numbers, before any part gets a copy and takes it for unknown. */
+static void
+check_counts(struct url_set *set, struct adit_tree *params)
+{
+	static const char *const names[] = { "retries", "climiter", "rlimiter" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const struct adit_tree *value = tree_get(params, names[i]);
+		struct config_problem problem = { .pos = tree_pos(value), .start_only = true };
+		double n = i < 2 ? (double)url_number(set, params, value) :
+				   read_rate(set, params, value);
+
+		if (n >= 0)
+			continue;
+		config_errors_add(set->errs, &problem, "expected at least 0, not \"%.60s\"",
+				  tree_text(value));
+	}
 }
 
 static void
@@ -416,9 +435,11 @@ make_service(struct url_set *set, struct service_url *s)
 	static const char *const ssh[] = { "ssh", "sshd", NULL };
 	static const char *const remote[] = { "rtcp", "rudp", "runix", NULL };
 	struct adit_tree *service = tree_map(set->arena, s->url.pos);
-	struct adit_tree *params = tree_copy(set->arena, s->params), *handler, *listener, *metadata;
+	struct adit_tree *params, *handler, *listener, *metadata;
 	bool by_ssh = scalar_one_of(s->listener, ssh);
 
+	check_counts(set, s->params);
+	params = tree_copy(set->arena, s->params);
 	read_admission(set, service, params);
 	url_objects(set, service, params);
 	read_rates(set, service, params);

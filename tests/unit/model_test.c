@@ -1001,6 +1001,14 @@ urls_are_checked_like_files(void **state)
 		  "did you mean \"tunnel.weight\"?\n"
 		  "      | tunnel+wss://h:1?tunnel.wieght=1\n"
 		  "      |                  ^" },
+		{ "tcp://:1?rlimiter=-0.5", NULL,
+		  "-L \"tcp://:1?rlimiter=-0.5\":19: expected at least 0, not \"-0.5\"\n"
+		  "      | tcp://:1?rlimiter=-0.5\n"
+		  "      |                   ^" },
+		{ "tcp://:1", "relay://h:1?bypass=",
+		  "-F \"relay://h:1?bypass=\":13: \"bypass\" has no value\n"
+		  "      | relay://h:1?bypass=\n"
+		  "      |             ^" },
 		{ "tcp://:1", "relay://h:1?hop.note=x",
 		  "-F \"relay://h:1?hop.note=x\":13: unknown key \"note\"\n"
 		  "      | relay://h:1?hop.note=x\n"
@@ -1046,6 +1054,25 @@ urls_are_checked_like_files(void **state)
 	}
 }
 
+/* Not one more for each part that would have a copy of it. */
+static void
+wrong_counts_are_told_once(void **state)
+{
+	static const char *const urls[] = {
+		"tcp://:1?climiter=x", "tcp://:1?rlimiter=0x1", "tcp://:1?retries=x",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
+		struct config_errors *errs = config_errors_new();
+
+		assert_null(load_url(urls[i], NULL, 0, errs));
+		assert_non_null(strstr(config_errors_text(errs, 0), "number, not"));
+		assert_int_equal(config_errors_count(errs), 1);
+		config_errors_free(errs);
+	}
+}
+
 static void
 good_urls_start(void **state)
 {
@@ -1063,6 +1090,7 @@ good_urls_start(void **state)
 		  "ut=3s",
 		  NULL },
 		{ "tcp://:1/a:2", "direct://" },
+		{ "tcp://:1?climiter=0&rlimiter=0&retries=0&limiter.in=&limiter.out=1MB", NULL },
 	};
 
 	(void)state;
@@ -1203,6 +1231,7 @@ main(void)
 		cmocka_unit_test(two_rules_for_one_host),
 		cmocka_unit_test(all_errors_in_one_run),
 		cmocka_unit_test(urls_are_checked_like_files),
+		cmocka_unit_test(wrong_counts_are_told_once),
 		cmocka_unit_test(good_urls_start),
 		cmocka_unit_test(equality_follows_names),
 		cmocka_unit_test(equality_follows_metadata_and_tls),
