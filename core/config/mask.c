@@ -31,6 +31,51 @@ config_key_is_secret(const char *key)
 	return is_secret(key, strlen(key));
 }
 
+bool
+config_key_is_header(const char *key)
+{
+	static const char *const ends[] = { "header", "headers" };
+	size_t len = strlen(key);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		size_t end = strlen(ends[i]);
+
+		if (len >= end && strcasecmp(key + len - end, ends[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* By what names of fields with credentials have in them: there are more than anybody can list. */
+bool
+config_field_is_secret(const char *name)
+{
+	static const char *const words[] = {
+		"auth", "cookie", "credential", "jwt", "key", "passw", "secret", "session",
+		"signature", "token",
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strcasestr(name, words[i]))
+			return true;
+	return false;
+}
+
+void
+config_mask_query(char *text)
+{
+	char *item = strchr(text, '?'), *value;
+
+	while (item && *++item) {
+		size_t len = strcspn(item, "&#");
+
+		value = memchr(item, '=', len);
+		value = value ? value + 1 : item;
+		memset(value, '*', (size_t)(item + len - value));
+		item = item[len] == '&' ? item + len : NULL;
+	}
+}
+
 static bool
 all_digits(const char *text, const char *end)
 {

@@ -17,6 +17,15 @@ char *config_mask_line(const char *line, size_t len);
 /* Whether what stands under that key (its last part, after a dot) is a secret. */
 bool config_key_is_secret(const char *key);
 
+/* Whether a map under that key (its last part) is of fields of HTTP: requestHeader. */
+bool config_key_is_header(const char *key);
+
+/* Whether credentials may stand in a field of that name. */
+bool config_field_is_secret(const char *name);
+
+/* Puts asterisks for what the query of a URL in text gives, whatever it is called. */
+void config_mask_query(char *text);
+
 /*
  * A password with a / or ? in it ends the host part of a URL, whose len bytes then end in no port.
  * Returns the offset of the @, among the rest bytes behind them, that was meant to end the

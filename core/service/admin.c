@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/config/mask.h"
 #include "core/config/own_service.h"
@@ -139,6 +140,8 @@ hide_text(struct job *j, const struct adit_tree *node)
 	if (!strstr(text, "://"))
 		return node;
 	masked = config_mask_url(text, strlen(text));
+	if (masked && strncasecmp(text, "http", 4) == 0)
+		config_mask_query(masked);
 	if (!masked || strcmp(masked, text) != 0)
 		hidden = tree_scalar(j->arena, tree_pos(node), masked ? masked : ADMIN_SECRET,
 				     true);
@@ -146,9 +149,18 @@ hide_text(struct job *j, const struct adit_tree *node)
 	return hidden;
 }
 
-/* node with what stands for each secret; key: under which it stands, or NULL. */
+/* Whether a text under key is a secret; of: the key that this map is under, NULL for a list. */
+static bool
+is_secret(const char *key, const char *of)
+{
+	if (key && of && config_key_is_header(of))
+		return config_field_is_secret(key);
+	return key && config_key_is_secret(key);
+}
+
+/* node with what stands for each secret; key: under which it stands, or NULL; of: as above. */
 static const struct adit_tree *
-hide(struct job *j, const struct adit_tree *node, const char *key)
+hide(struct job *j, const struct adit_tree *node, const char *key, const char *of)
 {
 	struct adit_tree *copy;
 
@@ -156,13 +168,13 @@ hide(struct job *j, const struct adit_tree *node, const char *key)
 	case TREE_SCALAR:
 		if (tree_is_null(node) || !*tree_text(node))
 			return node;
-		if (!key || !config_key_is_secret(key))
+		if (!is_secret(key, of))
 			return hide_text(j, node);
 		return tree_scalar(j->arena, tree_pos(node), ADMIN_SECRET, true);
 	case TREE_LIST:
 		copy = tree_list(j->arena, tree_pos(node));
 		for (size_t i = 0; i < tree_len(node); i++)
-			tree_append(j->arena, copy, hide(j, tree_item(node, i), key));
+			tree_append(j->arena, copy, hide(j, tree_item(node, i), key, of));
 		return copy;
 	case TREE_MAP:
 		break;
@@ -170,7 +182,7 @@ hide(struct job *j, const struct adit_tree *node, const char *key)
 	copy = tree_map(j->arena, tree_pos(node));
 	for (size_t i = 0; i < tree_len(node); i++)
 		tree_add(j->arena, copy, tree_key(node, i),
-			 hide(j, tree_item(node, i), tree_text(tree_key(node, i))));
+			 hide(j, tree_item(node, i), tree_text(tree_key(node, i)), key));
 	return copy;
 }
 
@@ -203,13 +215,14 @@ reveal_text(struct job *j, const struct adit_tree *node, const struct adit_tree 
 
 /* node, where what stands for a secret is again the one that old has there. */
 static const struct adit_tree *
-reveal(struct job *j, const struct adit_tree *node, const struct adit_tree *old, const char *key)
+reveal(struct job *j, const struct adit_tree *node, const struct adit_tree *old, const char *key,
+       const char *of)
 {
 	struct adit_tree *copy;
 
 	switch (tree_type(node)) {
 	case TREE_SCALAR:
-		if (!key || !config_key_is_secret(key))
+		if (!is_secret(key, of))
 			return reveal_text(j, node, old);
 		if (strcmp(tree_text(node), ADMIN_SECRET) != 0)
 			return node;
@@ -220,7 +233,8 @@ reveal(struct job *j, const struct adit_tree *node, const struct adit_tree *old,
 		for (size_t i = 0; i < tree_len(node); i++) {
 			const struct adit_tree *item = tree_item(node, i);
 
-			tree_append(j->arena, copy, reveal(j, item, partner(old, item, i), key));
+			tree_append(j->arena, copy,
+				    reveal(j, item, partner(old, item, i), key, of));
 		}
 		return copy;
 	case TREE_MAP:
@@ -232,7 +246,7 @@ reveal(struct job *j, const struct adit_tree *node, const struct adit_tree *old,
 
 		tree_add(j->arena, copy, at,
 			 reveal(j, tree_item(node, i), tree_get(old, tree_text(at)),
-				tree_text(at)));
+				tree_text(at), key));
 	}
 	return copy;
 }
@@ -272,7 +286,7 @@ add_stats(struct job *j, struct adit_tree *status, const char *name)
 static const struct adit_tree *
 show_service(struct job *j, const struct adit_tree *node, size_t index)
 {
-	struct adit_tree *copy = tree_copy(j->arena, hide(j, node, NULL));
+	struct adit_tree *copy = tree_copy(j->arena, hide(j, node, NULL, NULL));
 	const struct service *s = j->now->services[index];
 	const struct service_conf *conf = &j->now->config->services.v[index];
 	struct adit_tree *status = new_map(j);
@@ -291,7 +305,9 @@ show_item(struct job *j, size_t index)
 {
 	const struct adit_tree *node = tree_item(j->items, index);
 
-	return j->list == CONFIG_SERVICES ? show_service(j, node, index) : hide(j, node, NULL);
+	if (j->list == CONFIG_SERVICES)
+		return show_service(j, node, index);
+	return hide(j, node, NULL, NULL);
 }
 
 static struct adit_tree *
@@ -316,7 +332,7 @@ static void
 get_whole(struct job *j)
 {
 	const char *format = j->ask->format;
-	struct adit_tree *root = tree_copy(j->arena, hide(j, j->root, NULL));
+	struct adit_tree *root = tree_copy(j->arena, hide(j, j->root, NULL, NULL));
 
 	job_take_list(j, CONFIG_SERVICES);
 	if (tree_len(j->items))
@@ -427,7 +443,7 @@ read_object(struct job *j, const struct adit_tree *old)
 		answer_error(j, 400, CODE_INVALID, "expected an object, not %s",
 			     tree_describe(node));
 	else
-		object = tree_copy(j->arena, reveal(j, node, old, NULL));
+		object = tree_copy(j->arena, reveal(j, node, old, NULL, NULL));
 	if (object && j->lost) {
 		answer_error(j, 400, CODE_INVALID, "\"%s\" stands for a secret that is not known",
 			     ADMIN_SECRET);

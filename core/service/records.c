@@ -9,6 +9,7 @@
 
 #include <adit/exchange.h>
 
+#include "core/config/mask.h"
 #include "core/conn/conn.h"
 #include "core/http/uri.h"
 #include "core/identity/held.h"
@@ -95,26 +96,11 @@ format_time(uint64_t ns, char out[48])
 		snprintf(out + n, 48 - n, ".%09d%.3s:%.2s", (int)(at % 1000000000), zone, zone + 3);
 }
 
-/* By what names of fields with credentials have in them: there are more than anybody can list. */
-static bool
-is_secret(struct adit_text name)
-{
-	static const char *const words[] = {
-		"auth", "cookie", "credential", "jwt", "key", "passw", "secret", "session",
-		"signature", "token",
-	};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (strcasestr(name.s, words[i]))
-			return true;
-	return false;
-}
-
 /* Queries may have secrets of any name. */
 static struct adit_text
 shown(const struct adit_field *f)
 {
-	if (is_secret(f->name))
+	if (config_field_is_secret(f->name.s))
 		return (struct adit_text){ "***", 3 };
 	if (strcasecmp(f->name.s, "Referer") == 0)
 		return uri_path(f->value);

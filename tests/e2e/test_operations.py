@@ -335,10 +335,10 @@ def test_passwords_in_urls_are_hidden_and_kept(world: World):
     web = world.serve(serve)
     daemon = start(world)
     api = Api(daemon)
-    bypass = {"name": "b", "http": {"url": f"http://me:hushhush@{at(web.address)}/list"}}
+    bypass = {"name": "b", "http": {"url": f"http://me:hushhush@{at(web.address)}/list?k=hushhush&hushhush"}}
     api.do("POST", "/config/bypasses", bypass)
     shown = api.get("/config/bypasses/b")
-    assert shown["http"]["url"] == f"http://me:********@{at(web.address)}/list"
+    assert shown["http"]["url"] == f"http://me:********@{at(web.address)}/list?k=********&********"
     assert b"hushhush" not in api.ask("GET", "/config").body + api.ask("GET", "/config?format=yaml").body
     until(lambda: asked, "its list is asked for")
     asked.clear()
@@ -346,6 +346,25 @@ def test_passwords_in_urls_are_hidden_and_kept(world: World):
     until(lambda: asked, "and again")
     expected = basic("me:hushhush")["Authorization"].encode()
     assert all(expected in request for request in asked), asked
+    assert all(b"/list?k=hushhush&hushhush " in request for request in asked), asked
+
+
+def test_fields_with_credentials_are_hidden_and_kept(world: World):
+    fields = {"Proxy-Authorization": "hush", "X-Api-Key": "hush", "Cookie": "a=hush", "Accept": "text/plain"}
+    hidden = {name: value if name == "Accept" else "******" for name, value in fields.items()}
+    api = Api(start(world, f"admin:secret@{HERE}"), "admin:secret")
+    saved = world.folder / "saved.yaml"
+    dialer = {"type": "ws", "metadata": {"header": fields}}
+    hop = {"name": "h", "nodes": [{"name": "n", "addr": "127.0.0.1:9", "dialer": dialer}]}
+    api.do("POST", "/config/chains", {"name": "c", "hops": [hop]})
+    shown = api.get("/config/chains/c")
+    assert shown["hops"][0]["nodes"][0]["dialer"]["metadata"]["header"] == hidden
+    assert b"hush" not in api.ask("GET", "/config").body
+    api.do("PUT", "/config/chains/c", shown)
+    api.do("POST", f"/config?path={saved}")
+    assert saved.read_text().count("hush") == 3, "what came back with asterisks is what it was"
+    stranger = {"name": "r", "http": {"url": "http://127.0.0.1:9/", "header": {"X-Api-Key": "******"}}}
+    assert api.refused("POST", "/config/recorders", stranger)[:2] == (400, 40001)
 
 
 def test_api_is_guarded(world: World):
