@@ -34,7 +34,8 @@ struct adit_open {
 
 	/*
 	 * A session whose conns are exchanges may answer with one (ADIT_CONN_EXCHANGE). Without
-	 * that, or from another worker, it is a stream over which one request of HTTP/1.1 is served.
+	 * that, or from another worker, it is a stream over which one request of HTTP/1.1 is
+	 * served.
 	 */
 	bool			 exchange;
 };

@@ -1,7 +1,8 @@
 /*
- * A session of HTTP/2 exchanges against a peer that sends anything. The first byte chooses the role,
- * whether extended CONNECT is taken, whether the connection's preface goes before, and how the bytes
- * are cut; the second what the owner does with the exchanges that come; the rest comes from the peer.
+ * A session of HTTP/2 exchanges against a peer that sends anything. The first byte chooses the
+ * role, whether extended CONNECT is taken, whether the connection's preface goes before, and how
+ * the bytes are cut; the second what the owner does with the exchanges that come; the rest comes
+ * from the peer.
  */
 #include <string.h>
 
