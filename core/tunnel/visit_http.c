@@ -20,6 +20,7 @@
 #include "core/http/h1.h"
 #include "core/http/respond.h"
 #include "core/http/visitor.h"
+#include "core/http/websocket.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/tunnel/forwarded.h"
@@ -49,6 +50,7 @@ struct http_request {
 	struct asked		 asked_of;	/* what is recorded of it */
 	struct adit_traffic	 bodies;
 	struct adit_addr	 client;	/* the visitor, by this one */
+	char			 accept[WS_ACCEPT_TEXT];	/* "": no WebSocket of HTTP/2 */
 	struct adit_exchange	*near;		/* toward the visitor; owned; NULL: front has it */
 	const struct adit_fields *asked;	/* near's head */
 	struct adit_fields	*head;		/* what is sent on; owned */
@@ -252,6 +254,14 @@ request_answered(void *arg)
 
 /* What may carry the request: *far, or where it is a stream an exchange of r->back. */
 static int
+request_edit(void *arg, struct adit_fields *response)
+{
+	const struct http_request *r = arg;
+
+	return *r->accept ? websocket_answer(response, r->accept) : 0;
+}
+
+static int
 request_open_back(struct http_request *r, struct adit_conn **far, struct adit_err *e)
 {
 	struct http_visit *v = r->visit;
@@ -320,7 +330,7 @@ request_try(struct http_request *r)
 	const uint64_t limit = r->visit->shared->conf.read_timeout;
 	const struct front_opts opts = {
 		.open_timeout = limit, .head_timeout = limit, .half_closed = HALF_CLOSED_NS,
-		.leave = true, .answered = request_answered,
+		.leave = true, .answered = request_answered, .edit = request_edit,
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 	struct adit_exchange *near = r->near;
@@ -356,8 +366,10 @@ request_make_head(struct http_request *r, const struct adit_fields *head)
 	r->head = adit_fields_copy(head);
 	if (!r->head)
 		return -ENOMEM;
-	upgrade = h1_wants_upgrade(head);
+	upgrade = h1_wants_upgrade(head) || websocket_is_asked(head);
 	err = h1_strip_hop_by_hop(r->head, upgrade);
+	if (!err && websocket_is_asked(head))
+		err = websocket_ask(r->head, r->accept);
 	if (!err)
 		err = forwarded_set(r->head, &v->base.remote, &conf->trusted, &v->client);
 	/* A proxy's connection may carry requests of many visitors, and a stream shows one. */
@@ -380,7 +392,7 @@ request_route(struct http_request *r)
 	struct adit_text authority = adit_fields_control(head, ADIT_AUTHORITY);
 	struct adit_text method = adit_fields_control(head, ADIT_METHOD);
 
-	if (strcmp(method.s, "CONNECT") == 0)
+	if (strcmp(method.s, "CONNECT") == 0 && !websocket_is_asked(head))
 		return 405;
 	if (!authority.s || hostname_parse(authority.s, authority.len, &r->host) < 0)
 		return 400;
@@ -535,7 +547,9 @@ visit_http(struct entry_shared *s, struct adit_conn *c, const struct visit_start
 void
 visit_h2(struct entry_shared *s, struct adit_conn *c, const struct visit_start *start)
 {
-	const struct h2_conf conf = { .head_timeout = HEAD_NS, .idle_timeout = IDLE_NS };
+	const struct h2_conf conf = {
+		.head_timeout = HEAD_NS, .idle_timeout = IDLE_NS, .extended = true,
+	};
 	struct http_visit *v = visit_new(s, c, start);
 
 	if (v && http_visitor_begin_many(&v->base, &visit_ops, s->conf.component, c, &conf) < 0)

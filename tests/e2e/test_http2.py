@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness import body
-from harness.http2 import Http2
+from harness import body, websocket
+from harness.http2 import Http2, Stream
 from harness.waiting import PATIENCE, until
 from harness.world import Tunnel, World, at, publish, tunnel_id
 
@@ -104,6 +104,38 @@ def test_one_that_waits_or_breaks_holds_up_no_other(world: World):
     assert (cut.reset, waits.reset) == (INTERNAL_ERROR, None)
     visit = only_visit(server)
     assert (visit["requests"], visit["how"]) == (4, "end")
+
+
+class Reader:
+    """A stream's body, for what reads a file."""
+
+    def __init__(self, v: Http2, stream: Stream) -> None:
+        self._v, self._stream = v, stream
+
+    def read(self, size: int, /) -> bytes:
+        return self._v.read(self._stream, size)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "quic"])
+def test_websocket(world: World, transport):
+    """By an extended CONNECT (RFC 8441), beside other requests; the target sees an upgrade of HTTP/1.1."""
+    server = publish(world, transport, world.site("alpha"))
+    with Http2(server.entry) as v:
+        asked = {":protocol": "websocket", "sec-websocket-version": "13"}
+        ws = v.ask("app.local", "/ws", "CONNECT", more=True, **asked)
+        refused = v.finish(v.ask("app.local", "/status/403", "CONNECT", more=True, **asked))
+        none = v.finish(v.ask("app.local", "/", "CONNECT", more=True, **asked))
+        while not ws.heads:
+            v.take()
+        assert (ws.status, refused.status, none.status) == (200, 403, 502)
+        assert "sec-websocket-accept" not in ws.heads[0]
+        for payload in (b"hello", b"", b"x" * 200, b"y" * 100_000):
+            v.put(ws, websocket.encode(websocket.BINARY, payload, masked=True))
+            assert websocket.decode(Reader(v, ws)) == (websocket.BINARY, payload)
+            assert bytes(v.finish(v.ask("app.local")).body) == b"alpha\n"
+        v.put(ws, websocket.encode(websocket.CLOSE, b"\x03\xe8", masked=True))
+        assert websocket.decode(Reader(v, ws)) == (websocket.CLOSE, b"\x03\xe8")
+        assert v.finish(ws).reset is None
 
 
 def test_a_stop_lets_a_response_end(world: World):

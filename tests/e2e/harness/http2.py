@@ -107,26 +107,27 @@ class Http2:
         self._sock.sendall(struct.pack("!I", len(payload))[1:] + struct.pack("!BBI", kind, flags, stream) + payload)
 
     def ask(self, authority: str, path: str = "/", method: str = "GET", content: Optional[bytes] = None,
-            **fields: str) -> Stream:
-        """A request; its content may still be on its way where there are windows."""
+            more: bool = False, **fields: str) -> Stream:
+        """A request, whole unless there is more of it to come."""
         stream = Stream(2 * len(self._streams) + 1)
         stream.window = self._initial
         self._streams[stream.number] = stream
         head = {":method": method, ":scheme": "http", ":authority": authority, ":path": path, **fields}
         block = b"".join(b"\0" + literal(name) + literal(value) for name, value in head.items())
-        self.send(HEADERS, END_HEADERS | (0 if content else END_STREAM), stream.number, block)
+        self.send(HEADERS, END_HEADERS | (0 if content or more else END_STREAM), stream.number, block)
         if content:
-            self._put(stream, content)
+            self.put(stream, content, more)
         return stream
 
-    def _put(self, stream: Stream, content: bytes) -> None:
+    def put(self, stream: Stream, content: bytes, more: bool = True) -> None:
         at = 0
         while at < len(content):
             room = min(self._window, stream.window, FRAME, len(content) - at)
             if room <= 0:
                 self.take()
                 continue
-            self.send(DATA, END_STREAM if at + room == len(content) else 0, stream.number, content[at:at + room])
+            last = at + room == len(content) and not more
+            self.send(DATA, END_STREAM if last else 0, stream.number, content[at:at + room])
             at += room
             self._window -= room
             stream.window -= room
@@ -188,6 +189,14 @@ class Http2:
         while not stream.ended:
             self.take()
         return stream
+
+    def read(self, stream: Stream, n: int) -> bytes:
+        """The next n bytes of its body, which are taken off."""
+        while len(stream.body) < n and not stream.ended:
+            self.take()
+        taken = bytes(stream.body[:n])
+        del stream.body[:n]
+        return taken
 
     def until(self, stream: Stream, body: bytes) -> None:
         while bytes(stream.body) != body:
