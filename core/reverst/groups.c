@@ -573,7 +573,7 @@ groups_find_host(const struct groups *g, const char *host)
 }
 
 int
-group_verify(const struct group *group, const char *value, size_t len, const struct strategy **ask)
+group_verify(const struct group *group, const char *value, size_t len, struct group_ask *ask)
 {
 	const char *blank;
 
@@ -590,8 +590,10 @@ group_verify(const struct group *group, const char *value, size_t len, const str
 
 		if (strlen(s->scheme) != scheme || memcmp(s->scheme, value, scheme) != 0)
 			continue;
-		*ask = s;
-		return strategy_check(s, blank + 1, len - scheme - 1);
+		*ask = (struct group_ask){
+			.strategy = s, .payload = blank + 1, .len = len - scheme - 1,
+		};
+		return strategy_check(s, ask->payload, ask->len);
 	}
 	return ADIT_EUNAUTH;
 }

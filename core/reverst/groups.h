@@ -29,6 +29,13 @@
 struct group;
 struct groups;
 
+/* What a group's endpoint has to be asked: payload is in what was verified. */
+struct group_ask {
+	const struct strategy	*strategy;	/* the group's */
+	const char		*payload;	/* behind the scheme, a secret */
+	size_t			 len;
+};
+
 /*
  * Those that source says. NULL with everything that is wrong in errs: also a host of two groups,
  * where reverst takes one of them at random. What reverst ignores (unknown keys, a host that is
@@ -52,11 +59,9 @@ const char *group_name(const struct group *group);
 
 /*
  * Whether a registration with that value of Authorization, len bytes, may join group: 0, or
- * ADIT_EUNAUTH. -EAGAIN: *ask says at whom the value has to be shown, and how it is asked for
- * (core/reverst/question.h).
+ * ADIT_EUNAUTH. -EAGAIN: *ask is to be asked (core/reverst/external.h).
  */
-int group_verify(const struct group *group, const char *value, size_t len,
-		 const struct strategy **ask);
+int group_verify(const struct group *group, const char *value, size_t len, struct group_ask *ask);
 
 /*
  * The path that text means, "path" or "file://path" (malloc). NULL with e filled: "k8s://...",

@@ -19,7 +19,7 @@ enum strategy_kind { STRATEGY_BASIC, STRATEGY_BEARER, STRATEGY_EXTERNAL };
 struct strategy {
 	enum strategy_kind	 kind;
 	const char		*scheme;	/* compared with case, as reverst does */
-	const char		*endpoint;	/* an external one's, may hold a secret; else NULL */
+	const char		*endpoint;	/* an external one's, maybe a secret; or NULL */
 	uint8_t			 user[STRATEGY_DIGEST];	/* a basic one's */
 	uint8_t			 secret[STRATEGY_DIGEST];	/* its password; a bearer's token */
 };

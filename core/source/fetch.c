@@ -40,6 +40,7 @@ struct fetch {
 	size_t			 max;
 	char			*method, *body;
 	char			*token;		/* a secret, dropped when sent elsewhere */
+	char			*authorization;	/* a secret, for this server only */
 	const struct adit_pairs	*fields;	/* or NULL */
 	const char		*authority;	/* or NULL */
 	bool			 head_only;
@@ -201,6 +202,7 @@ fetch_cancel(struct fetch *f)
 	adit_timer_free(f->timer);
 	url_fini(&f->url);
 	wipe(f->token, f->token ? strlen(f->token) : 0);
+	wipe(f->authorization, f->authorization ? strlen(f->authorization) : 0);
 	wipe(f->body, f->body ? strlen(f->body) : 0);
 	wipe(f->text, f->room);
 	free(f->method);
@@ -277,10 +279,12 @@ fetch_add_fields(const struct fetch *f, struct adit_fields *head)
 	}
 	if (!err && (f->body || f->token))
 		err = adit_fields_set(head, "Content-Type", "application/json");
-	if (!err && f->url.basic)
-		err = adit_fields_set(head, "Authorization", f->url.basic);
-	if (err || !f->token || f->url.basic)
-		return err;
+	if (err || f->authorization)
+		return err ? err : adit_fields_set(head, "Authorization", f->authorization);
+	if (f->url.basic)
+		return adit_fields_set(head, "Authorization", f->url.basic);
+	if (!f->token)
+		return 0;
 	if (asprintf(&bearer, "Bearer %s", f->token) < 0)
 		return -ENOMEM;
 	err = adit_fields_set(head, "Authorization", bearer);
@@ -405,7 +409,7 @@ fetch_follow(struct fetch *f, const struct adit_fields *head)
 
 	if (f->head_only || f->method || f->body || !location.len ||
 	    f->redirects++ >= FETCH_REDIRECTS_MAX || !is_redirect(status) ||
-	    url_follow(&f->url, location.s, &same) < 0)
+	    url_follow(&f->url, location.s, &same) < 0 || (!same && f->authorization))
 		return false;
 	if (!same) {
 		wipe(f->token, f->token ? strlen(f->token) : 0);
@@ -568,7 +572,7 @@ fetch_begin(struct adit_worker *w, const struct fetch_conf *conf, fetch_done *do
 	if (f)
 		f->timer = adit_timer_new(w, fetch_late, f);
 	if (!f || !f->timer || !copy(&f->method, conf->method) || !copy(&f->token, conf->token) ||
-	    !copy(&f->body, conf->body)) {
+	    !copy(&f->authorization, conf->authorization) || !copy(&f->body, conf->body)) {
 		fetch_cancel(f);
 		adit_err_set(e, -ENOMEM, "out of memory");
 		return NULL;

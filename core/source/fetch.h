@@ -22,6 +22,8 @@ struct fetch_conf {
 	const char		*url;		/* http or https; "user:password@" is Basic */
 	const char		*method;	/* NULL: GET */
 	const char		*token;		/* for Authorization: Bearer; NULL: none */
+	const char		*authorization;	/* all of that field, whatever else would be it; the
+						 * answer must be that server's. NULL: none */
 	const char		*body;		/* JSON; NULL: none */
 	const struct adit_pairs	*fields;	/* more of them, over ours; NULL: none. They live as
 						 * long as the fetch */

@@ -159,7 +159,8 @@ static void
 remove_all(const struct world *t)
 {
 	static const char *const names[] = {
-		"groups.yml", "new", "log", "..data", "one/groups.yml", "two/groups.yml", "one", "two", "",
+		"groups.yml", "new", "log", "..data", "one/groups.yml", "two/groups.yml",
+		"one", "two", "",
 	};
 	char path[128];
 

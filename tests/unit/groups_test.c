@@ -59,7 +59,7 @@ expect_host(const struct groups *g, const char *host, const char *group)
 static int
 verify(const struct groups *g, const char *group, const char *value)
 {
-	const struct strategy *ask;
+	struct group_ask ask;
 
 	return group_verify(find(g, group), value, strlen(value), &ask);
 }
@@ -117,15 +117,15 @@ what_says_nothing_is_told(void **state)
 		"groups.yml:4:5: groups.a: unknown key \"weight\" says nothing",
 		"groups.yml:5:13: groups.a.hosts[0]: not the name of a host: nobody can ask for it",
 		"groups.yml:5:22: groups.a.hosts[1]: the port does not count",
-		"groups.yml:6:56: groups.a.authentication.basic: unknown key \"realm\" says nothing",
+		"groups.yml:6:43: groups.a.authentication.basic: unknown key \"x\" says nothing",
 	};
 	struct groups *g = read_text("version: 1\n"
 				     "groups:\n"
 				     "  a:\n"
 				     "    weight: 3\n"
 				     "    hosts: [\"*.b.c\", \"d:80\"]\n"
-				     "    authentication: {basic: {username: u, password: p, realm: x}}"
-				     "\n", NULL, 0, warnings, 5);
+				     "    authentication: {basic: {username: u, x: y,"
+				     " password: p}}\n", NULL, 0, warnings, 5);
 
 	(void)state;
 	expect_host(g, "d", "a");
@@ -279,8 +279,9 @@ static void
 tokens_that_cannot_be_are_told(void **state)
 {
 	static const struct { const char *value, *error; } rows[] = {
-		{ "hashedToken: abc", "groups.yml:1:53: groups.g.authentication.bearer: hashedToken:"
-				      " not a SHA-256 in hex" },
+		{ "hashedToken: abc",
+		  "groups.yml:1:53: groups.g.authentication.bearer: hashedToken: not a SHA-256 in "
+		  "hex" },
 		{ "tokenPath: s3://b/c",
 		  "groups.yml:1:51: groups.g.authentication.bearer: tokenPath: unsupported path "
 		  "scheme: \"s3\" (expected one of [file k8s])" },
@@ -304,13 +305,15 @@ an_endpoint_is_to_be_asked(void **state)
 {
 	struct groups *g = read_good("groups: {g: {authentication: {bearer: {token: t}, external: "
 				     "{scheme: JWT, endpoint: 'http://127.0.0.1:1/a?b=c'}}}}");
-	const struct strategy *ask = NULL;
+	struct group_ask ask;
 
 	(void)state;
 	assert_int_equal(verify(g, "g", "Bearer t"), 0);
 	assert_int_equal(group_verify(find(g, "g"), "JWT a.b.c", 9, &ask), -EAGAIN);
-	assert_string_equal(ask->endpoint, "http://127.0.0.1:1/a?b=c");
-	assert_string_equal(ask->scheme, "JWT");
+	assert_string_equal(ask.strategy->endpoint, "http://127.0.0.1:1/a?b=c");
+	assert_string_equal(ask.strategy->scheme, "JWT");
+	assert_int_equal(ask.len, 5);
+	assert_memory_equal(ask.payload, "a.b.c", 5);
 	groups_free(g);
 }
 
