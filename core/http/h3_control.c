@@ -319,6 +319,7 @@ uni_step(struct h3_uni *u)
 		h3_end(u->h, -EPROTO, H3_CLOSED_CRITICAL_STREAM, "critical stream closed");
 		return false;
 	}
+	h3_heard(u->h, (size_t)n);
 	if (!u->typed)
 		return uni_took_type(u, (size_t)n);
 	if (control)
@@ -334,7 +335,6 @@ uni_event(void *owner, struct adit_conn *c, unsigned events)
 
 	(void)c;
 	(void)events;
-	adit_mux_hear(&u->h->base, adit_now());
 	while (uni_step(u))
 		;
 }

@@ -60,12 +60,19 @@ void
 h3_exchange_failed(struct h3_exchange *x, int err)
 {
 	uint64_t code = adit_conn_code(x->stream);
+	struct h3 *h = x->h;
 
+	if (adit_conn_err(&x->base.body))
+		return;
+	if (h->server && x->tx == H3_TX_HEAD && err == -ECONNRESET)
+		h3_reset_early(h);
+	if (h->ended)
+		return;
 	if (!x->accepted && !x->waiting_accept) {
 		h3_exchange_abort(x, err, err == -ETIMEDOUT ? H3_REQUEST_INCOMPLETE : code, NULL);
 		return;
 	}
-	if (!x->h->server && code == H3_REQUEST_REJECTED)
+	if (!h->server && code == H3_REQUEST_REJECTED)
 		err = ADIT_EDRAINING;
 	conn_explain(&x->base.body, conn_failure(x->stream));
 	adit_conn_set_code(&x->base.body, code);
@@ -109,7 +116,9 @@ h3_exchange_update(struct h3_exchange *x)
 		want |= ADIT_READ;
 	if (x->blocked)
 		want |= ADIT_WRITE;
-	adit_conn_want(x->stream, adit_conn_err(x->stream) ? 0 : want);
+	if (adit_conn_err(x->stream))	/* which x has to hear of once */
+		want = adit_conn_err(&x->base.body) ? 0 : ADIT_HEAD;
+	adit_conn_want(x->stream, want);
 }
 
 /* The rest of a message leaves without an owner. */
@@ -160,7 +169,6 @@ stream_gone(struct h3_exchange *x)
 static void
 stream_readable(struct h3_exchange *x)
 {
-	adit_mux_hear(&x->h->base, adit_now());
 	x->waiting = false;
 	if (x->rx == H3_RX_HEAD)
 		h3_receive(x);
@@ -187,8 +195,7 @@ stream_event(void *owner, struct adit_conn *c, unsigned events)
 		stream_gone(x);
 	if (x->stream && adit_conn_err(c))
 		h3_exchange_failed(x, adit_conn_err(c));
-	else
-		h3_exchange_update(x);
+	h3_exchange_update(x);
 }
 
 /* ---- as a conn ------------------------------------------------------------------------- */

@@ -112,6 +112,7 @@ struct h3 {
 	size_t			 n_own;		/* of own: not taken by control */
 	struct h3_encoder	 encoder;
 	struct adit_timer	*idle;
+	uint64_t		 resets_until;	/* those of requests are paid for up to then */
 	struct mux_follower	 follower;
 };
 
@@ -125,6 +126,12 @@ h3_of(const struct adit_mux *m)
 
 /* Ends the session: err < 0 is its failure and that of its exchanges; text NULL: code says it. */
 void h3_end(struct h3 *h, int err, uint64_t code, const char *text);
+
+/* n bytes of the peer's were read. */
+void h3_heard(struct h3 *h, size_t n);
+
+/* A client has reset a request that was not answered. */
+void h3_reset_early(struct h3 *h);
 
 /* A request as GOAWAY counts it: as if the client had dialled (RFC 9114, 5.2). */
 uint64_t h3_request_id(const struct adit_conn *stream);

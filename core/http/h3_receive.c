@@ -196,8 +196,10 @@ take(struct h3_exchange *x, void *buf, size_t len)
 {
 	ssize_t n = adit_conn_read(x->stream, buf, len);
 
-	if (n > 0)
+	if (n > 0) {
+		h3_heard(x->h, (size_t)n);
 		return n;
+	}
 	if (n == -EAGAIN) {
 		x->waiting = true;
 		h3_exchange_update(x);
@@ -258,13 +260,6 @@ h3_receive(struct h3_exchange *x)
 
 /* ---- the body -------------------------------------------------------------------------- */
 
-static void
-moved(struct h3_exchange *x, size_t n)
-{
-	x->left -= n;
-	adit_mux_moved(&x->h->base, n, 0);
-}
-
 ssize_t
 h3_receive_body(struct h3_exchange *x, void *buf, size_t len)
 {
@@ -277,7 +272,7 @@ h3_receive_body(struct h3_exchange *x, void *buf, size_t len)
 	if (n == 0 && len)
 		return violated(x, H3_FRAME_ERROR, "frame ended short");
 	if (n > 0)
-		moved(x, (size_t)n);
+		x->left -= (uint64_t)n;
 	return n;
 }
 
@@ -290,6 +285,7 @@ h3_receive_pour(struct h3_exchange *x, struct adit_conn *to, size_t len)
 	if (!x->stream || !x->left || x->type != H3_DATA)
 		return 0;
 	n = conn_pour(x->stream, to, x->left < len ? (size_t)x->left : len);
-	moved(x, n);
+	x->left -= n;
+	h3_heard(x->h, n);
 	return n;
 }

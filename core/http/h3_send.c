@@ -42,6 +42,7 @@ h3_send_flush(struct h3_exchange *x)
 
 		if (took < 0)
 			return (int)took;
+		adit_mux_moved(&x->h->base, 0, (uint64_t)took);
 		queue_drop(&x->out, (size_t)took);
 	}
 	if (x->fin) {

@@ -11,6 +11,8 @@
 #define IDLE_TIMEOUT  ADIT_SECONDS(60)
 #define SECTION_BYTES 65536
 #define EXCHANGES     1024
+#define RESETS_MAX    1000	/* of requests that were not answered, by a client */
+#define RESETS_PER_S  33	/* by which that many come back */
 
 /* ---- its end --------------------------------------------------------------------------- */
 
@@ -45,6 +47,30 @@ h3_end(struct h3 *h, int err, uint64_t code, const char *text)
 	adit_mux_close(h->streams, &why);
 	h->control = NULL;
 	h->streams = NULL;
+}
+
+void
+h3_heard(struct h3 *h, size_t n)
+{
+	adit_mux_moved(&h->base, n, 0);
+	if (h->streams)
+		adit_mux_hear(&h->base, adit_mux_heard(h->streams));
+}
+
+/*
+ * A client that resets what it opens costs us work and itself nothing, and gets its credit for
+ * streams back each time (as CVE-2023-44487 of HTTP/2).
+ */
+void
+h3_reset_early(struct h3 *h)
+{
+	uint64_t now = adit_now(), step = ADIT_SECONDS(1) / RESETS_PER_S;
+
+	if (h->resets_until < now)
+		h->resets_until = now;
+	h->resets_until += step;
+	if (h->resets_until - now > RESETS_MAX * step)
+		h3_end(h, -EPROTO, H3_EXCESSIVE_LOAD, "too many requests reset");
 }
 
 static void

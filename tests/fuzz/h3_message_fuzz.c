@@ -114,9 +114,10 @@ check_giving(const struct adit_fields *f, const struct section_rules *rules)
 	section_list_free(&list);
 	d = h3_decoder_new(rules);
 	must(d);
-	err = h3_decode(d, e.prefix.pos, nghttp3_buf_len(&e.prefix), false);
+	err = h3_decode(d, e.prefix.pos, nghttp3_buf_len(&e.prefix), !nghttp3_buf_len(&e.fields));
 	must(err == 0);
-	err = h3_decode(d, e.fields.pos, nghttp3_buf_len(&e.fields), true);
+	if (nghttp3_buf_len(&e.fields))
+		err = h3_decode(d, e.fields.pos, nghttp3_buf_len(&e.fields), true);
 	must(err == 0);
 	err = section_done(&d->section, &again);
 	/* Crumbs of a cookie that are one field now may be too long for nghttp3. */

@@ -553,6 +553,41 @@ a_head_that_does_not_come_ends_its_stream(void **state)
 	assert_int_equal(session_code(r), 0);
 }
 
+struct flood {
+	struct h3_rig	*r;
+	unsigned	 sent;
+};
+
+/* Requests, each reset at once. */
+static bool
+flood_has_ended(void *arg)
+{
+	static const struct step get[STEPS] = { { 'H', GET } };
+	struct flood *f = arg;
+
+	for (int i = 0; i < 20 && adit_mux_room(f->r->raw, 0); i++) {
+		struct adit_conn *c = adit_mux_open(f->r->raw, 0, NULL);
+
+		play(c, get);
+		adit_conn_close(c, -ECONNRESET);
+		f->sent++;
+	}
+	return adit_mux_err(f->r->raw);
+}
+
+/* As CVE-2023-44487 of HTTP/2. */
+static void
+requests_that_are_reset_in_haste_end_the_session(void **state)
+{
+	struct flood f = { .r = *state };
+
+	start_server(state, false);
+	check_alive(f.r);
+	assert_true(loop_until(f.r->quic->l, flood_has_ended, &f, RIG_LIMIT));
+	assert_int_equal(session_code(f.r), H3_EXCESSIVE_LOAD);
+	assert_true(f.sent >= 1000);
+}
+
 /* RFC 9204, 7: a section of a few bytes that stands for many. */
 static void
 a_section_that_grows_is_cut_short(void **state)
@@ -739,7 +774,7 @@ check_goaway(struct h3_rig *r, const char *goaway)
 	uni = open_stream(r, ADIT_CONN_UNI);
 	play(uni, control);
 	assert_true(loop_until(r->quic->l, peer_drains, r->client, RIG_LIMIT));
-	assert_int_equal(adit_conn_err(&second->body), ADIT_EPEERDEAD);
+	assert_int_equal(adit_conn_err(&second->body), ADIT_EDRAINING);
 	assert_int_equal(adit_conn_err(&first->body), 0);
 	assert_null(adit_mux_open(r->client, ADIT_CONN_EXCHANGE, NULL));
 	play(a, answer);
@@ -803,6 +838,7 @@ main(void)
 		TEST(what_is_not_known_is_skipped),
 		TEST(a_request_may_come_byte_by_byte),
 		TEST(a_head_that_does_not_come_ends_its_stream),
+		TEST(requests_that_are_reset_in_haste_end_the_session),
 		TEST(a_section_that_grows_is_cut_short),
 		TEST(responses_are_checked),
 		TEST(responses_are_checked_where_the_server_dialled),
