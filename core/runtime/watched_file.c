@@ -120,7 +120,7 @@ load_open(struct watched_file *f, int fd, struct adit_err *e)
 	if (version_equal(&f->version, &version))
 		return NULL;
 	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)f->conf.max) {
-		adit_err_set(e, -EINVAL, "not a file of at most %zu MiB", f->conf.max >> 20);
+		adit_err_set(e, -EINVAL, "not a file of at most %zu KiB", f->conf.max >> 10);
 		return NULL;
 	}
 	text = read_text(fd, (size_t)st.st_size, e);

@@ -179,6 +179,20 @@ single_mistakes_are_told(void **state)
 		read_text(rows[i].text, &rows[i].error, 1, NULL, 0);
 }
 
+static void
+there_is_an_end_to_groups(void **state)
+{
+	static const char *const error = "groups.yml:1:9: groups: more than 10000 groups";
+	static char text[20 * (GROUPS_MAX + 2)];
+	size_t len = (size_t)sprintf(text, "groups: {");
+
+	(void)state;
+	for (int i = 0; i <= GROUPS_MAX; i++)
+		len += (size_t)sprintf(text + len, "g%d: {}, ", i);
+	strcpy(text + len, "}");
+	read_text(text, &error, 1, NULL, 0);
+}
+
 static const char basic[] = "groups: {g: {authentication: {basic: {%s"
 			    "username: user, password: 'pa:ss'}}}}";
 
@@ -285,6 +299,9 @@ tokens_that_cannot_be_are_told(void **state)
 		{ "tokenPath: s3://b/c",
 		  "groups.yml:1:51: groups.g.authentication.bearer: tokenPath: unsupported path "
 		  "scheme: \"s3\" (expected one of [file k8s])" },
+		{ "tokenPath: /tmp",
+		  "groups.yml:1:51: groups.g.authentication.bearer: tokenPath: /tmp: not a file of "
+		  "at most 64 KiB" },
 		{ "tokenPath: /nonexistent/t",
 		  "groups.yml:1:51: groups.g.authentication.bearer: tokenPath: /nonexistent/t: "
 		  "No such file or directory" },
@@ -326,6 +343,7 @@ main(void)
 		cmocka_unit_test(what_says_nothing_is_told),
 		cmocka_unit_test(all_that_is_wrong_is_told_at_once),
 		cmocka_unit_test(single_mistakes_are_told),
+		cmocka_unit_test(there_is_an_end_to_groups),
 		cmocka_unit_test(basic_is_verified),
 		cmocka_unit_test(a_scheme_of_ones_own_counts),
 		cmocka_unit_test(tokens_are_verified),
