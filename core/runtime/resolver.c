@@ -591,8 +591,10 @@ resolver_ask(struct adit_worker *w, const char *host, resolver_cb *done, void *a
 {
 	struct resolver *v = resolver_of(w);
 	struct resolver_query *q;
+	struct adit_addr literal;
 
-	if (v && v->n >= RESOLVER_QUERIES) {
+	/* A literal is answered in the next turn, whatever servers do. */
+	if (v && v->n >= RESOLVER_QUERIES && adit_addr_parse(host, 0, &literal) < 0) {
 		adit_err_set(e, ADIT_ELIMIT, "resolve %s: %u names are being resolved", host, v->n);
 		return NULL;
 	}

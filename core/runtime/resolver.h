@@ -18,7 +18,7 @@
 
 #define RESOLVER_MAX 16		/* addresses of a name */
 #define RESOLVER_MS 5000	/* then -ETIMEDOUT */
-#define RESOLVER_QUERIES 1024	/* under way in a worker */
+#define RESOLVER_QUERIES 1024	/* under way in a worker; then literals alone are taken */
 
 struct addrinfo;
 struct resolver_query;		/* one name, until it is answered or cancelled */

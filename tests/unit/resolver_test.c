@@ -497,6 +497,7 @@ too_many_are_refused(void **state)
 		all[i] = ask(r, "silent.test");
 	assert_null(resolver_ask(r->loop->worker, "v4.test", answered, r, &e));
 	assert_int_equal(e.code, ADIT_ELIMIT);
+	assert_string_equal(looked_up(r, "192.0.2.9"), "192.0.2.9");
 	for (int i = 0; i < RESOLVER_QUERIES; i++)
 		resolver_cancel(all[i]);
 	assert_string_equal(looked_up(r, "v4.test"), "192.0.2.1");
