@@ -568,6 +568,7 @@ static const struct adit_exchange_ops h2_exchange_ops = {
 	.send_head = exchange_send_head,
 	.head = exchange_head,
 	.trailers = exchange_trailers,
+	.version = 20,
 };
 
 #define EXCHANGE_ROLE(is_client) { \

@@ -380,6 +380,7 @@ static const struct adit_exchange_ops exchange_ops = {
 	.send_head = exchange_send_head,
 	.head = exchange_head,
 	.trailers = exchange_trailers,
+	.version = 30,
 };
 
 struct h3_exchange *

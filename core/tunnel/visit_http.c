@@ -20,7 +20,6 @@
 #include "core/http/h1.h"
 #include "core/http/respond.h"
 #include "core/http/visitor.h"
-#include "core/http/websocket.h"
 #include "core/runtime/memory.h"
 #include "core/runtime/worker.h"
 #include "core/tunnel/forwarded.h"
@@ -50,7 +49,6 @@ struct http_request {
 	struct asked		 asked_of;	/* what is recorded of it */
 	struct adit_traffic	 bodies;
 	struct adit_addr	 client;	/* the visitor, by this one */
-	char			 accept[WS_ACCEPT_TEXT];	/* "": no WebSocket of HTTP/2 */
 	struct adit_exchange	*near;		/* toward the visitor; owned; NULL: front has it */
 	const struct adit_fields *asked;	/* near's head */
 	struct adit_fields	*head;		/* what is sent on; owned */
@@ -254,14 +252,6 @@ request_answered(void *arg)
 
 /* What may carry the request: *far, or where it is a stream an exchange of r->back. */
 static int
-request_edit(void *arg, struct adit_fields *response)
-{
-	const struct http_request *r = arg;
-
-	return *r->accept ? websocket_answer(response, r->accept) : 0;
-}
-
-static int
 request_open_back(struct http_request *r, struct adit_conn **far, struct adit_err *e)
 {
 	struct http_visit *v = r->visit;
@@ -330,7 +320,7 @@ request_try(struct http_request *r)
 	const uint64_t limit = r->visit->shared->conf.read_timeout;
 	const struct front_opts opts = {
 		.open_timeout = limit, .head_timeout = limit, .half_closed = HALF_CLOSED_NS,
-		.leave = true, .answered = request_answered, .edit = request_edit,
+		.leave = true, .answered = request_answered,
 	};
 	struct adit_err e = ADIT_ERR_INIT;
 	struct adit_exchange *near = r->near;
@@ -350,6 +340,13 @@ request_try(struct http_request *r)
 
 /* ---- the beginning of a request ---------------------------------------------------------- */
 
+/* RFC 8441: it asks for another protocol, by a path. */
+static bool
+is_extended(const struct adit_fields *head)
+{
+	return adit_fields_control(head, ADIT_PROTOCOL).s;
+}
+
 /*
  * What is sent on: without what concerns the visitor's connection, with what the target should know
  * of him.
@@ -366,10 +363,8 @@ request_make_head(struct http_request *r, const struct adit_fields *head)
 	r->head = adit_fields_copy(head);
 	if (!r->head)
 		return -ENOMEM;
-	upgrade = h1_wants_upgrade(head) || websocket_is_asked(head);
+	upgrade = h1_wants_upgrade(head) || is_extended(head);
 	err = h1_strip_hop_by_hop(r->head, upgrade);
-	if (!err && websocket_is_asked(head))
-		err = websocket_ask(r->head, r->accept);
 	if (!err)
 		err = forwarded_set(r->head, &v->base.remote, &conf->trusted, &v->client);
 	/* A proxy's connection may carry requests of many visitors, and a stream shows one. */
@@ -392,7 +387,7 @@ request_route(struct http_request *r)
 	struct adit_text authority = adit_fields_control(head, ADIT_AUTHORITY);
 	struct adit_text method = adit_fields_control(head, ADIT_METHOD);
 
-	if (strcmp(method.s, "CONNECT") == 0 && !websocket_is_asked(head))
+	if (strcmp(method.s, "CONNECT") == 0 && !is_extended(head))
 		return 405;
 	if (!authority.s || hostname_parse(authority.s, authority.len, &r->host) < 0)
 		return 400;

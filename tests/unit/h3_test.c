@@ -90,6 +90,8 @@ a_request_may_have_no_body(void **state)
 
 	h3_rig_start(r, H3_BOTH, false);
 	h3_rig_ask(r, "GET https a /", ADIT_HEAD_END, &c, &s);
+	assert_int_equal(adit_exchange_version(c), 30);
+	assert_int_equal(adit_exchange_version(s), 30);
 	h3_rig_expect(r, s, "");
 	assert_int_equal(h3_rig_send(r, s, "404", ADIT_HEAD_END), 0);
 	assert_int_equal(adit_fields_status(h3_rig_head(r, c)), 404);
