@@ -579,10 +579,12 @@ append_values(struct adit_fields *f, size_t from, const char *separator)
 	int err = 0;
 
 	for (size_t i = from; i < f->n && err == 0; i = fields_find(f, name.s, name.len, i + 1)) {
-		if (i > from)
+		struct adit_text value = f->index[i].value;
+
+		if (value.len && f->open)
 			err = fields_extend(f, separator, strlen(separator));
 		if (err == 0)
-			err = fields_extend(f, f->index[i].value.s, f->index[i].value.len);
+			err = fields_extend(f, value.s, value.len);
 	}
 	return err;
 }

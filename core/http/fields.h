@@ -33,7 +33,7 @@ unsigned fields_remove(struct adit_fields *f, struct adit_text name);
 
 /*
  * Makes one field of all of that name, in the first one's place: their values in order, separator
- * between them. 0, -ENOMEM or -E2BIG.
+ * between those that are not empty. 0, -ENOMEM or -E2BIG.
  */
 int fields_join(struct adit_fields *f, const char *name, const char *separator);
 

@@ -132,7 +132,7 @@ h3_decode(struct h3_decoder *d, const uint8_t *p, size_t len, bool last)
 
 		if (n < 0)
 			return decoder_failed(d, n);
-		p += n;
+		p = n ? p + n : p;	/* which may be NULL */
 		len -= (size_t)n;
 		if (flags & NGHTTP3_QPACK_DECODE_FLAG_EMIT)
 			take_field(d, &nv);

@@ -410,7 +410,8 @@ static void
 cookies_are_joined(void **state)
 {
 	static const char *const lines[LINES] = { GET, "a: b", "cookie: c=1", "d: e",
-						  "cookie: f=2", "cookie: g=3" };
+						  "cookie: f=2", "cookie: ",
+						  "cookie: g=3", "cookie: " };
 	struct adit_fields *f;
 	struct section s;
 
