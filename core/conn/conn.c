@@ -406,6 +406,22 @@ conn_pour_queue(struct queue *q, struct adit_conn *to, size_t len)
 }
 
 int
+conn_fill_queue(struct adit_conn *c, struct queue *q)
+{
+	size_t room;
+	void *at = queue_reserve(q, &room);
+	ssize_t n;
+
+	if (!at)
+		return -ENOMEM;
+	n = adit_conn_read(c, at, room);
+	queue_commit(q, n > 0 ? (size_t)n : 0);
+	if (n == 0)
+		return q->len ? ADIT_ETRUNCATED : -ESHUTDOWN;
+	return n < 0 ? (int)n : 0;
+}
+
+int
 conn_refused(struct adit_conn *c, const struct queue *q)
 {
 	if (q->yielded)

@@ -104,6 +104,12 @@ size_t conn_pour(struct adit_conn *c, struct adit_conn *to, size_t len);
 size_t conn_pour_queue(struct queue *q, struct adit_conn *to, size_t len);
 
 /*
+ * Reads from c once, into q, in which messages gather. 0: some bytes came; -EAGAIN; the end is
+ * -ESHUTDOWN, or ADIT_ETRUNCATED while q is not empty; -ENOMEM; or c's failure.
+ */
+int conn_fill_queue(struct adit_conn *c, struct queue *q);
+
+/*
  * adit_conn_write for what a protocol has to say at once: an answer of a few bytes. What slows c
  * down does not hold it up, as nobody would write it again; it is paid for by what comes after.
  */

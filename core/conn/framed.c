@@ -54,19 +54,9 @@ framed_want(struct adit_conn *c)
 static int
 framed_fill(struct framed *f)
 {
-	size_t room;
-	void *at = queue_reserve(&f->in, &room);
-	ssize_t n;
+	int err = conn_fill_queue(f->lower, &f->in);
 
-	if (!at)
-		return -ENOMEM;
-	n = adit_conn_read(f->lower, at, room);
-	queue_commit(&f->in, n > 0 ? (size_t)n : 0);
-	if (n > 0)
-		return 0;
-	if (n == 0)
-		return f->in.len ? ADIT_ETRUNCATED : -ESHUTDOWN;
-	return n == -EAGAIN ? -EAGAIN : framed_failure(f, (int)n);
+	return err && err == adit_conn_err(f->lower) ? framed_failure(f, err) : err;
 }
 
 /*

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/conn/conn.h"
 #include "core/conn/ending.h"
 #include "core/conn/patience.h"
 #include "core/conn/udp.h"
@@ -157,22 +158,6 @@ udptun_take(struct udptun *t, uint8_t *buf)
 	return 1;
 }
 
-static int
-udptun_fill(struct udptun *t)
-{
-	size_t room;
-	void *at = queue_reserve(&t->in, &room);
-	ssize_t n;
-
-	if (!at)
-		return -ENOMEM;
-	n = adit_conn_read(t->conn, at, room);
-	queue_commit(&t->in, n > 0 ? (size_t)n : 0);
-	if (n == 0)
-		return t->in.len ? ADIT_ETRUNCATED : -ESHUTDOWN;
-	return n < 0 ? (int)n : 0;
-}
-
 /* All frames that are there are taken: nobody would say again that there are some. */
 static int
 udptun_read(struct udptun *t)
@@ -187,7 +172,7 @@ udptun_read(struct udptun *t)
 		if (took < 0)
 			err = took;
 		else if (fills < READS)
-			err = udptun_fill(t);
+			err = conn_fill_queue(t->conn, &t->in);
 		else
 			break;
 	}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "core/conn/conn.h"
 #include "core/runtime/queue.h"
 #include "core/runtime/worker.h"
 #include "core/wire/dgram.h"
@@ -51,23 +52,6 @@ socket_end(struct udptun_socket *s, int err)
 
 /* ---- receiving -------------------------------------------------------------------------- */
 
-/* More bytes from below. 0, -EAGAIN, or how it ended. */
-static int
-socket_fill(struct udptun_socket *s)
-{
-	size_t room;
-	void *at = queue_reserve(&s->in, &room);
-	ssize_t n;
-
-	if (!at)
-		return -ENOMEM;
-	n = adit_conn_read(s->lower, at, room);
-	queue_commit(&s->in, n > 0 ? (size_t)n : 0);
-	if (n == 0)
-		return s->in.len ? ADIT_ETRUNCATED : -ESHUTDOWN;
-	return n < 0 ? (int)n : 0;
-}
-
 /* The frame in front, if it is all there: 1, 0, or -EBADMSG. v->from without a family: no use. */
 static int
 socket_take(struct udptun_socket *s, struct adit_packet *v)
@@ -107,7 +91,7 @@ socket_next(struct udptun_socket *s, struct adit_packet *v)
 		v->data.iov_len = room;
 		err = took < 0 ? took : 0;
 		if (!took)
-			err = socket_fill(s);
+			err = conn_fill_queue(s->lower, &s->in);
 	}
 	s->drained = err == -EAGAIN;
 	if (err != -EAGAIN)
