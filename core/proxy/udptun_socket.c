@@ -112,7 +112,8 @@ udptun_socket_recv(struct adit_packet_conn *p, struct adit_packet *v, int n)
 
 /* ---- sending ------------------------------------------------------------------------- */
 
-static void
+/* Whether all of it has gone; else lower will say when it takes more. */
+static bool
 socket_flush(struct udptun_socket *s)
 {
 	struct iovec iov[VECS];
@@ -124,11 +125,12 @@ socket_flush(struct udptun_socket *s)
 			break;
 		if (n < 0) {
 			socket_end(s, (int)n);
-			return;
+			return false;
 		}
 		queue_drop(&s->out, (size_t)n);
 	}
 	socket_want(s);
+	return !s->out.len;
 }
 
 /* Without memory it is lost, as anywhere on the way; so is what its framing has no words for. */
@@ -167,11 +169,16 @@ static int
 udptun_socket_send(struct adit_packet_conn *p, const struct adit_packet *v, int n)
 {
 	struct udptun_socket *s = socket_of(p);
+	bool full = false;
 	int sent = 0;
 
-	while (!s->err && sent < n && socket_send(s, &v[sent]))
-		sent++;
-	if (!s->err)
+	while (!s->err && !full && sent < n) {
+		if (socket_send(s, &v[sent]))
+			sent++;
+		else
+			full = !s->out.len || !socket_flush(s);
+	}
+	if (!s->err && !full)
 		socket_flush(s);
 	if (s->err)			/* lost, as all that comes after */
 		return n;
