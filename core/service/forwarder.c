@@ -164,6 +164,7 @@ forwarder_take_hop(struct forwarder *f, const struct hop_conf *hop,
 	f->bypasses = world_held(world, CONFIG_BYPASSES, &hop->bypasses, &err);
 	if (err)
 		failed = place_say(&step.at, err, "out of memory");
+	f->by_request = f->bypasses != NULL;
 	err = forwarder_take_nodes(f, &hop->nodes, world, &step.at);
 	return err ? err : failed;
 }

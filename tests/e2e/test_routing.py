@@ -285,6 +285,24 @@ def test_http2_in_the_clear_goes_by_its_first_request(world: World):
         assert [f.payload for f in got if f.kind == h2c.DATA] == [b"one", b"one"]
 
 
+def test_http2_in_the_clear_and_the_bypass_of_a_hop(world: World):
+    """Where nothing else looks at hosts, too, what it names has no node."""
+    site = world.keep(h2c.H2Site("one"))
+    where = world.start(config=json.dumps({
+        "services": [{**service([]), "forwarder": {"hop": "targets"}}],
+        "hops": [{"name": "targets", "bypass": "not-these", "nodes": [{"name": "a", "addr": at(site.address)}]}],
+        "bypasses": [{"name": "not-these", "matchers": ["no.example"]}]}), name="daemon").listening("web")
+    hello = h2c.PREFACE + h2c.frame(h2c.SETTINGS)
+    with visitor.connect(where) as sock:
+        sock.sendall(hello + h2c.request(1, "any.example"))
+        assert [h2c.take(sock) for _ in range(4)][3].payload == b"one"
+    with visitor.connect(where) as sock:
+        sock.sendall(hello + h2c.request(1, "no.example"))
+        with pytest.raises((EOFError, ConnectionError)):
+            h2c.take(sock)
+    assert site.requests == 1
+
+
 def test_http2_clients_that_wait_for_settings(world: World):
     """They are told settings, and what they say to that is not the target's; it tells its own afterwards."""
     one, rest = (world.keep(h2c.H2Site(name)) for name in ("one", "rest"))
