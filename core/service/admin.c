@@ -129,18 +129,27 @@ errors_join(const struct config_errors *errs, const char *source, char *text, si
 
 /* ---- secrets ------------------------------------------------------------------------- */
 
+/* Whether text may be a URL whose scheme is left out: a recorder's or a plugin's. */
+static bool
+is_bare_url(const char *key, const char *text)
+{
+	return key && (strcasecmp(key, "url") == 0 || strcasecmp(key, "addr") == 0) &&
+	       strpbrk(text, "@?");
+}
+
 /* A text, with asterisks for the password of a URL; for all of it where there is no memory. */
 static const struct adit_tree *
-hide_text(struct job *j, const struct adit_tree *node)
+hide_text(struct job *j, const struct adit_tree *node, const char *key)
 {
 	const char *text = tree_text(node);
 	const struct adit_tree *hidden = node;
+	bool whole = strstr(text, "://");
 	char *masked;
 
-	if (!strstr(text, "://"))
+	if (!whole && !is_bare_url(key, text))
 		return node;
 	masked = config_mask_url(text, strlen(text));
-	if (masked && strncasecmp(text, "http", 4) == 0)
+	if (masked && (!whole || strncasecmp(text, "http", 4) == 0))
 		config_mask_query(masked);
 	if (!masked || strcmp(masked, text) != 0)
 		hidden = tree_scalar(j->arena, tree_pos(node), masked ? masked : ADMIN_SECRET,
@@ -169,7 +178,7 @@ hide(struct job *j, const struct adit_tree *node, const char *key, const char *o
 		if (tree_is_null(node) || !*tree_text(node))
 			return node;
 		if (!is_secret(key, of))
-			return hide_text(j, node);
+			return hide_text(j, node, key);
 		return tree_scalar(j->arena, tree_pos(node), ADMIN_SECRET, true);
 	case TREE_LIST:
 		copy = tree_list(j->arena, tree_pos(node));
@@ -206,11 +215,15 @@ partner(const struct adit_tree *old, const struct adit_tree *item, size_t place)
 
 /* A text, or old's, of which it is what is shown. */
 static const struct adit_tree *
-reveal_text(struct job *j, const struct adit_tree *node, const struct adit_tree *old)
+reveal_text(struct job *j, const struct adit_tree *node, const struct adit_tree *old,
+	    const char *key)
 {
-	if (tree_type(old) != TREE_SCALAR || !strstr(tree_text(node), "://"))
+	const struct adit_tree *hidden;
+
+	if (tree_type(old) != TREE_SCALAR)
 		return node;
-	return strcmp(tree_text(hide_text(j, old)), tree_text(node)) == 0 ? old : node;
+	hidden = hide_text(j, old, key);
+	return hidden != old && strcmp(tree_text(hidden), tree_text(node)) == 0 ? old : node;
 }
 
 /* node, where what stands for a secret is again the one that old has there. */
@@ -223,7 +236,7 @@ reveal(struct job *j, const struct adit_tree *node, const struct adit_tree *old,
 	switch (tree_type(node)) {
 	case TREE_SCALAR:
 		if (!is_secret(key, of))
-			return reveal_text(j, node, old);
+			return reveal_text(j, node, old, key);
 		if (strcmp(tree_text(node), ADMIN_SECRET) != 0)
 			return node;
 		j->lost |= tree_type(old) != TREE_SCALAR || !*tree_text(old);

@@ -349,6 +349,18 @@ def test_passwords_in_urls_are_hidden_and_kept(world: World):
     assert all(b"/list?k=hushhush&hushhush " in request for request in asked), asked
 
 
+def test_passwords_in_urls_without_a_scheme_are_hidden_and_kept(world: World):
+    api = Api(start(world, f"admin:secret@{HERE}"), "admin:secret")
+    saved = world.folder / "saved.yaml"
+    recorder = {"name": "r", "http": {"url": "me:hushhush@127.0.0.1:9/x?k=hushhush"}}
+    api.do("POST", "/config/recorders", recorder)
+    shown = api.get("/config/recorders/r")
+    assert shown["http"]["url"] == "me:********@127.0.0.1:9/x?k=********"
+    api.do("PUT", "/config/recorders/r", shown)
+    api.do("POST", f"/config?path={saved}")
+    assert recorder["http"]["url"] in saved.read_text()
+
+
 def test_fields_with_credentials_are_hidden_and_kept(world: World):
     fields = {"Proxy-Authorization": "hush", "X-Api-Key": "hush", "Cookie": "a=hush", "Accept": "text/plain"}
     hidden = {name: value if name == "Accept" else "******" for name, value in fields.items()}
