@@ -7,6 +7,8 @@
 #include "core/conn/conn.h"
 #include "core/wire/hostname.h"
 
+#define IGNORED 64		/* reads of one turn */
+
 int
 inbox_fill(struct inbox *in, struct adit_conn *c)
 {
@@ -47,6 +49,19 @@ inbox_answer(struct adit_conn *c, const void *message, size_t len)
 	if (n < 0)
 		return (int)n;
 	return (size_t)n == len ? 0 : -ENOBUFS;
+}
+
+int
+inbox_ignore(struct adit_conn *c)
+{
+	uint8_t buf[512];
+	ssize_t n = 1;
+
+	for (int i = 0; n > 0 && i < IGNORED; i++)
+		n = adit_conn_read(c, buf, sizeof(buf));
+	if (n > 0)
+		return -EAGAIN;
+	return n ? (int)n : -ESHUTDOWN;
 }
 
 int

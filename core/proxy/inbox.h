@@ -34,6 +34,12 @@ int inbox_give_back(struct inbox *in, struct adit_conn *c);
 int inbox_answer(struct adit_conn *c, const void *message, size_t len);
 
 /*
+ * Of a connection that is to say nothing more but its end: what comes is dropped, so much in one
+ * turn. -EAGAIN; -ESHUTDOWN for the end; or c's own failure.
+ */
+int inbox_ignore(struct adit_conn *c);
+
+/*
  * The target that a message names, as a connection's or a datagram's: host is where its name goes.
  * 0, or -EINVAL: none at all, or a name that is no host's.
  */

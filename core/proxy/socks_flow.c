@@ -9,8 +9,7 @@
 #include "core/runtime/queue.h"
 #include "core/wire/socks.h"
 
-#define READS  64			/* of the connection in one turn */
-#define PIECES 16			/* of one datagram, its header included */
+#define PIECES 16		/* of one datagram, its header included */
 
 struct socks_flow {
 	struct adit_conn	 base;
@@ -114,19 +113,14 @@ socks_flow_fail(struct socks_flow *f, struct adit_conn *lower, int err)
 	adit_conn_fail(&f->base, err);
 }
 
-/* Nothing is to come there but the end; who says more has his turn like others. */
 static void
 socks_flow_control(void *owner, struct adit_conn *control, unsigned events)
 {
-	struct socks_flow *f = owner;
-	uint8_t buf[512];
-	ssize_t n = 1;
+	int err = inbox_ignore(control);
 
 	(void)events;
-	for (int i = 0; n > 0 && i < READS; i++)
-		n = adit_conn_read(control, buf, sizeof(buf));
-	if (n <= 0 && n != -EAGAIN)
-		socks_flow_fail(f, control, n ? (int)n : -ESHUTDOWN);
+	if (err != -EAGAIN)
+		socks_flow_fail(owner, control, err);
 }
 
 static void

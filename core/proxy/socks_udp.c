@@ -13,7 +13,7 @@
 #include "core/proxy/inbox.h"
 #include "core/wire/socks.h"
 
-#define READS	 64			/* of either side in one turn */
+#define READS	 64			/* of the client's datagrams in one turn */
 #define BUFFER	 (1 << 20)		/* of each kernel buffer: one socket for each client */
 
 struct socks_udp {
@@ -133,19 +133,14 @@ socks_udp_received(void *owner, struct adit_packet_conn *socket, unsigned events
 		socks_udp_end(s, buf ? n : -ENOMEM);
 }
 
-/* Nothing is to come on the connection but its end; who says more has his turn like others. */
 static void
 socks_udp_event(void *owner, struct adit_conn *c, unsigned events)
 {
-	struct socks_udp *s = owner;
-	uint8_t buf[512];
-	ssize_t n = 1;
+	int err = inbox_ignore(c);
 
 	(void)events;
-	for (int i = 0; n > 0 && i < READS; i++)
-		n = adit_conn_read(c, buf, sizeof(buf));
-	if (n <= 0 && n != -EAGAIN)
-		socks_udp_end(s, n ? (int)n : -ESHUTDOWN);
+	if (err != -EAGAIN)
+		socks_udp_end(owner, err);
 }
 
 /* The socket, bound to the address that the client came to. */
