@@ -53,9 +53,9 @@ tap_close(struct adit_mux *m, const struct adit_reason *why)
 {
 	struct adit_mux *below = tap_of(m)->below;
 
+	mux_set_tap(below, NULL);	/* also of one that has ended: it may be closed later */
 	if (adit_mux_err(m))
 		return;
-	mux_set_tap(below, NULL);
 	adit_mux_fail(below, &(struct adit_reason){
 		.err = why->err ? why->err : -ESHUTDOWN, .code = why->code, .text = why->text,
 	});

@@ -142,6 +142,22 @@ the_sessions_end_is_the_taps(void **state)
 	}
 }
 
+/* A keeper is told of the end by the loop, perhaps when the tap has gone already. */
+static void
+the_keeper_may_be_the_last(void **state)
+{
+	struct quic_rig *r = *state;
+	struct keeper k = { .m = NULL };
+	struct adit_mux *client, *tap = keep(r, &k, &client);
+
+	adit_mux_want(k.m, 0);
+	adit_mux_close(client, NULL);
+	assert_true(quic_rig_until_ended(r, tap));
+	adit_mux_close(tap, NULL);
+	loop_turn(r->l, 3);
+	adit_mux_close(k.m, NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, quic_rig_setup, quic_rig_teardown)
 
 int
@@ -151,6 +167,7 @@ main(void)
 		TEST(streams_are_the_taps),
 		TEST(closing_ends_the_session),
 		TEST(the_sessions_end_is_the_taps),
+		TEST(the_keeper_may_be_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
