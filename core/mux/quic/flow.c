@@ -338,19 +338,22 @@ flow_begin(struct quic_flow *f, size_t len)
 /*
  * Where a flow has as much to read as the socket gives at a time, no more packets are read in this
  * turn: the next ones would find no room, and all work on them would be lost. They wait in the
- * socket's buffer, for their owner's turn and no longer.
+ * socket's buffer, for their owner's turn and no longer. False: there is no memory, and all that
+ * stood there is lost.
  */
-static void
+static bool
 flow_add(struct quic_flow *f, const void *bytes, size_t len)
 {
 	struct quic_session *s = f->chan.session;
+	size_t before = f->chan.rx.len;
 
 	s->flow_unread += len;
-	s->ep->crowded |= f->chan.rx.len + len > CROWDED;
+	s->ep->crowded |= before + len > CROWDED;
 	if (queue_add(&f->chan.rx, bytes, len) == len)
-		return;
-	s->flow_unread -= f->chan.rx.len + len;	/* out of memory: all that stands there is lost */
+		return true;
+	s->flow_unread -= before + len;
 	queue_fini(&f->chan.rx);
+	return false;
 }
 
 int
@@ -365,8 +368,8 @@ quic_flow_receive(struct quic_session *s, const uint8_t *frame, size_t len)
 	f = flow_find(s, number);
 	if (!f || f->chan.closed || !flow_begin(f, len - n))
 		return 0;
-	flow_add(f, frame + n, len - n);
-	adit_conn_ready(&f->chan.base, ADIT_READ);
+	if (flow_add(f, frame + n, len - n))
+		adit_conn_ready(&f->chan.base, ADIT_READ);
 	return 0;
 }
 
@@ -389,8 +392,8 @@ flow_take_big(struct quic_stream *st, size_t len)
 		size_t n = queue_take(&st->chan.rx, piece,
 		                      left < sizeof(piece) ? left : sizeof(piece));
 
-		if (f)
-			flow_add(f, piece, n);
+		if (f && !flow_add(f, piece, n))
+			f = NULL;	/* nor is the rest of any use */
 		left -= n;
 	}
 	quic_stream_consume(st, len + 2);
