@@ -46,7 +46,8 @@ struct h3_conf {
  * NULL.
  *
  * Server: exchanges are accepted, each when its request's head has arrived. Draining sends GOAWAY:
- * what comes later is rejected. Idle for too long it ends with -ETIMEDOUT.
+ * what comes later is rejected. Idle for too long it ends with -ETIMEDOUT. A client that dialled,
+ * and gives up too many requests before their answer, ends it too.
  *
  * Client: adit_mux_open(m, ADIT_CONN_EXCHANGE, e) while adit_mux_room says so. It waits for nothing
  * from the peer, except that the head of an extended CONNECT answers -EAGAIN until the peer's

@@ -56,6 +56,17 @@ h3_exchange_abort(struct h3_exchange *x, int err, uint64_t code, const char *why
 	adit_conn_close(&x->base.body, err);
 }
 
+/*
+ * The client has given up a request. Where we have dialled it is one that we have chosen, and
+ * stands for many: those who leave are not its fault.
+ */
+static void
+count_reset(struct h3_exchange *x)
+{
+	if (x->h->server && x->tx == H3_TX_HEAD && !(quic_conn_number(x->stream) & 1))
+		h3_reset_early(x->h);
+}
+
 void
 h3_exchange_failed(struct h3_exchange *x, int err)
 {
@@ -64,8 +75,8 @@ h3_exchange_failed(struct h3_exchange *x, int err)
 
 	if (adit_conn_err(&x->base.body))
 		return;
-	if (h->server && x->tx == H3_TX_HEAD && err == -ECONNRESET)
-		h3_reset_early(h);
+	if (err == -ECONNRESET)
+		count_reset(x);
 	if (h->ended)
 		return;
 	if (!x->accepted && !x->waiting_accept) {
@@ -160,10 +171,11 @@ stream_gone(struct h3_exchange *x)
 	conn_unready(x->stream, ADIT_HEAD);
 	if (x->tx == H3_TX_DONE || quic_stream_takes(x->stream))
 		return;
-	if (!x->h->server && !x->tunnel)
+	if ((!x->h->server && !x->tunnel) || adit_conn_err(&x->base.body))
 		return;
 	adit_conn_set_code(&x->base.body, adit_conn_code(x->stream));
 	adit_conn_fail(&x->base.body, -ECONNRESET);
+	count_reset(x);		/* one that had ended cannot be reset: this does it */
 }
 
 static void

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "core/conn/conn.h"
 #include "core/http/h3_int.h"
 #include "tests/unit/h3_rig.h"
 
@@ -555,37 +556,80 @@ a_head_that_does_not_come_ends_its_stream(void **state)
 
 struct flood {
 	struct h3_rig	*r;
-	unsigned	 sent;
+	struct step	 steps[STEPS];
+	int		 why;		/* 0: it ends, and its answer is not wanted */
+	unsigned	 sent, enough;	/* enough: 0: until the session ends */
 };
 
-/* Requests, each reset at once. */
+static void
+close_failed(void *owner, struct adit_conn *c, unsigned events)
+{
+	(void)owner;
+	conn_unready(c, events);
+	if (adit_conn_err(c))
+		adit_conn_close(c, -ECONNRESET);
+}
+
+/* Requests, each given up at once, of a server that takes its time. */
 static bool
 flood_has_ended(void *arg)
 {
-	static const struct step get[STEPS] = { { 'H', GET } };
 	struct flood *f = arg;
+	struct adit_conn *c;
 
 	for (int i = 0; i < 20 && adit_mux_room(f->r->raw, 0); i++) {
-		struct adit_conn *c = adit_mux_open(f->r->raw, 0, NULL);
-
-		play(c, get);
-		adit_conn_close(c, -ECONNRESET);
+		c = adit_mux_open(f->r->raw, 0, NULL);
+		play(c, f->steps);
+		adit_conn_close(c, f->why);
 		f->sent++;
 	}
-	return adit_mux_err(f->r->raw);
+	while ((c = adit_mux_accept(f->r->server))) {
+		adit_conn_own(c, close_failed, f);
+		adit_conn_want(c, ADIT_WRITE);
+	}
+	return adit_mux_err(f->r->raw) || (f->enough && f->sent >= f->enough);
+}
+
+static void
+check_flood(struct flood *f)
+{
+	assert_true(loop_until(f->r->quic->l, flood_has_ended, f, RIG_LIMIT));
+	assert_int_equal(session_code(f->r), H3_EXCESSIVE_LOAD);
+	assert_true(f->sent >= 1000);
 }
 
 /* As CVE-2023-44487 of HTTP/2. */
 static void
 requests_that_are_reset_in_haste_end_the_session(void **state)
 {
-	struct flood f = { .r = *state };
+	struct flood f = { .r = *state, .steps = { { 'H', GET } }, .why = -ECONNRESET };
 
 	start_server(state, false);
 	check_alive(f.r);
+	check_flood(&f);
+}
+
+/* The same of whole ones, which cannot be reset: a STOP_SENDING does it. */
+static void
+answers_that_are_refused_in_haste_end_the_session(void **state)
+{
+	struct flood f = { .r = *state, .steps = { { 'H', GET }, { '.', NULL } } };
+
+	start_server(state, false);
+	check_flood(&f);
+}
+
+/* Who was dialled stands for many: a tunnel's visitors may leave as they like. */
+static void
+requests_of_one_who_was_dialled_may_be_reset(void **state)
+{
+	struct flood f = {
+		.r = *state, .steps = { { 'H', GET } }, .why = -ECONNRESET, .enough = 2000,
+	};
+
+	start_server(state, true);
 	assert_true(loop_until(f.r->quic->l, flood_has_ended, &f, RIG_LIMIT));
-	assert_int_equal(session_code(f.r), H3_EXCESSIVE_LOAD);
-	assert_true(f.sent >= 1000);
+	assert_int_equal(session_code(f.r), 0);
 }
 
 /* RFC 9204, 7: a section of a few bytes that stands for many. */
@@ -839,6 +883,8 @@ main(void)
 		TEST(a_request_may_come_byte_by_byte),
 		TEST(a_head_that_does_not_come_ends_its_stream),
 		TEST(requests_that_are_reset_in_haste_end_the_session),
+		TEST(answers_that_are_refused_in_haste_end_the_session),
+		TEST(requests_of_one_who_was_dialled_may_be_reset),
 		TEST(a_section_that_grows_is_cut_short),
 		TEST(responses_are_checked),
 		TEST(responses_are_checked_where_the_server_dialled),
