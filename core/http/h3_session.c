@@ -185,6 +185,14 @@ session_update(struct h3 *h)
 	adit_mux_want(h->streams, want);
 }
 
+/* SETTINGS come before all else: one who drains before that says so then (RFC 9114, 6.2.1). */
+static void
+session_tell_drain(struct h3 *h)
+{
+	if (h->opened && !h->ended && !h->conf.no_goaway && adit_mux_draining(&h->base))
+		h3_control_goaway(h);
+}
+
 static void
 session_opened(struct h3 *h)
 {
@@ -197,6 +205,7 @@ session_opened(struct h3 *h)
 	err = h3_control_open(h);
 	if (err < 0)
 		h3_end(h, err, H3_GENERAL_PROTOCOL_ERROR, "no room for a control stream");
+	session_tell_drain(h);
 	session_rest(h);
 }
 
@@ -328,10 +337,7 @@ session_silence(struct adit_mux *m, uint64_t now)
 static void
 session_drain(struct adit_mux *m)
 {
-	struct h3 *h = h3_of(m);
-
-	if (!h->ended && !h->conf.no_goaway)
-		h3_control_goaway(h);
+	session_tell_drain(h3_of(m));
 }
 
 static void

@@ -649,6 +649,28 @@ what_comes_after_a_drain_was_not_processed(void **state)
 	assert_int_equal(adit_mux_err(r->client), 0);
 }
 
+static bool
+is_accepted(void *rig)
+{
+	return ((struct quic_rig *)rig)->n_accepted;
+}
+
+/* SETTINGS are the first that is said (RFC 9114, 6.2.1), also by who has this to say. */
+static void
+a_drain_may_come_before_the_session_is_open(void **state)
+{
+	struct h3_rig *r = *state;
+
+	quic_rig_start(r->quic);
+	r->client = h3_client(quic_rig_connect(r->quic), &r->client_conf);
+	adit_mux_drain(r->client);
+	assert_true(loop_until(r->quic->l, is_accepted, r->quic, RIG_LIMIT));
+	r->server = h3_server(r->quic->accepted[0], &r->server_conf);
+	r->quic->n_accepted = 0;
+	assert_true(loop_until(r->quic->l, peer_drains, r->server, RIG_LIMIT));
+	assert_int_equal(adit_mux_err(r->server), 0);
+}
+
 static void
 more_than_there_may_be_is_rejected(void **state)
 {
@@ -815,6 +837,7 @@ main(void)
 		TEST(a_drain_lets_go_on_what_is_open),
 		TEST(a_drain_where_the_server_dialled),
 		TEST(what_comes_after_a_drain_was_not_processed),
+		TEST(a_drain_may_come_before_the_session_is_open),
 		TEST(more_than_there_may_be_is_rejected),
 		TEST(a_session_without_requests_ends),
 		TEST(the_end_of_a_session_is_that_of_its_exchanges),
