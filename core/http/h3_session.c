@@ -86,6 +86,16 @@ session_rest(struct h3 *h)
 		adit_timer_set(h->idle, h->conf.idle_timeout);
 }
 
+/* Who waits for room is told that there is some, perhaps. */
+static void
+session_tell_room(struct h3 *h)
+{
+	if (!h->full || h->ended)
+		return;
+	h->full = false;
+	adit_mux_ready(&h->base, ADIT_WRITE);
+}
+
 void
 h3_forget(struct h3_exchange *x)
 {
@@ -98,6 +108,7 @@ h3_forget(struct h3_exchange *x)
 	x->h = NULL;
 	h->n_exchanges--;
 	adit_mux_count(&h->base, -1);
+	session_tell_room(h);
 	session_rest(h);
 	adit_mux_release(&h->base);
 }
@@ -220,10 +231,8 @@ streams_event(void *owner, struct adit_mux *m, unsigned events)
 	}
 	if (!h->opened && adit_mux_is_open(m))
 		session_opened(h);
-	if (!h->ended && events & ADIT_WRITE && h->full) {
-		h->full = false;
-		adit_mux_ready(&h->base, ADIT_WRITE);
-	}
+	if (events & ADIT_WRITE)
+		session_tell_room(h);
 	take_streams(h);
 	session_update(h);
 }
@@ -260,6 +269,7 @@ session_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
 	if (!session_room(m, kind)) {
 		h->full = true;
 		adit_mux_unready(m, ADIT_WRITE);
+		adit_mux_unready(h->streams, ADIT_WRITE);	/* which we did not ask */
 		session_update(h);
 		adit_err_set(e, ADIT_ELIMIT, "the session has no room for another request");
 		return NULL;

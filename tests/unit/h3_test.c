@@ -671,6 +671,72 @@ a_drain_may_come_before_the_session_is_open(void **state)
 	assert_int_equal(adit_mux_err(r->server), 0);
 }
 
+/* Somebody who waits for room, and opens another one then. */
+struct opener {
+	struct adit_conn	*opened;
+	unsigned		 told;
+};
+
+static void
+opener_event(void *owner, struct adit_mux *m, unsigned events)
+{
+	struct opener *o = owner;
+
+	(void)events;
+	o->told++;
+	if (!o->opened)
+		o->opened = adit_mux_open(m, ADIT_CONN_EXCHANGE, NULL);
+}
+
+static bool
+has_opened(void *opener)
+{
+	return ((struct opener *)opener)->opened;
+}
+
+static void
+check_room(struct h3_rig *r)
+{
+	struct opener o = { .opened = NULL };
+	struct adit_exchange *c, *s;
+
+	h3_rig_start(r, H3_BOTH, false);
+	h3_rig_ask(r, "GET https a /", ADIT_HEAD_END, &c, &s);
+	assert_int_equal(adit_mux_room(r->client, ADIT_CONN_EXCHANGE), 0);
+	assert_null(adit_mux_open(r->client, ADIT_CONN_EXCHANGE, NULL));
+	adit_mux_own(r->client, opener_event, &o);
+	adit_mux_want(r->client, ADIT_WRITE);
+	loop_turn(r->quic->l, 50);
+	assert_int_equal(o.told, 0);
+	assert_int_equal(h3_rig_send(r, s, "200", ADIT_HEAD_END), 0);
+	assert_non_null(h3_rig_head(r, c));
+	h3_rig_expect(r, c, "");
+	h3_rig_close(s, 0);
+	h3_rig_close(c, 0);
+	assert_true(loop_until(r->quic->l, has_opened, &o, RIG_LIMIT));
+	assert_in_range(o.told, 1, 3);
+	adit_mux_want(r->client, 0);
+	adit_conn_close(o.opened, -ECONNRESET);
+}
+
+static void
+who_waits_for_room_is_told_once(void **state)
+{
+	struct h3_rig *r = *state;
+
+	r->client_conf.exchanges_max = 1;
+	check_room(r);
+}
+
+static void
+the_peer_may_be_who_has_no_room(void **state)
+{
+	struct h3_rig *r = *state;
+
+	r->quic->conf.params.streams = r->quic->conf.params.streams_max = 1;
+	check_room(r);
+}
+
 static void
 more_than_there_may_be_is_rejected(void **state)
 {
@@ -838,6 +904,8 @@ main(void)
 		TEST(a_drain_where_the_server_dialled),
 		TEST(what_comes_after_a_drain_was_not_processed),
 		TEST(a_drain_may_come_before_the_session_is_open),
+		TEST(who_waits_for_room_is_told_once),
+		TEST(the_peer_may_be_who_has_no_room),
 		TEST(more_than_there_may_be_is_rejected),
 		TEST(a_session_without_requests_ends),
 		TEST(the_end_of_a_session_is_that_of_its_exchanges),
