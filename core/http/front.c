@@ -8,6 +8,7 @@
 #include "core/http/fields.h"
 #include "core/http/h1.h"
 #include "core/http/respond.h"
+#include "core/http/section.h"
 #include "core/http/upgrade.h"
 
 enum front_state {
@@ -472,8 +473,7 @@ http_front(struct adit_exchange *near, struct adit_exchange *far, const struct a
 	f->far = far;
 	f->request = request;
 	f->repeatable = http_is_idempotent(adit_fields_control(request, ADIT_METHOD));
-	f->tunnel = h1_wants_upgrade(request) ||
-		    http_text_equal(adit_fields_control(request, ADIT_METHOD), "CONNECT", 7);
+	f->tunnel = h1_wants_upgrade(request) || section_asked(request) == SECTION_ASKED_CONNECT;
 	f->expects = adit_fields_has(request, "Expect", "100-continue");
 	f->done = done;
 	f->arg = arg;

@@ -4,6 +4,7 @@
 
 #include "core/http/fields.h"
 #include "core/http/h1_session.h"
+#include "core/http/section.h"
 
 /* ---- responses ---------------------------------------------------------------------------- */
 
@@ -73,12 +74,14 @@ client_head(struct h1 *h)
 static enum h1_asked
 client_asks(const struct adit_fields *f)
 {
-	struct adit_text method = adit_fields_control(f, ADIT_METHOD);
-
-	if (http_text_equal(method, "HEAD", 4))
+	switch (section_asked(f)) {
+	case SECTION_ASKED_HEAD:
 		return H1_ASKED_HEAD;
-	if (http_text_equal(method, "CONNECT", 7))
+	case SECTION_ASKED_CONNECT:
 		return H1_ASKED_CONNECT;
+	case SECTION_ASKED_PLAIN:
+		break;
+	}
 	return h1_wants_upgrade(f) ? H1_ASKED_UPGRADE : H1_ASKED_PLAIN;
 }
 
