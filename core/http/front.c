@@ -158,12 +158,12 @@ front_limit(struct front *f, uint64_t ns)
 
 /*
  * Whether a request that does not move is the visitor's to go on with: the pump waits for bytes of
- * its body, and he for nothing.
+ * its body, and he for nothing. One that may become a tunnel has no end before its answer.
  */
 static bool
 front_is_unfinished(const struct front *f)
 {
-	return !f->request_ended && !f->response_ended && !f->expects &&
+	return !f->request_ended && !f->response_ended && !f->expects && !f->tunnel &&
 	       adit_conn_wanted(&f->near->body) & ADIT_READ;
 }
 

@@ -831,6 +831,21 @@ a_silent_target(void **state)
 	assert_true(stream(t, 0)->ended || stream(t, 0)->err);
 }
 
+/* Of an upgrade no end can be awaited before its answer: it is the target's to speak. */
+static void
+an_upgrade_that_is_not_answered(void **state)
+{
+	struct stage *t = *state;
+	struct wire_end *v;
+
+	t->shared.conf.read_timeout = ADIT_MS(50);
+	v = stage_visitor(t, NULL);
+	stage_say(t, v, "GET / HTTP/1.1\r\nHost: a.example\r\nUpgrade: x\r\n"
+			"Connection: Upgrade\r\n\r\n");
+	stage_await(t, v);
+	stage_expect_begin(t, v, "HTTP/1.1 504 Gateway Timeout\r\n");
+}
+
 /* The visitor is told once, and the request is not sent to anybody else: it may be at work. */
 static void
 a_kept_stream_that_is_silent(void **state)
@@ -1077,6 +1092,7 @@ main(void)
 		TEST(a_target_that_does_not_speak_http),
 		TEST(a_response_that_is_cut),
 		TEST(a_silent_target),
+		TEST(an_upgrade_that_is_not_answered),
 		TEST(a_kept_stream_that_is_silent),
 		TEST(a_stream_that_does_not_open),
 		TEST(a_slow_upload_is_not_a_silent_target),
