@@ -105,8 +105,10 @@ request_keep_back(struct http_request *r)
 		.session = r->choice.session,
 		.visitor = r->choice.visitor_address ? r->visit->base.conn : 0,
 	};
+	/* Where many go on at a time, what is kept may be for another of a proxy's by now. */
+	bool others = r->choice.visitor_address && !adit_addr_equal(&r->client, &r->visit->client);
 
-	if (r->visit->shared->conf.keepalive && h1_client_idle(r->back)) {
+	if (r->visit->shared->conf.keepalive && !others && h1_client_idle(r->back)) {
 		r->visit->keeps |= r->choice.visitor_address;
 		kept_put(r->back, &key);
 	} else {
