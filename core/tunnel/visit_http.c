@@ -412,11 +412,11 @@ request_find(struct http_request *r)
 		return err;
 	if (memory_is_short(worker_memory(v->worker)))
 		return 503;
-	wait = adit_component_delay(v->shared->conf.component, &v->client);
+	if (request_make_head(r, r->asked) < 0)
+		return 500;
+	wait = adit_component_delay(v->shared->conf.component, &r->client);
 	r->retry = (unsigned)(wait / ADIT_SECONDS(1) + 1);
-	if (wait)
-		return 429;
-	return request_make_head(r, r->asked) < 0 ? 500 : 0;
+	return wait ? 429 : 0;
 }
 
 /* For the log. */

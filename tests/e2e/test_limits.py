@@ -14,7 +14,7 @@ import pytest
 from harness import datagrams, visitor
 from harness.daemon import Address, Daemon
 from harness.waiting import until
-from harness.world import World, at, publish, reachable
+from harness.world import World, at, publish, reachable, tunnel_id
 
 HERE = "127.0.0.1:0"
 KB = 1024
@@ -305,6 +305,28 @@ def test_entry_point_says_when_to_come_again(world: World):
         refused = [a for a in answers if a.status == 429]
         assert refused and 1 <= int(refused[0].headers["Retry-After"]) <= 3
         until(lambda: v.get("app.local", "/").status == 200, "let in again")
+
+
+def test_who_is_behind_a_proxy_has_the_limit(world: World):
+    """From the first request of its connection on, and of each the visitor that it comes for."""
+    tunnel = tunnel_id()
+    daemon = world.start(config=f"""
+services:
+- name: service-0
+  addr: {HERE}
+  rlimiter: l
+  handler:
+    type: tunnel
+    metadata: {{entrypoint: "{HERE}", tunnel: "app.local:{tunnel}", entrypoint.trustedProxies: [127.0.0.0/8]}}
+  listener: {{type: tls}}
+rlimiters:
+- name: l
+  limits: ["203.0.113.1 0.01"]
+""")
+    world.client("tls", daemon.listening(), tunnel, world.site().address)
+    with visitor.Visitor(daemon.entrypoint()) as v:
+        answers = [v.get("app.local", "/", headers={"X-Forwarded-For": f"203.0.113.{n}"}) for n in (1, 1, 2)]
+    assert [a.status for a in answers] == [200, 429, 200]
 
 
 def test_entry_point_refuses_one_visitor_too_many(world: World):
