@@ -126,7 +126,8 @@ static void
 visitor_event(void *owner, struct adit_mux *front, unsigned events)
 {
 	struct http_visitor *v = owner;
-	struct adit_conn *c = v->running && !v->many ? NULL : adit_mux_accept(front);
+	bool takes = v->many ? !v->stopping : !v->running;
+	struct adit_conn *c = takes ? adit_mux_accept(front) : NULL;
 
 	(void)events;
 	if (c) {
@@ -137,7 +138,7 @@ visitor_event(void *owner, struct adit_mux *front, unsigned events)
 		v->ops->request(v, adit_exchange_of(c));
 	} else if (!v->running) {
 		visitor_idle(v);
-	} else if (adit_mux_err(front)) {
+	} else if (adit_mux_err(front) || v->stopping) {
 		adit_mux_want(front, 0);
 	}
 }

@@ -512,10 +512,15 @@ h2_close(struct adit_mux *base, const struct adit_reason *why)
 		h2_end(h, err, err);
 		return;
 	}
-	/* Streams that were closed politely may still have to send. */
+	/*
+	 * Streams that were closed politely may still have to send. What nobody has looked at may
+	 * be asked of another (RFC 9113, 8.7).
+	 */
 	for (s = TAILQ_FIRST(&h->streams); s; s = next) {
+		bool unseen = s->in_backlog || s->headless;
+
 		next = TAILQ_NEXT(s, entry);
-		h2_stream_cut(s, err, NGHTTP2_CANCEL);
+		h2_stream_cut(s, err, unseen ? NGHTTP2_REFUSED_STREAM : NGHTTP2_CANCEL);
 	}
 	h->close_at = adit_now() + SESSION_LINGER;
 	h2_wake_at(h, h->close_at);
