@@ -471,6 +471,43 @@ who_asks_nothing_is_sent_away(void **state)
 	h2w_fini(&w);
 }
 
+/* Who asks, and takes no answer: what is left of it, nobody's any more, is no reason to stay. */
+static void
+who_takes_nothing_is_sent_away(void **state)
+{
+	static const uint8_t window[] = { 0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0, 0, 0, 0 };
+	static const struct h2_conf conf = { .idle_timeout = ADIT_MS(20) };
+	struct adit_exchange *x;
+	struct h2_wire w;
+
+	h2w_server(&w, *state, &conf);
+	h2w_send(&w, NGHTTP2_SETTINGS, 0, 0, window, sizeof(window));
+	h2w_head(&w, H2W_HEAD | H2W_END, 1, GET);
+	x = adit_exchange_of(adit_mux_accept(w.mux));
+	assert_non_null(x);
+	assert_int_equal(h2w_send_head(x, "200", 0), 0);
+	assert_int_equal(adit_conn_write(&x->body, "body", 4), 4);
+	adit_conn_close(&x->body, 0);
+	assert_true(loop_until(*state, has_ended, &w, LIMIT_MS));
+	assert_int_equal(adit_mux_err(w.mux), -ETIMEDOUT);
+	h2w_expect_goaway(&w, NGHTTP2_NO_ERROR);
+	h2w_fini(&w);
+}
+
+/* Of a request that waits when the session ends nobody has looked at anything: RFC 9113, 8.7. */
+static void
+who_was_not_heard_may_ask_another(void **state)
+{
+	struct h2_wire w;
+
+	h2w_server(&w, *state, NULL);
+	h2w_head(&w, H2W_HEAD | H2W_END, 1, GET);
+	adit_mux_close(w.mux, NULL);
+	w.mux = NULL;
+	h2w_expect_reset(&w, 1, NGHTTP2_REFUSED_STREAM);
+	h2w_fini(&w);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, loop_setup, loop_teardown)
 
 int
@@ -491,6 +528,8 @@ main(void)
 		TEST(frames_out_of_place_end_it),
 		TEST(a_slow_head_ends_it),
 		TEST(who_asks_nothing_is_sent_away),
+		TEST(who_takes_nothing_is_sent_away),
+		TEST(who_was_not_heard_may_ask_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,7 +67,8 @@ struct h2_setup {
 	unsigned		 backlog;	/* not yet accepted; more are refused */
 	size_t			 head_max;	/* of a head, as the peer is told */
 	uint64_t		 head_timeout;	/* server: ns for a head; 0: none */
-	uint64_t		 idle_timeout;	/* server: ns without a stream; 0: none */
+	uint64_t		 idle_timeout;	/* server: ns without a stream that has an owner;
+						 * 0: none */
 	bool			 extended;	/* server: RFC 8441 */
 };
 
@@ -128,7 +129,7 @@ struct h2 {
 	struct h2_allowance	 resets, noise;
 	unsigned		 continued;	/* frames that went on with a head's first */
 	uint64_t		 heading;	/* since when a head is coming; 0: none */
-	uint64_t		 idle_since;	/* 0: there are streams */
+	uint64_t		 idle_since;	/* 0: there are streams that have an owner */
 	bool			 was_idle;	/* for too long: that ends it */
 	uint32_t		 goaway;	/* its code */
 	char			 fault[96];	/* what it did wrong; "": nothing */
@@ -163,7 +164,7 @@ void h2_wake_at(struct h2 *h, uint64_t at);
 /* Goes on with the end of a session whose owner has gone, when no stream has to send any more. */
 void h2_close_drained(struct h2 *h);
 
-/* The last stream has gone. */
+/* The last stream that had an owner has none. */
 void h2_emptied(struct h2 *h);
 
 /* ---- h2_frames.c ---- */

@@ -236,6 +236,15 @@ h2_stream_finished(struct h2_stream *s)
 
 /* ---- the end --------------------------------------------------------------------------- */
 
+/* One has lost its owner. What it may still have to send does not make the session a busy one. */
+static void
+stream_uncount_open(struct h2 *h)
+{
+	adit_mux_count(&h->base, -1);
+	if (!adit_mux_streams(&h->base))
+		h2_emptied(h);
+}
+
 static void
 stream_leave_lists(struct h2 *h, struct h2_stream *s)
 {
@@ -257,7 +266,7 @@ h2_stream_close(struct h2_stream *s, uint32_t code)
 	if (!h)
 		return;
 	adit_conn_hold(&s->base);
-	adit_mux_count(&h->base, -1);
+	stream_uncount_open(h);
 	stream_leave_lists(h, s);
 	queue_fini(&s->in);
 	s->closed = true;
@@ -376,10 +385,8 @@ h2_stream_forget(struct h2_stream *s)
 		nghttp2_session_set_stream_user_data(h->ng, s->id, NULL);
 	stream_uncount(h, s);
 	s->session = NULL;
-	if (TAILQ_EMPTY(&h->streams))
-		h2_emptied(h);
 	if (!s->closed) {
-		adit_mux_count(&h->base, -1);
+		stream_uncount_open(h);
 		return;
 	}
 	h->n_closed--;
