@@ -422,18 +422,33 @@ a_client_that_leaves_cancels(void **state)
 }
 
 static void
+told(void *owner, struct adit_conn *c, unsigned events)
+{
+	unsigned *all = owner;
+
+	*all |= events;
+	adit_conn_want(c, 0);
+}
+
+static void
 an_extended_connect_waits_for_leave(void **state)
 {
 	static const uint8_t enable[] = { 0, 8, 0, 0, 0, 1 };
 	struct adit_fields *f = h2w_fields("CONNECT https a.b /c");
 	struct adit_exchange *x;
+	unsigned events = 0;
 	struct h2_wire w;
 
 	assert_int_equal(adit_fields_set_control(f, ADIT_PROTOCOL, "websocket", 9), 0);
 	h2w_client_bare(&w, *state, NULL);
 	x = opened(&w);
 	assert_int_equal(adit_exchange_send_head(x, f, 0), -EAGAIN);
+	adit_conn_own(&x->body, told, &events);
+	adit_conn_want(&x->body, ADIT_WRITE);
+	loop_turn(*state, 8);
+	assert_int_equal(events, 0);
 	h2w_send(&w, NGHTTP2_SETTINGS, 0, 0, enable, sizeof(enable));
+	assert_int_equal(events, ADIT_WRITE);
 	assert_int_equal(adit_exchange_send_head(x, f, ADIT_HEAD_END), 0);
 	h2w_expect_head(&w, H2W_HEAD, 1, ":method: CONNECT\n:scheme: https\n:authority: a.b\n"
 					 ":path: /c\n:protocol: websocket\n");

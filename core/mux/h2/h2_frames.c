@@ -230,6 +230,18 @@ is_fault(uint32_t code)
 	       code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_REFUSED_STREAM;
 }
 
+/* What had to wait for it may be asked now: an extended CONNECT. */
+static void
+h2_settled(struct h2 *h)
+{
+	struct h2_stream *s;
+
+	h->settled = true;
+	TAILQ_FOREACH(s, &h->streams, entry)
+		if (!s->id && !s->closed)
+			adit_conn_ready(&s->base, ADIT_WRITE);
+}
+
 static int
 on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
@@ -244,7 +256,8 @@ on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 			h2_head_done(h, s);
 		break;
 	case NGHTTP2_SETTINGS:
-		h->settled |= !(frame->hd.flags & NGHTTP2_FLAG_ACK);
+		if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+			h2_settled(h);
 		break;
 	case NGHTTP2_PING:
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
