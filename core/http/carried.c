@@ -71,6 +71,9 @@ http_carry(struct adit_conn *near, struct adit_exchange *far)
 {
 	struct carried *c = calloc(1, sizeof(*c));
 
+	/* Until the two are joined nothing is told of it, to whoever has opened it least of all. */
+	adit_conn_own(&far->body, NULL, NULL);
+	adit_conn_want(&far->body, 0);
 	if (c)
 		c->near = h1_server(near, NULL);
 	else

@@ -8,9 +8,11 @@
 
 #include <cmocka.h>
 
+#include "core/conn/opening.h"
 #include "core/http/carried.h"
 #include "core/tunnel/table.h"
 #include "tests/unit/h1_side.h"
+#include "tests/unit/wire_end.h"
 
 #define CAP 65536
 
@@ -175,6 +177,50 @@ who_wants_a_stream_gets_one(void **state)
 	side_free(far);
 }
 
+static void
+cancelled(void *arg)
+{
+	(void)arg;
+}
+
+static struct adit_conn *
+open_late_exchange(void *session, const struct adit_open *req, struct adit_err *e)
+{
+	(void)req;
+	return adit_mux_open(session, ADIT_CONN_EXCHANGE, e);
+}
+
+/* Its session's exchange opens when the session does, and is told of that once. */
+static void
+an_exchange_may_open_late(void **state)
+{
+	static const char asked[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+	const struct adit_open req = { .tunnel = "t", .network = ADIT_TCP };
+	struct loop *l = *state;
+	struct adit_conn *below = opening_new(l->worker, cancelled, NULL), *c;
+	struct adit_mux *far = h1_client(below, NULL);
+	struct wire_end wire;
+	uint64_t number = adit_tunnel_join(l->worker, &(const struct adit_member){
+		.tunnel = "t", .network = ADIT_TCP, .open = open_late_exchange, .session = far,
+	});
+
+	c = adit_tunnel_open(l->worker, &req, NULL, NULL);
+	assert_non_null(c);
+	loop_turn(l, 4);
+	assert_false(adit_conn_is_open(c));
+	opening_set(below, wire_end_init(&wire, l));
+	assert_true(loop_until(l, is_open, c, 20000));
+	loop_turn(l, 8);
+	assert_int_equal(adit_conn_write(c, asked, strlen(asked)), strlen(asked));
+	loop_turn(l, 8);
+	assert_string_equal(wire.got, asked);
+	adit_conn_close(c, -ECANCELED);
+	adit_tunnel_leave(l->worker, number);
+	loop_turn(l, 8);
+	adit_mux_close(far, NULL);
+	wire_end_fini(&wire);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, loop_setup, loop_teardown)
 
 int
@@ -186,6 +232,7 @@ main(void)
 		TEST(a_failure_is_carried),
 		TEST(who_asks_may_go),
 		TEST(who_wants_a_stream_gets_one),
+		TEST(an_exchange_may_open_late),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
