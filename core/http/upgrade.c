@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <adit/worker.h>
 
@@ -112,7 +113,7 @@ connect_to_upgrade(struct http_upgrade *u, struct adit_fields *f)
 		err = adit_fields_set(f, "Upgrade", u->protocol);
 	if (!err)
 		err = adit_fields_set(f, "Connection", "Upgrade");
-	if (!err && strcmp(u->protocol, WEBSOCKET) == 0)
+	if (!err && strcasecmp(u->protocol, WEBSOCKET) == 0)
 		err = add_key(u, f);
 	return err;
 }
@@ -139,6 +140,7 @@ upgraded_to_connected(const struct http_upgrade *u, struct adit_fields *f)
 	adit_fields_set_control(f, ADIT_REASON, NULL, 0);
 	adit_fields_remove(f, "Upgrade");
 	adit_fields_remove(f, "Connection");
+	adit_fields_remove(f, "Content-Length");	/* RFC 9110, 8.6 */
 	adit_fields_remove(f, "Sec-WebSocket-Accept");
 	return 0;
 }

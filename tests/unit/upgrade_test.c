@@ -200,10 +200,16 @@ connect_becomes_upgrade(void **state)
 	adit_fields_free(f);
 
 	f = response(101, (const char *const[]){ "Upgrade", "WebSocket", "Connection", "Upgrade",
-						 "Sec-WebSocket-Accept", expected, NULL });
+						 "Sec-WebSocket-Accept", expected,
+						 "Content-Length", "0", NULL });
 	assert_int_equal(http_upgrade_response(&u, f), 0);
 	assert_int_equal(adit_fields_status(f), 200);
 	assert_int_equal(adit_fields_count(f), 0);
+	adit_fields_free(f);
+
+	f = connect_request("WebSocket");		/* RFC 9110, 7.8: case says nothing */
+	assert_int_equal(http_upgrade_request(&u, f, false), 0);
+	assert_non_null(field(f, "Sec-WebSocket-Key"));
 	adit_fields_free(f);
 }
 
