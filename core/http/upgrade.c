@@ -86,15 +86,18 @@ add_key(struct http_upgrade *u, struct adit_fields *f)
 	return err ? err : adit_fields_set(f, "Sec-WebSocket-Key", key);
 }
 
-/* protocol = name ["/" version], both tokens (RFC 9110, 7.8): one element of the field's list. */
+/*
+ * protocol = name ["/" version], both tokens (RFC 9110, 7.8): one element of the field's list. Not
+ * another HTTP, in which requests would come that nobody here looks at.
+ */
 static bool
 is_upgrade_token(struct adit_text t)
 {
 	const char *slash = memchr(t.s, '/', t.len);
-	size_t name = slash ? (size_t)(slash - t.s) : t.len;
+	const struct adit_text name = { t.s, slash ? (size_t)(slash - t.s) : t.len };
 
-	return http_is_token(t.s, name) &&
-	       (!slash || http_is_token(slash + 1, t.len - name - 1));
+	return http_is_token(name.s, name.len) && !text_is(name, "h2c") && !text_is(name, "HTTP") &&
+	       (!slash || http_is_token(slash + 1, t.len - name.len - 1));
 }
 
 static int

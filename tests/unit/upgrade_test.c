@@ -265,6 +265,12 @@ other_protocols_become_upgrades_too(void **state)
 	f = connect_request("HTTP/");
 	assert_int_equal(http_upgrade_request(&u, f, false), -ENOTSUP);
 	adit_fields_free(f);
+	f = connect_request("H2C");
+	assert_int_equal(http_upgrade_request(&u, f, false), -ENOTSUP);
+	adit_fields_free(f);
+	f = connect_request("http/2.0");
+	assert_int_equal(http_upgrade_request(&u, f, false), -ENOTSUP);
+	adit_fields_free(f);
 	f = connect_request("a-protocol-with-a-name-that-is-longer-than-any");
 	assert_int_equal(http_upgrade_request(&u, f, false), -ENOTSUP);
 	adit_fields_free(f);
