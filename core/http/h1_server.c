@@ -217,15 +217,6 @@ server_send_head(struct h1 *h, const struct adit_fields *f, unsigned flags)
  */
 
 static struct adit_conn *
-server_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
-{
-	(void)m;
-	(void)kind;
-	adit_err_set(e, -ENOTSUP, "the server of HTTP/1 opens nothing");
-	return NULL;
-}
-
-static struct adit_conn *
 server_accept(struct adit_mux *m)
 {
 	struct h1 *h = h1_of(m);
@@ -234,14 +225,6 @@ server_accept(struct adit_mux *m)
 		return NULL;
 	h->accepted = true;
 	return &h->x->base.body;
-}
-
-static unsigned
-server_room(const struct adit_mux *m, unsigned kind)
-{
-	(void)m;
-	(void)kind;
-	return 0;
 }
 
 static const struct h1_role server_role = {
@@ -259,9 +242,7 @@ static const struct h1_role server_role = {
 static const struct adit_mux_ops server_ops = {
 	.size = sizeof(server_ops),
 	.name = "http/1.1",
-	.open = server_open,
 	.accept = server_accept,
-	.room = server_room,
 	.probe = h1_mux_probe,
 	.drain = h1_mux_drain,
 	.close = h1_mux_close,

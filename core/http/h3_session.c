@@ -286,23 +286,6 @@ session_open(struct adit_mux *m, unsigned kind, struct adit_err *e)
 }
 
 static struct adit_conn *
-session_refuse(struct adit_mux *m, unsigned kind, struct adit_err *e)
-{
-	(void)m;
-	(void)kind;
-	adit_err_set(e, -ENOTSUP, "the server of HTTP/3 opens nothing");
-	return NULL;
-}
-
-static unsigned
-session_no_room(const struct adit_mux *m, unsigned kind)
-{
-	(void)m;
-	(void)kind;
-	return 0;
-}
-
-static struct adit_conn *
 session_accept(struct adit_mux *m)
 {
 	struct h3 *h = h3_of(m);
@@ -390,9 +373,7 @@ session_protocol(const struct adit_mux *m)
 static const struct adit_mux_ops server_ops = {
 	.size = sizeof(server_ops),
 	.name = "http/3",
-	.open = session_refuse,
 	.accept = session_accept,
-	.room = session_no_room,
 	.probe = session_probe,
 	.drain = session_drain,
 	.close = session_close,
