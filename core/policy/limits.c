@@ -53,12 +53,6 @@ limits_free(struct limits *l)
 	free(l);
 }
 
-enum limit_kind
-limits_kind(const struct limits *l)
-{
-	return l->kind;
-}
-
 size_t
 limits_count(const struct limits *l)
 {
@@ -277,12 +271,6 @@ limits_add(struct limits *l, const char *line, struct adit_err *e)
 	return limits_set(l, &limit, line, e);
 }
 
-void
-limits_next_source(struct limits *l)
-{
-	l->source++;
-}
-
 static int
 add_line(void *arg, char *line, struct adit_err *e)
 {
@@ -292,7 +280,7 @@ add_line(void *arg, char *line, struct adit_err *e)
 int
 limits_add_text(struct limits *l, const char *text, struct adit_err *e)
 {
-	limits_next_source(l);
+	l->source++;
 	return listing_lines(text, add_line, l, e);
 }
 

@@ -51,19 +51,15 @@ void limits_free(struct limits *l);	/* NULL is fine */
  */
 int limits_add(struct limits *l, const char *line, struct adit_err *e);
 
-/* What is added from here on is another source's, whose lines win. */
-void limits_next_source(struct limits *l);
-
 /*
- * limits_next_source, and all lines of text; # begins a comment. As limits_add, with the line's
- * number in front of e's text.
+ * All lines of text, another source, whose lines win; # begins a comment. As limits_add, with the
+ * line's number in front of e's text.
  */
 int limits_add_text(struct limits *l, const char *text, struct adit_err *e);
 
 /* All have been added: from now on it may be asked. As limits_add. */
 int limits_seal(struct limits *l, struct adit_err *e);
 
-enum limit_kind limits_kind(const struct limits *l);
 size_t limits_count(const struct limits *l);
 
 /* NULL: there is no such line. All are l's. */

@@ -121,8 +121,9 @@ h2_over(struct h2 *h)
 	h2_fail_closing(h, &why, 0);
 }
 
-void
-h2_close_drained(struct h2 *h)
+/* Goes on with the end of a session whose owner has gone, when no stream has to send any more. */
+static void
+session_close_drained(struct h2 *h)
 {
 	if (!h->closing || h->n_closed || h->terminated)
 		return;
@@ -279,7 +280,7 @@ h2_output(struct h2 *h)
 	int err;
 
 	do {
-		h2_close_drained(h);
+		session_close_drained(h);
 		err = h2_fill(h);
 		if (err) {
 			h2_fail_of(h, err);
@@ -524,7 +525,7 @@ h2_close(struct adit_mux *base, const struct adit_reason *why)
 	}
 	h->close_at = adit_now() + SESSION_LINGER;
 	h2_wake_at(h, h->close_at);
-	h2_close_drained(h);
+	session_close_drained(h);
 	h2_want(h);
 }
 

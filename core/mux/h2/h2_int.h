@@ -161,9 +161,6 @@ void h2_want(struct h2 *h);
 /* Runs the timer at that time at the latest. */
 void h2_wake_at(struct h2 *h, uint64_t at);
 
-/* Goes on with the end of a session whose owner has gone, when no stream has to send any more. */
-void h2_close_drained(struct h2 *h);
-
 /* The last stream that had an owner has none. */
 void h2_emptied(struct h2 *h);
 
